@@ -1,1 +1,27 @@
-"""Floor."""
+"""The theory, as plain data: roles, tables, decay rules and recipes. Knows nothing of JAX."""
+
+from transfer.scaling.axes import Axes
+from transfer.scaling.explain import Explanation, explain
+from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
+from transfer.scaling.layout import Annotated, Layout, Parameter
+from transfer.scaling.parametrizations import PARAMETRIZATIONS
+from transfer.scaling.recipe import Optimizer, Recipe, Rule
+from transfer.scaling.roles import Role
+from transfer.scaling.spectral import spectral_std
+
+__all__ = [
+    "MULTIPLIERS",
+    "PARAMETRIZATIONS",
+    "Annotated",
+    "Axes",
+    "Explanation",
+    "Hyperparameters",
+    "Layout",
+    "Optimizer",
+    "Parameter",
+    "Recipe",
+    "Role",
+    "Rule",
+    "explain",
+    "spectral_std",
+]

@@ -1,0 +1,70 @@
+"""Causal attention by whichever kernel the hardware has for these shapes.
+
+Shapes: B batch, T time, N heads, K kv heads (N a multiple of K), H head dim.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from transfer.errors import TransferError
+
+Backend = Literal["xla", "cudnn", "splash"]
+BACKENDS: tuple[Backend, ...] = ("xla", "cudnn", "splash")
+
+
+def select_backend(
+    platform: str, dtype: jnp.dtype, sequence_length: int, head_dim: int
+) -> Backend:
+    """Name the fastest kernel that supports these shapes on a platform.
+
+    `cudnn` on NVIDIA GPUs for 16-bit inputs and head dimensions up to 128 in steps of 8; `splash`,
+    the Pallas kernel, on TPUs for sequences in whole blocks of 128; else `xla`.
+
+    Example:
+      >>> select_backend("gpu", jnp.dtype("bfloat16"), 1024, 64)
+      'cudnn'
+      >>> select_backend("cpu", jnp.dtype("bfloat16"), 1024, 64)
+      'xla'
+    """
+    half = jnp.dtype(dtype) in (jnp.dtype("bfloat16"), jnp.dtype("float16"))
+    if platform in ("gpu", "cuda") and half and head_dim % 8 == 0 and head_dim <= 128:
+        return "cudnn"
+    if platform == "tpu" and sequence_length % 128 == 0:
+        return "splash"
+    return "xla"
+
+
+def causal_attention(
+    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, backend: Backend | None = None
+) -> jax.Array:
+    """softmax(q k^T + causal mask) v, with the softmax in float32; returns BTNH in q's dtype.
+
+    The logits are not scaled here: their multiplier belongs to the parametrization and has already
+    met q. `backend` is selected for the default device unless it is given, which compiling ahead of
+    time for another platform needs.
+    """
+    if backend is None:
+        _, time, _, head_dim = q_BTNH.shape
+        backend = select_backend(jax.default_backend(), q_BTNH.dtype, time, head_dim)
+    if backend == "splash":
+        return _splash(q_BTNH, k_BTKH, v_BTKH)
+    if backend not in BACKENDS:
+        raise TransferError(
+            f'The attention backend "{backend}" is unknown; expected one of {", ".join(BACKENDS)}.'
+        )
+    return jax.nn.dot_product_attention(
+        q_BTNH, k_BTKH, v_BTKH, scale=1.0, is_causal=True, implementation=backend
+    )
+
+
+def _splash(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Array:
+    # Imported here because Pallas for TPU takes a second that no other platform should pay.
+    from jax.experimental.pallas.ops.tpu import splash_attention
+
+    _, time, heads, _ = q_BTNH.shape
+    mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((time, time))] * heads)
+    kernel = splash_attention.make_splash_mha_single_device(mask)
+    q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
+    return jax.vmap(kernel)(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)

@@ -1,0 +1,148 @@
+"""From a model's declaration to arrays: layout, initialisation, forward pass.
+
+Parameters and multipliers are plain nested dictionaries of arrays, named as the module is; a path
+joins the names with dots (`blocks.attention.query.kernel`).
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx, traverse_util
+
+from transfer.errors import TransferError
+from transfer.models.variables import Multiplier
+from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
+
+Arrays = dict[str, Any]
+
+
+class ModelConfig(Protocol):
+    """What every model family's configuration offers."""
+
+    width: int
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Make the module."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelLayout:
+    """Layouts of what is trained and of what scales the forward pass."""
+
+    parameters: Layout
+    multipliers: Layout
+
+
+def model_layout(config: ModelConfig, base_width: int) -> ModelLayout:
+    """Compare a model at its width with itself at the base width; nothing is allocated.
+
+    Raises `TransferError` when the base width is below 1 or does not fit the architecture.
+
+    Example:
+      >>> from transfer.models import TransformerConfig
+      >>> layout = model_layout(TransformerConfig(width=64), base_width=16)
+      >>> layout.parameters["blocks.attention.query.kernel"].m_in
+      Fraction(4, 1)
+    """
+    if base_width < 1:
+        raise TransferError(
+            f"The base width is {base_width}; expected the width, of at least 1, at which the "
+            "learning rate is meant as it stands."
+        )
+    base, probe, target = (
+        _declare(dataclasses.replace(config, width=width))  # type: ignore[type-var]
+        for width in (base_width, 2 * base_width, config.width)
+    )
+    return ModelLayout(
+        *(
+            Layout.compare(base=base[kind], probe=probe[kind], target=target[kind])
+            for kind in (nnx.Param, Multiplier)
+        )
+    )
+
+
+def initialize(
+    config: ModelConfig,
+    layout: ModelLayout,
+    recipe: Recipe,
+    hyperparameters: Hyperparameters,
+    key: jax.Array,
+) -> tuple[Arrays, Arrays]:
+    """Draw parameters and set multipliers as a recipe says; returns both as nested dictionaries.
+
+    Jittable, with the key and the hyperparameters traced.
+    """
+    module = config.build(nnx.Rngs(params=key))
+    _, parameters, multipliers = nnx.split(module, nnx.Param, Multiplier)
+
+    def scaled(path: str, unit: jax.Array) -> jax.Array:
+        std = recipe.init_std(layout.parameters[path])
+        return unit if std is None else unit * (std * hyperparameters.init_scale)
+
+    def value(path: str, unit: jax.Array) -> jax.Array:
+        declared = layout.multipliers[path]
+        base = 1.0 if declared.base_std is None else declared.base_std
+        knob = _knob(declared, hyperparameters)
+        return unit * (base * recipe.multiplier(declared) * knob)
+
+    return (
+        map_paths(scaled, nnx.to_pure_dict(parameters)),
+        map_paths(value, nnx.to_pure_dict(multipliers)),
+    )
+
+
+def forward_pass(config: ModelConfig) -> Callable[[Arrays, Arrays, jax.Array], jax.Array]:
+    """Return apply(parameters, multipliers, inputs), the model as a pure function."""
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    graph, parameters, multipliers = nnx.split(module, nnx.Param, Multiplier)
+
+    def apply(parameter_values: Arrays, multiplier_values: Arrays, inputs: jax.Array) -> jax.Array:
+        filled = [
+            _filled(state, values)
+            for state, values in (
+                (parameters, parameter_values),
+                (multipliers, multiplier_values),
+            )
+        ]
+        return nnx.merge(graph, *filled)(inputs)
+
+    return apply
+
+
+def map_paths(function: Callable[[str, Any], Any], tree: Arrays) -> Arrays:
+    """Map function(path, leaf) over a nested dictionary."""
+    flat = traverse_util.flatten_dict(tree)
+    mapped = {keys: function(".".join(map(str, keys)), leaf) for keys, leaf in flat.items()}
+    return traverse_util.unflatten_dict(mapped)
+
+
+def parameter_count(layout: Layout) -> int:
+    """Number of trained scalars."""
+    return sum(jnp.size(jax.ShapeDtypeStruct(p.shape, jnp.float32)) for p in layout.values())
+
+
+def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
+    if not declared.axes.outputs:
+        return hyperparameters.attention_logits
+    if declared.role == Role.INPUT:
+        return hyperparameters.embedding_output
+    return hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+
+
+def _declare(config: ModelConfig) -> dict[type, Mapping[str, Annotated]]:
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    declared: dict[type, dict[str, Annotated]] = {nnx.Param: {}, Multiplier: {}}
+    for keys, variable in nnx.to_flat_state(nnx.state(module)):
+        kind = Multiplier if isinstance(variable, Multiplier) else nnx.Param
+        declared[kind][".".join(map(str, keys))] = variable.get_metadata("annotated")
+    return declared
+
+
+def _filled(state: nnx.State, values: Arrays) -> nnx.State:
+    flat = traverse_util.flatten_dict(values)
+    return nnx.from_flat_state(
+        [(keys, variable.replace(flat[keys])) for keys, variable in nnx.to_flat_state(state)]
+    )

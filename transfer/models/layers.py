@@ -1,0 +1,114 @@
+"""The layers every model here is made of. None of them knows a parametrization.
+
+Shapes are written after a name: B batch, T time, D embed, N heads, K kv heads, H head dim.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from transfer.models import variables
+
+
+class Linear(nnx.Module):
+    """y = (multiplier * kernel) x, contracting the trailing axes of x with the leading of kernel.
+
+    The kernel is stored in float32; the product is taken in `dtype`.
+
+    Example:
+      >>> layer = Linear(nnx.Rngs(0), "embed -> heads head_dim", (8,), (2, 4))
+      >>> layer(jnp.ones((3, 8))).shape
+      (3, 2, 4)
+    """
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        axes: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        *,
+        gain: float = 1.0,
+        dtype: jnp.dtype = jnp.float32,
+        accumulate: jnp.dtype | None = None,
+    ):
+        self.kernel = variables.weight(rngs, axes, inputs + outputs, gain=gain)
+        self.multiplier = variables.multiplier(axes, inputs + outputs)
+        self.contracted = len(inputs)
+        self.dtype = dtype
+        self.accumulate = accumulate
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        # The multiplier meets the weight in float32, so bfloat16 rounds their product once.
+        kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
+        contraction = (
+            tuple(range(x.ndim - self.contracted, x.ndim)),
+            tuple(range(self.contracted)),
+        )
+        return jax.lax.dot_general(
+            x.astype(self.dtype),
+            kernel,
+            (contraction, ((), ())),
+            preferred_element_type=self.accumulate,
+        )
+
+
+class Embedding(nnx.Module):
+    """A table of token vectors, which may also serve as the readout."""
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        vocabulary: int,
+        width: int,
+        *,
+        std: float,
+        tied: bool,
+        dtype: jnp.dtype,
+    ):
+        shape = (vocabulary, width)
+        self.table = variables.weight(rngs, "vocab -> embed", shape, std=std, tied=tied)
+        self.multiplier = variables.multiplier("vocab -> embed", shape)
+        if tied:
+            # The table's std does not fall with fan-in as that of a readout of its own would, so
+            # the multiplier has to.
+            self.readout_multiplier = variables.multiplier(
+                "embed -> vocab", shape[::-1], gain=1.0 / std
+            )
+        self.dtype = dtype
+
+    def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        return (self.table[...][tokens_BT] * self.multiplier[...]).astype(self.dtype)
+
+    def logits(self, x_BTD: jax.Array) -> jax.Array:
+        """Use the table as readout: logits in float32."""
+        table = (self.table[...] * self.readout_multiplier[...]).astype(self.dtype)
+        return jnp.einsum("btd,vd->btv", x_BTD, table, preferred_element_type=jnp.float32)
+
+
+class RMSNorm(nnx.Module):
+    """x / rms(x), times a gain per channel where `gains` is on; computed in float32."""
+
+    def __init__(self, axes: str, size: int, *, gains: bool, epsilon: float = 1e-6):
+        self.gain = variables.constant(axes, (size,), 1.0) if gains else None
+        self.epsilon = epsilon
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = x.astype(jnp.float32)
+        y *= jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
+        if self.gain is not None:
+            y *= self.gain[...]
+        return y.astype(x.dtype)
+
+
+def rotary(x_BTNH: jax.Array, base: float = 10_000.0) -> jax.Array:
+    """Rotate pairs of channels (i, i + H/2) by position * base^(-2i/H); returns float32.
+
+    Source: Su et al., arXiv 2104.09864, in the half-split layout of the published LLaMA weights.
+    """
+    half = x_BTNH.shape[-1] // 2
+    frequencies_h = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angles_Th = jnp.arange(x_BTNH.shape[1], dtype=jnp.float32)[:, None] * frequencies_h
+    cos, sin = jnp.cos(angles_Th)[:, None, :], jnp.sin(angles_Th)[:, None, :]
+    first, second = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -1,0 +1,229 @@
+"""A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, SwiGLU.
+
+Shapes are written after a name: B batch, T time, D embed, N heads, K kv heads, H head dim,
+F feed-forward, V vocabulary.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from transfer.errors import TransferError
+from transfer.models import variables
+from transfer.models.attention import BACKENDS, Backend, causal_attention
+from transfer.models.layers import Embedding, Linear, RMSNorm, rotary
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Shape and numerics of the decoder.
+
+    With `head_dim` above 0 the head dimension is fixed and the number of heads grows with width;
+    with `heads` above 0 it is the other way round (set exactly one). `queries_per_kv_head` query
+    heads share each key/value head. `attention` is a backend, or empty for the hardware's best.
+    """
+
+    width: int = 128
+    layers: int = 3
+    vocabulary: int = 256
+    head_dim: int = 16
+    heads: int = 0
+    queries_per_kv_head: int = 1
+    feed_forward_multiple: float = 3.0
+    qk_norm: bool = False
+    norm_gains: bool = True
+    tied: bool = False
+    zero_init_query: bool = False
+    zero_init_readout: bool = False
+    embedding_std: float = 1.0
+    dtype: str = "bfloat16"
+    rematerialise: bool = False
+    attention: str = ""
+
+    REFUSED: ClassVar[Mapping[str, str]] = {
+        "kv_heads": "a fixed number of key/value heads makes K and V maps from the width to a "
+        "finite size, which no hidden rule fits; expected queries_per_kv_head, so that key/value "
+        "heads grow with the heads",
+    }
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "vocabulary", "queries_per_kv_head"):
+            if getattr(self, name) < 1:
+                raise TransferError(
+                    f"model.{name} is {getattr(self, name)}; expected a whole number of at least 1."
+                )
+        if (self.head_dim > 0) == (self.heads > 0):
+            raise TransferError(
+                f"model.head_dim is {self.head_dim} and model.heads is {self.heads}; expected "
+                "exactly one above 0: a fixed head_dim, or a fixed number of heads."
+            )
+        fixed, name = (self.head_dim, "head_dim") if self.head_dim else (self.heads, "heads")
+        if self.width % fixed:
+            raise TransferError(
+                f"model.{name} = {fixed} does not divide the width {self.width}; expected a width "
+                f"that is a multiple of {fixed}."
+            )
+        if self.query_heads % self.queries_per_kv_head:
+            raise TransferError(
+                f"model.queries_per_kv_head = {self.queries_per_kv_head} does not divide the "
+                f"{self.query_heads} heads at width {self.width}; expected a divisor of the number "
+                "of heads at every width."
+            )
+        if self.size_per_head % 2:
+            raise TransferError(
+                f"The head dimension {self.size_per_head} is odd; expected an even one, since "
+                "rotary embedding rotates pairs of channels."
+            )
+        if self.feed_forward_multiple * self.width % 1:
+            raise TransferError(
+                f"model.feed_forward_multiple = {self.feed_forward_multiple} gives no whole number "
+                f"at width {self.width}; expected a multiple that does at every width."
+            )
+        if self.dtype not in ("bfloat16", "float32", "float64"):
+            raise TransferError(
+                f'model.dtype "{self.dtype}" is unknown; expected bfloat16, float32 or float64.'
+            )
+        if self.attention and self.attention not in BACKENDS:
+            raise TransferError(
+                f'model.attention "{self.attention}" is unknown; expected one of '
+                f"{', '.join(BACKENDS)}, or nothing for the hardware's best."
+            )
+
+    @property
+    def size_per_head(self) -> int:
+        """H, the head dimension at this width."""
+        return self.head_dim or self.width // self.heads
+
+    @property
+    def query_heads(self) -> int:
+        """N, the number of query heads at this width."""
+        return self.heads or self.width // self.head_dim
+
+    @property
+    def kv_heads(self) -> int:
+        """K, the number of key/value heads at this width."""
+        return self.query_heads // self.queries_per_kv_head
+
+    @property
+    def feed_forward(self) -> int:
+        """F, the width of the feed-forward layer."""
+        return round(self.feed_forward_multiple * self.width)
+
+    def build(self, rngs: nnx.Rngs) -> "Transformer":
+        """Make the module."""
+        return Transformer(self, rngs)
+
+
+class Attention(nnx.Module):
+    """Causal grouped-query attention with rotary positions and optional QK-norm."""
+
+    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
+        D, N, K = (config.width,), config.query_heads, config.kv_heads
+        H, dtype = config.size_per_head, jnp.dtype(config.dtype)
+        query_gain = 0.0 if config.zero_init_query else 1.0
+        q_axes, kv_axes = "embed -> heads head_dim", "embed -> kv_heads head_dim"
+        self.query = Linear(rngs, q_axes, D, (N, H), gain=query_gain, dtype=dtype)
+        self.key = Linear(rngs, kv_axes, D, (K, H), dtype=dtype)
+        self.value = Linear(rngs, kv_axes, D, (K, H), dtype=dtype)
+        self.out = Linear(
+            rngs, "heads head_dim -> embed", (N, H), D, gain=_branch_gain(config), dtype=dtype
+        )
+        self.logit_multiplier = variables.multiplier("head_dim ->", (H,))
+        gains = config.norm_gains
+        self.query_norm = RMSNorm("head_dim", H, gains=gains) if config.qk_norm else None
+        self.key_norm = RMSNorm("head_dim", H, gains=gains) if config.qk_norm else None
+        self.backend: Backend | None = config.attention or None  # type: ignore[assignment]
+        self.dtype = dtype
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        q_BTNH, k_BTKH, v_BTKH = self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)
+        if self.query_norm is not None and self.key_norm is not None:
+            q_BTNH, k_BTKH = self.query_norm(q_BTNH), self.key_norm(k_BTKH)
+        q_BTNH = (rotary(q_BTNH) * self.logit_multiplier[...]).astype(self.dtype)
+        k_BTKH = rotary(k_BTKH).astype(self.dtype)
+        return self.out(causal_attention(q_BTNH, k_BTKH, v_BTKH, self.backend))
+
+
+class SwiGLU(nnx.Module):
+    """down(silu(gate(x)) * up(x)), Shazeer, arXiv 2002.05202."""
+
+    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
+        D, F, dtype = (config.width,), (config.feed_forward,), jnp.dtype(config.dtype)
+        self.gate = Linear(rngs, "embed -> feed_forward", D, F, dtype=dtype)
+        self.up = Linear(rngs, "embed -> feed_forward", D, F, dtype=dtype)
+        self.down = Linear(
+            rngs, "feed_forward -> embed", F, D, gain=_branch_gain(config), dtype=dtype
+        )
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        return self.down(jax.nn.silu(self.gate(x_BTD)) * self.up(x_BTD))
+
+
+class Block(nnx.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
+        self.attention_norm = RMSNorm("embed", config.width, gains=config.norm_gains)
+        self.attention = Attention(config, rngs)
+        self.feed_forward_norm = RMSNorm("embed", config.width, gains=config.norm_gains)
+        self.feed_forward = SwiGLU(config, rngs)
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
+        return x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
+
+
+class Transformer(nnx.Module):
+    """The decoder: token ids (B, T) to logits (B, T, V) in float32.
+
+    Its weights are standard normal until `transfer.models.initialize` scales them by a recipe.
+    """
+
+    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        self.embedding = Embedding(
+            rngs,
+            config.vocabulary,
+            config.width,
+            std=config.embedding_std,
+            tied=config.tied,
+            dtype=dtype,
+        )
+        self.blocks = variables.stack(
+            lambda rngs: Block(config, rngs), "layers", config.layers, rngs
+        )
+        self.norm = RMSNorm("embed", config.width, gains=config.norm_gains)
+        self.readout = (
+            None
+            if config.tied
+            else Linear(
+                rngs,
+                "embed -> vocab",
+                (config.width,),
+                (config.vocabulary,),
+                gain=0.0 if config.zero_init_readout else 1.0,
+                dtype=dtype,
+                accumulate=jnp.float32,
+            )
+        )
+        self.rematerialise = config.rematerialise
+
+    def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
+            return block(x_BTD)
+
+        if self.rematerialise:
+            forward = nnx.remat(forward)
+        layers = nnx.scan(forward, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+        x_BTD = self.norm(layers(self.blocks, self.embedding(tokens_BT)))
+        return self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
+
+
+def _branch_gain(config: TransformerConfig) -> float:
+    # The 2L branches add up to a residual stream of size 1 at init (GPT-2's rule), whatever L.
+    return 1.0 / math.sqrt(2 * config.layers)

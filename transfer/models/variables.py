@@ -1,0 +1,59 @@
+"""The two kinds of arrays a model declares, each with its annotation."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from transfer.scaling import Annotated, Axes
+
+
+class Multiplier(nnx.Variable):
+    """A forward multiplier: set from a recipe, scaled by its hyperparameter, never trained."""
+
+
+def weight(
+    rngs: nnx.Rngs,
+    axes: str,
+    shape: tuple[int, ...],
+    *,
+    gain: float | None = None,
+    std: float | None = None,
+    tied: bool = False,
+) -> nnx.Param:
+    """Declare a random weight; its values are standard normal until a recipe scales them.
+
+    Give `gain` for an init std of gain / sqrt(fan-in) at the base width, or `std` for one that does
+    not depend on fan-in. A gain of 0 is a zero init.
+    """
+    annotated = Annotated(axes=Axes.parse(axes), shape=shape, gain=gain, std=std, tied=tied)
+    return nnx.Param(jax.random.normal(rngs.params(), shape, jnp.float32), annotated=annotated)
+
+
+def constant(axes: str, shape: tuple[int, ...], value: float) -> nnx.Param:
+    """Declare a parameter that starts at a constant: a gain at 1, a bias at 0."""
+    annotated = Annotated(axes=Axes.parse(axes), shape=shape)
+    return nnx.Param(jnp.full(shape, value, jnp.float32), annotated=annotated)
+
+
+def multiplier(axes: str, shape: tuple[int, ...], *, gain: float | None = None) -> Multiplier:
+    """Declare the multiplier of a product with these axes; 1 until a recipe sets it.
+
+    `head_dim ->` with shape (head_dim,) is a contraction of two activations over the head
+    dimension: it produces no axis of its own. With `gain` the multiplier is gain / sqrt(fan-in) at
+    the base width, else 1.
+    """
+    annotated = Annotated(axes=Axes.parse(axes), shape=shape, gain=gain)
+    return Multiplier(jnp.ones((), jnp.float32), annotated=annotated)
+
+
+def stack(
+    make: Callable[[nnx.Rngs], nnx.Module], axis: str, size: int, rngs: nnx.Rngs
+) -> nnx.Module:
+    """Make `size` copies of a module with a leading axis on every variable, named in each."""
+    stacked = nnx.vmap(make, in_axes=0, out_axes=0)(rngs.fork(split=size))
+    for _, variable in nnx.iter_graph(stacked):
+        if isinstance(variable, nnx.Variable) and "annotated" in variable.get_metadata():
+            variable.set_metadata(annotated=variable.get_metadata("annotated").stacked(axis, size))
+    return stacked

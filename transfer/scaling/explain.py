@@ -1,0 +1,93 @@
+"""What a recipe does to a model, one row per parameter."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from transfer.scaling.layout import Layout
+from transfer.scaling.recipe import Optimizer, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One parameter: its place in the model and the five numbers a recipe gives it.
+
+    `std` is the init std itself where the model declares one, else its factor over the base width;
+    the learning rate, decay and epsilon are factors of the optimizer's own.
+    """
+
+    parameter: str
+    axes: str
+    shape: tuple[int, ...]
+    role: str
+    m_in: str
+    m_out: str
+    std: float | None
+    multiplier: float
+    learning_rate: float
+    weight_decay: float
+    epsilon: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """The rows of `explain`; prints as an aligned table."""
+
+    recipe: Recipe
+    optimizer: Optimizer
+    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def cells(self) -> list[list[str]]:
+        """Header and rows as text, for any renderer."""
+        header = [field.name.replace("_", " ") for field in dataclasses.fields(Row)]
+        return [header, *([_text(value) for value in dataclasses.astuple(row)] for row in self)]
+
+    def __str__(self) -> str:
+        cells = self.cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in cells
+        ]
+        return "\n".join([f"{self.recipe} with {self.optimizer}", *lines])
+
+
+def explain(layout: Layout, recipe: Recipe, optimizer: Optimizer = "adam") -> Explanation:
+    """Say what a recipe gives each parameter of a layout, at the layout's width.
+
+    Example:
+      >>> from transfer.scaling import Annotated, Axes, Layout, Recipe
+      >>> kernel = lambda n: {"up": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n), gain=1)}
+      >>> layout = Layout.compare(base=kernel(64), probe=kernel(128), target=kernel(256))
+      >>> [(row.role, row.learning_rate, row.weight_decay) for row in explain(layout, Recipe("mup"))]
+      [('hidden', 0.25, 2.0)]
+    """
+    rows = []
+    for path, rule in recipe.rules(layout, optimizer).items():
+        parameter = layout[path]
+        rows.append(
+            Row(
+                parameter=path,
+                axes=str(parameter.axes),
+                shape=parameter.shape,
+                role=rule.role.value,
+                m_in=str(parameter.m_in),
+                m_out=str(parameter.m_out),
+                std=recipe.init_std(parameter),
+                multiplier=rule.multiplier,
+                learning_rate=rule.learning_rate,
+                weight_decay=rule.weight_decay,
+                epsilon=rule.epsilon,
+            )
+        )
+    return Explanation(recipe, optimizer, tuple(rows))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "const"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

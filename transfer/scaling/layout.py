@@ -1,0 +1,184 @@
+"""Which axes of which parameter grow with width, and what follows from it."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+
+from transfer.errors import TransferError, nearest
+from transfer.scaling.axes import Axes
+from transfer.scaling.roles import Role
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotated:
+    """An array as a model declares it at one width: its axes, its shape, its init, its ties.
+
+    `gain` is the init std times sqrt(fan-in), so that std = gain / sqrt(fan-in) at the base width;
+    `std` is an init std that does not depend on fan-in (embeddings). Both are None for constants
+    (gains of one, biases of zero). `tied` marks an embedding table that is also the readout.
+    """
+
+    axes: Axes
+    shape: tuple[int, ...]
+    gain: float | None = None
+    std: float | None = None
+    tied: bool = False
+
+    def stacked(self, axis: str, size: int) -> "Annotated":
+        """The same array repeated `size` times along a new leading axis."""
+        return dataclasses.replace(self, axes=self.axes.stacked(axis), shape=(size, *self.shape))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter at the target width, with its shape at the base width beside it."""
+
+    path: str
+    axes: Axes
+    shape: tuple[int, ...]
+    base_shape: tuple[int, ...]
+    growing: tuple[bool, ...]
+    gain: float | None
+    std: float | None
+    tied: bool
+
+    @property
+    def role(self) -> Role:
+        """The role that the growing axes give (`Role`)."""
+        grows_in, grows_out = any(self._inputs(self.growing)), any(self._outputs(self.growing))
+        if self.axes.inputs is None:
+            return Role.VECTOR if grows_out else Role.SCALAR
+        if grows_in:
+            return Role.HIDDEN if grows_out else Role.OUTPUT
+        return Role.INPUT if grows_out else Role.SCALAR
+
+    @property
+    def fan_in(self) -> int:
+        """Number of terms in each sum of the product (kernel area included); 1 without one."""
+        return math.prod(self._inputs(self.shape))
+
+    @property
+    def fan_out(self) -> int:
+        """Number of outputs of one weight of the stack."""
+        return math.prod(self._outputs(self.shape))
+
+    @property
+    def m_in(self) -> Fraction:
+        """Fan-in over fan-in at the base width, exactly."""
+        return Fraction(self.fan_in, math.prod(self._inputs(self.base_shape)))
+
+    @property
+    def m_out(self) -> Fraction:
+        """Fan-out over fan-out at the base width, exactly."""
+        return Fraction(self.fan_out, math.prod(self._outputs(self.base_shape)))
+
+    @property
+    def base_std(self) -> float | None:
+        """Init std at the base width; None for a constant."""
+        if self.gain is not None:
+            return self.gain / math.sqrt(math.prod(self._inputs(self.base_shape)))
+        return self.std
+
+    def _inputs(self, values: tuple[int, ...]) -> tuple[int, ...]:
+        start = len(self.axes.stack)
+        return values[start : start + len(self.axes.inputs or ())]
+
+    def _outputs(self, values: tuple[int, ...]) -> tuple[int, ...]:
+        return values[len(values) - len(self.axes.outputs) :] if self.axes.outputs else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout(Mapping[str, Parameter]):
+    """Every parameter of a model by path, seen from a base width.
+
+    Example:
+      >>> kernel = lambda n: Annotated(axes=Axes.parse("embed -> hidden"), shape=(n, 4 * n), gain=1.0)
+      >>> layout = Layout.compare(
+      ...     base={"up": kernel(64)}, probe={"up": kernel(128)}, target={"up": kernel(512)}
+      ... )
+      >>> layout["up"].role, layout["up"].m_in
+      (<Role.HIDDEN: 'hidden'>, Fraction(8, 1))
+    """
+
+    parameters: Mapping[str, Parameter]
+
+    @classmethod
+    def compare(
+        cls,
+        *,
+        base: Mapping[str, Annotated],
+        probe: Mapping[str, Annotated],
+        target: Mapping[str, Annotated],
+    ) -> "Layout":
+        """Build a layout from a model declared at three widths.
+
+        An axis grows when it differs between `base` and `probe`, a second width that is never the
+        target: so a target of the base width, or one narrower than it, works like any other.
+        Raises `TransferError` when the three do not hold the same parameters, when an annotation
+        does not fit its shape, or when the number of weights in a stack grows with width.
+        """
+        if base.keys() != probe.keys() or base.keys() != target.keys():
+            odd = sorted((base.keys() ^ probe.keys()) | (base.keys() ^ target.keys()))
+            raise TransferError(
+                f"The model does not have the same parameters at every width ({', '.join(odd[:3])} "
+                "differ); expected one architecture whose shapes alone depend on width."
+            )
+        return cls({path: _compare(path, base[path], probe[path], target[path]) for path in target})
+
+    def __getitem__(self, path: str) -> Parameter:
+        try:
+            return self.parameters[path]
+        except KeyError:
+            raise TransferError(
+                f'The layout holds no parameter "{path}"{nearest(path, self.parameters)}; expected '
+                "the parameters of the model that the layout was made from."
+            ) from None
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.parameters
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def require(self, paths: Iterable[str]) -> None:
+        """Raise `TransferError` unless `paths` are exactly the layout's: nothing goes unscaled."""
+        odd = sorted(set(paths) ^ set(self.parameters))
+        if odd:
+            raise TransferError(
+                f"Parameters and layout differ at {', '.join(odd[:3])}"
+                f"{' and more' if len(odd) > 3 else ''}; expected the layout of this very model."
+            )
+
+
+def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) -> Parameter:
+    names = target.axes.names
+    for annotated in (base, probe, target):
+        if len(annotated.shape) != len(names):
+            raise TransferError(
+                f'The annotation "{annotated.axes}" of {path} names {len(names)} axes but its shape '
+                f"is {annotated.shape}; expected one name per axis."
+            )
+        if min(annotated.shape, default=1) < 1:
+            raise TransferError(
+                f"{path} has the empty shape {annotated.shape}; expected sizes >= 1."
+            )
+    growing = tuple(small != large for small, large in zip(base.shape, probe.shape, strict=True))
+    if any(growing[: len(target.axes.stack)]):
+        raise TransferError(
+            f'The stack of {path} ("{target.axes}") grows with width; expected a number of weights '
+            "that does not depend on width."
+        )
+    return Parameter(
+        path=path,
+        axes=target.axes,
+        shape=target.shape,
+        base_shape=base.shape,
+        growing=growing,
+        gain=target.gain,
+        std=target.std,
+        tied=target.tied,
+    )

@@ -1,0 +1,219 @@
+"""A recipe turns a parameter's role into its init, multiplier, learning rate, decay and epsilon."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Literal
+
+from transfer.errors import TransferError, nearest
+from transfer.scaling import decay as decay_rules
+from transfer.scaling.layout import Layout, Parameter
+from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
+from transfer.scaling.powers import Power
+from transfer.scaling.roles import Role
+from transfer.scaling.spectral import spectral_std
+
+Optimizer = Literal["adam", "sgd"]
+_RATES = ("uniform", "full", "none")
+_CLIPPING = ("invariant", "raw")
+_INITIALIZERS = ("gaussian", "spectral")
+_ONE = Power()
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a recipe prescribes for one parameter, as factors relative to the base width.
+
+    `std` is the factor of the init std, `multiplier` that of the forward pass; `learning_rate`,
+    `weight_decay` and `epsilon` multiply the optimizer's own; `clip` weighs the squared gradient in
+    the clipped norm. All are exactly 1.0 at the base width, but `weight_decay`, which is 0.0
+    wherever the recipe's mask is off.
+    """
+
+    role: Role
+    std: float
+    multiplier: float
+    learning_rate: float
+    weight_decay: float
+    epsilon: float
+    clip: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A parametrization, its learning-rate exponents, a decay rule and a clipped norm.
+
+    Arguments:
+      parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
+        or `unit`.
+      rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
+        (no alignment); by default `uniform` for standard and ntk, `full` for the others.
+      decay: `sqrt`, `constant`, `independent` or a number x for decay ~ m_in^x; by default
+        `constant` for standard and ntk, `sqrt` for the others. Under SGD lr * decay is held fixed.
+      clipping: `invariant`, sqrt(sum_l c_l |g_l|^2) with c_l the full-alignment SGD learning rate,
+        the same for all forms of a class, or `raw`; by default `raw` for standard with uniform
+        rates, as frameworks do, and `invariant` otherwise.
+      decay_readout: decay the readout too, with lr * decay held fixed.
+      initializer: `gaussian`, relative to the model's own init at the base width, or `spectral`,
+        which sets the spectral norm of hidden and output matrices (muP class only).
+
+    Raises `TransferError` for an unknown name.
+
+    Example:
+      >>> recipe = Recipe("mup")
+      >>> recipe.rates, recipe.decay, str(recipe)
+      ('full', 'sqrt', 'mup+sqrt')
+
+    Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2510.15262 (decay).
+    """
+
+    parametrization: str = "mup"
+    rates: str = ""
+    decay: str | float = ""
+    clipping: str = ""
+    decay_readout: bool = False
+    initializer: str = "gaussian"
+
+    def __post_init__(self) -> None:
+        _known("parametrization", self.parametrization, PARAMETRIZATIONS)
+        self._resolve("rates", self.rates or self.table.rates)
+        self._resolve(
+            "decay", decay_rules.parse(self.table.decay if self.decay == "" else self.decay)
+        )
+        framework = self.parametrization == "standard" and self.rates == "uniform"
+        self._resolve("clipping", self.clipping or ("raw" if framework else "invariant"))
+        _known("rates", self.rates, _RATES)
+        _known("clipping", self.clipping, _CLIPPING)
+        _known("initializer", self.initializer, _INITIALIZERS)
+        if self.initializer == "spectral" and self.table.rates == "uniform":
+            raise TransferError(
+                f"The spectral initializer gives muP's init, which {self.parametrization} is not; "
+                "expected a parametrization of the muP class such as mup_table3."
+            )
+
+    def _resolve(self, field: str, value: str | float) -> None:
+        object.__setattr__(self, field, value)
+
+    @classmethod
+    def parse(cls, text: str) -> "Recipe":
+        """Read `PARAMETRIZATION[/RATES][+DECAY]`, as printed by `str`.
+
+        Example:
+          >>> Recipe.parse("standard/full+independent").rates
+          'full'
+        """
+        name, _, decay = text.partition("+")
+        parametrization, _, rates = name.partition("/")
+        return cls(parametrization, rates=rates, decay=decay)
+
+    def __str__(self) -> str:
+        name = self.parametrization
+        if self.rates != self.table.rates:
+            name += f"/{self.rates}"
+        # What frameworks do needs no suffix: `standard` is standard.
+        return name if self.decay == "constant" == self.table.decay else f"{name}+{self.decay}"
+
+    @property
+    def table(self) -> Parametrization:
+        """The table this recipe reads."""
+        return PARAMETRIZATIONS[self.parametrization]
+
+    def rules(self, layout: Layout, optimizer: Optimizer = "adam") -> dict[str, Rule]:
+        """Return the rule of every parameter of a layout.
+
+        Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
+        different things of the two.
+        """
+        return {path: self.rule(parameter, optimizer) for path, parameter in layout.items()}
+
+    def rule(self, parameter: Parameter, optimizer: Optimizer = "adam") -> Rule:
+        """Return the rule of one parameter."""
+        if parameter.tied:
+            self._refuse_unequal_tie(parameter, optimizer)
+        role, m_in, m_out = parameter.role, parameter.m_in, parameter.m_out
+        row = self.table.rows[role]
+        multiplier = row.multiplier.at(m_in, m_out)
+        learning_rate = self._learning_rate(role, optimizer).at(m_in, m_out)
+
+        weight_decay = 0.0
+        if role == Role.HIDDEN and optimizer == "adam":
+            step = multiplier * learning_rate
+            weight_decay = decay_rules.factor(self.decay, float(m_in), step) * multiplier
+        elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
+            weight_decay = 1.0 / learning_rate
+
+        return Rule(
+            role=role,
+            std=row.std.at(m_in, m_out),
+            multiplier=multiplier,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            epsilon=self._epsilon(role).at(m_in, m_out),
+            clip=1.0 if self.clipping == "raw" else row.sgd["full"].at(m_in, m_out),
+        )
+
+    def init_std(self, parameter: Parameter) -> float | None:
+        """Init std of a parameter; None for a constant, whose init no width changes."""
+        if parameter.base_std is None:
+            return None
+        spectral = parameter.role in (Role.HIDDEN, Role.OUTPUT) and self.initializer == "spectral"
+        if spectral and parameter.gain is not None:
+            std = parameter.gain * spectral_std(parameter.fan_in, parameter.fan_out)
+            return std / self.multiplier(parameter)
+        row = self.table.rows[parameter.role]
+        return parameter.base_std * row.std.at(parameter.m_in, parameter.m_out)
+
+    def multiplier(self, parameter: Parameter) -> float:
+        """Forward multiplier of a weight, or of a contraction of activations.
+
+        A contraction, annotated `head_dim ->`, has inputs and no outputs: attention logits, scaled
+        by d0^-1/2 at the base head dimension d0 and from there by (d / d0)^-1 in the muP class,
+        (d / d0)^-1/2 otherwise (arXiv 2203.03466, Definition 4.1).
+        """
+        if parameter.axes.inputs and not parameter.axes.outputs:
+            base = parameter.fan_in / parameter.m_in
+            return math.pow(base, -0.5) * math.pow(parameter.m_in, self.table.attention)
+        row = self.table.rows[parameter.role]
+        return row.multiplier.at(parameter.m_in, parameter.m_out)
+
+    def _learning_rate(self, role: Role, optimizer: Optimizer) -> Power:
+        if self.rates == "uniform":
+            return _ONE
+        row = self.table.rows[role]
+        return (row.adam if optimizer == "adam" else row.sgd)[self.rates]
+
+    def _epsilon(self, role: Role) -> Power:
+        if self.rates == "uniform" and self.table.framework_epsilon:
+            return _ONE
+        return self.table.rows[role].epsilon
+
+    def _refuse_unequal_tie(self, parameter: Parameter, optimizer: Optimizer) -> None:
+        # As lookup the table's width is its fan-out, as readout its fan-in: `m` stands for both.
+        m, one = parameter.m_out, Fraction(1)
+        columns = (
+            ("init std", lambda role: self.table.rows[role].std),
+            ("learning rate", lambda role: self._learning_rate(role, optimizer)),
+            ("epsilon", self._epsilon),
+        )
+        for name, column in columns:
+            if column(Role.INPUT).at(one, m) != column(Role.OUTPUT).at(m, one):
+                raise TransferError(
+                    f"{parameter.path} is both embedding and readout, but {self} gives the two a "
+                    f"different {name}; expected an untied readout, or a recipe whose rows agree "
+                    "such as mup+sqrt."
+                )
+        if self.decay_readout:
+            raise TransferError(
+                f"{parameter.path} is both embedding and readout, and embeddings are not decayed; "
+                "expected decay_readout=False or an untied readout."
+            )
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> None:
+    options = list(names)
+    if name not in options:
+        raise TransferError(
+            f'The {what} "{name}" is unknown; expected one of {", ".join(options)}'
+            f"{nearest(name, options)}."
+        )
