@@ -5,8 +5,9 @@ clipping of the whole tree. Learning rate, decay, betas and epsilon may be trace
 learning rate may be an optax schedule.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,20 @@ Scalar = float | jax.Array
 LearningRate = Scalar | optax.Schedule
 
 
-class Factors(NamedTuple):
-    """What tells one group of parameters from another."""
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """What tells one group of parameters from another; as text, its name in the state."""
 
     role: Role
     learning_rate: float
     weight_decay: float
     epsilon: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.role}: lr x {self.learning_rate!r}, decay x {self.weight_decay!r}, "
+            f"epsilon x {self.epsilon!r}"
+        )
 
 
 def adamw(
@@ -171,9 +179,11 @@ def _partition(
     def labels(parameters: Any) -> Any:
         leaves = jax.tree_util.tree_leaves_with_path(parameters)
         layout.require(_path(keys) for keys, _ in leaves)
-        return jax.tree_util.tree_map_with_path(lambda keys, _: factors[_path(keys)], parameters)
+        return jax.tree_util.tree_map_with_path(
+            lambda keys, _: str(factors[_path(keys)]), parameters
+        )
 
-    groups = optax.partition({each: group(each) for each in set(factors.values())}, labels)
+    groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
     if clip is None:
         return groups
     return optax.named_chain(("clip", _clip(clip, rules)), ("optimizer", groups))

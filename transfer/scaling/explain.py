@@ -11,8 +11,8 @@ from transfer.scaling.recipe import Optimizer, Recipe
 class Row:
     """One parameter: its place in the model and the five numbers a recipe gives it.
 
-    `std` is the init std itself where the model declares one, else its factor over the base width;
-    the learning rate, decay and epsilon are factors of the optimizer's own.
+    `std` is the init std itself, None for a constant; the learning rate, decay and epsilon are
+    factors of the optimizer's own.
     """
 
     parameter: str
@@ -59,10 +59,12 @@ def explain(layout: Layout, recipe: Recipe, optimizer: Optimizer = "adam") -> Ex
 
     Example:
       >>> from transfer.scaling import Annotated, Axes, Layout, Recipe
-      >>> kernel = lambda n: {"up": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n), gain=1)}
+      >>> axes = Axes.parse("embed -> ffn")
+      >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(64), probe=kernel(128), target=kernel(256))
-      >>> [(row.role, row.learning_rate, row.weight_decay) for row in explain(layout, Recipe("mup"))]
-      [('hidden', 0.25, 2.0)]
+      >>> for row in explain(layout, Recipe("mup")):
+      ...     print(row.role, row.learning_rate, row.weight_decay)
+      hidden 0.25 2.0
     """
     rows = []
     for path, rule in recipe.rules(layout, optimizer).items():

@@ -93,7 +93,8 @@ class Layout(Mapping[str, Parameter]):
     """Every parameter of a model by path, seen from a base width.
 
     Example:
-      >>> kernel = lambda n: Annotated(axes=Axes.parse("embed -> hidden"), shape=(n, 4 * n), gain=1.0)
+      >>> axes = Axes.parse("embed -> hidden")
+      >>> kernel = lambda n: Annotated(axes=axes, shape=(n, 4 * n), gain=1.0)
       >>> layout = Layout.compare(
       ...     base={"up": kernel(64)}, probe={"up": kernel(128)}, target={"up": kernel(512)}
       ... )
@@ -159,8 +160,8 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
     for annotated in (base, probe, target):
         if len(annotated.shape) != len(names):
             raise TransferError(
-                f'The annotation "{annotated.axes}" of {path} names {len(names)} axes but its shape '
-                f"is {annotated.shape}; expected one name per axis."
+                f'The annotation "{annotated.axes}" of {path} names {len(names)} axes but its '
+                f"shape is {annotated.shape}; expected one name per axis."
             )
         if min(annotated.shape, default=1) < 1:
             raise TransferError(
