@@ -14,7 +14,6 @@ A file is written beside its final name and renamed, so a reader never sees half
 
 import dataclasses
 import json
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
+from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 
 Status = Literal["completed", "diverged", "failed"]
@@ -144,13 +144,8 @@ class RunDirectory:
     def write_bytes(self, name: str, content: bytes) -> epath.Path:
         """Write any file of the run whole: beside its name first, then renamed."""
         file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.parent / f".{file.name}.{uuid.uuid4().hex}.partial"
-        try:
-            partial.write_bytes(content)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_write(file) as stream:
+            stream.write(content)
         return file
 
     def trials(self) -> list[Trial]:

@@ -1,1 +1,34 @@
-"""Floor."""
+"""From finished trials to answers: optima, transfer, predictions and the verdict."""
+
+from transfer.analysis.estimate import Estimate
+from transfer.analysis.optimum import Optimum, find_optimum
+from transfer.analysis.prediction import Prediction, predict
+from transfer.analysis.regret import ZeroShot, zero_shot_regret
+from transfer.analysis.slope import optimum_slope
+from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
+from transfer.analysis.transferability import (
+    REGRET_BAND,
+    SLOPE_BAND,
+    Transferability,
+    judge_transfer,
+)
+from transfer.analysis.verdict import judge
+
+__all__ = [
+    "REGRET_BAND",
+    "SLOPE_BAND",
+    "Estimate",
+    "Optimum",
+    "Prediction",
+    "SpectrumSlope",
+    "Transferability",
+    "ZeroShot",
+    "find_optimum",
+    "judge",
+    "judge_transfer",
+    "optimum_slope",
+    "predict",
+    "predicted_slope",
+    "spectrum_slopes",
+    "zero_shot_regret",
+]

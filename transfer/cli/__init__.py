@@ -1,1 +1,1 @@
-"""Floor."""
+"""The command line: one verb, one file."""

@@ -3,12 +3,12 @@
 Rules are stated for the effective weight W = A * w, whose step per update is E (relative to the
 base width) and which loses the fraction lr * decay per step. Under muP rates E = 1 / m_in and
 
-| rule        | decay of W        | lr * decay  | keeps in place                                    |
-|-------------|-------------------|-------------|----------------------------------------------------|
-| constant    | 1                 | m_in^-1     | the decay coefficient                             |
-| sqrt        | m_in^1/2          | m_in^-1/2   | the top singular value, measured ~ width^3/4      |
-| independent | 1 / E             | 1           | the decay per step                                |
-| x           | m_in^x            | m_in^(x-1)  | the top singular value, if it ~ width^((1+x)/2)   |
+| rule        | decay of W       | lr * decay  | keeps in place                                  |
+|-------------|------------------|-------------|-------------------------------------------------|
+| constant    | 1                | m_in^-1     | the decay coefficient                           |
+| sqrt        | m_in^1/2         | m_in^-1/2   | the top singular value, measured ~ width^3/4    |
+| independent | 1 / E            | 1           | the decay per step                              |
+| x           | m_in^x           | m_in^(x-1)  | the top singular value, if it ~ width^((1+x)/2) |
 
 Sources: arXiv 2510.15262 (sqrt), 2405.13698 and 2510.19093 (independent), 2203.03466 (constant).
 """
@@ -31,12 +31,15 @@ def parse(text: str | float) -> str | float:
     if text in EXPONENTS or text == INDEPENDENT:
         return text
     try:
-        return float(text)
+        exponent = float(text)
     except ValueError:
+        exponent = math.nan
+    if not math.isfinite(exponent):
         raise TransferError(
             f'The decay rule "{text}" is unknown; expected sqrt, constant, independent or a number '
             f"x for decay ~ width^x{nearest(str(text), [*EXPONENTS, INDEPENDENT])}."
-        ) from None
+        )
+    return exponent
 
 
 def factor(rule: str | float, m_in: float, step: float) -> float:

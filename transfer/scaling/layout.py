@@ -179,7 +179,7 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
         shape=target.shape,
         base_shape=base.shape,
         growing=growing,
-        gain=target.gain,
-        std=target.std,
+        gain=base.gain,
+        std=base.std,
         tied=target.tied,
     )

@@ -15,6 +15,7 @@ from transfer.scaling.roles import Role
 from transfer.scaling.spectral import spectral_std
 
 Optimizer = Literal["adam", "sgd"]
+_OPTIMIZERS = ("adam", "sgd")
 _RATES = ("uniform", "full", "none")
 _CLIPPING = ("invariant", "raw")
 _INITIALIZERS = ("gaussian", "spectral")
@@ -129,6 +130,7 @@ class Recipe:
 
     def rule(self, parameter: Parameter, optimizer: Optimizer = "adam") -> Rule:
         """Return the rule of one parameter."""
+        _known("optimizer", optimizer, _OPTIMIZERS)
         if parameter.tied:
             self._refuse_unequal_tie(parameter, optimizer)
         role, m_in, m_out = parameter.role, parameter.m_in, parameter.m_out

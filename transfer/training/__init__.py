@@ -1,1 +1,18 @@
-"""Floor."""
+"""Training a population of trials in one compiled program."""
+
+from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
+from transfer.training.config import TrainingConfig
+from transfer.training.loop import Outcome, train
+from transfer.training.population import Population, State, Trials
+
+__all__ = [
+    "Checkpoints",
+    "Outcome",
+    "Population",
+    "Snapshot",
+    "State",
+    "TrainingConfig",
+    "Trials",
+    "restore_parameters",
+    "train",
+]

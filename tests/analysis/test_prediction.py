@@ -1,0 +1,106 @@
+import dataclasses
+import json
+
+import pytest
+
+from transfer.analysis import Prediction, predict
+from transfer.errors import TransferError
+
+GRID = [float(k) for k in range(-9, -3)]
+
+
+def loss(width, rate, decay):
+    """Return a bowl whose optimum is at -6 at width 32 and at -6.3 at width 64."""
+    return 3.0 + 0.1 * (rate + 6 + 0.3 * (width == 64)) ** 2 + 0.05 * (decay + 3.2) ** 2
+
+
+@pytest.fixture(scope="module")
+def trials(sweep):
+    return sweep(noise=0.001)(loss, [32, 64], GRID, seeds=4, log2_decays=[-5.0, -4.0, -3.0, -2.0])
+
+
+def test_the_widest_proxys_optimum_is_moved_unchanged(trials):
+    found = predict(trials, "mup+sqrt", 1024)
+
+    assert found.proxy_widths == (32, 64)
+    assert found.base_width == 32
+    assert found.log2_learning_rate == pytest.approx(-6.3, abs=0.05)
+    assert found.learning_rate == 2**found.log2_learning_rate
+    assert found.weight_decay == pytest.approx(2**-3.2, rel=0.1)
+    low, high = found.log2_learning_rate_interval
+    assert low < found.log2_learning_rate < high
+    assert found.log2_weight_decay_interval is not None
+    assert set(found.multipliers.values()) == {1.0}
+
+
+def test_proxies_can_be_chosen(trials):
+    assert predict(trials, "mup+sqrt", 64, [32]).log2_learning_rate == pytest.approx(-6, abs=0.05)
+
+
+def test_only_narrower_sweeps_are_read(sweep, trials):
+    target = sweep()(lambda *_: 1.0, [128], GRID) + sweep()(
+        lambda *_: 0.0, [64], [-3.0], origin="predicted"
+    )
+
+    assert predict(trials + target, "mup+sqrt", 128) == predict(trials, "mup+sqrt", 128)
+
+
+def test_multipliers_are_those_of_the_best_trial(sweep):
+    trials = sweep()(loss, [32], GRID) + sweep()(
+        lambda *place: loss(*place) - 0.1, [32], GRID, readout_output=4.0
+    )
+
+    assert predict(trials, "mup+sqrt", 64).multipliers["readout_output"] == 4.0
+
+
+def test_it_round_trips_through_json(sweep, trials):
+    for swept in (trials, sweep()(loss, [32], GRID)):
+        found = predict(swept, "mup+sqrt", 1024)
+        text = json.dumps(found.to_json(), allow_nan=False)
+        assert Prediction.from_json(json.loads(text)) == found
+
+
+def test_a_missing_interval_is_explained(sweep):
+    found = predict(sweep()(loss, [32], GRID), "mup+sqrt", 64)
+
+    assert found.log2_learning_rate_interval is None
+    assert any("two seeds" in note for note in found.notes)
+
+
+def test_a_file_that_is_no_prediction_is_refused():
+    with pytest.raises(TransferError, match="not a prediction"):
+        Prediction.from_json({"recipe": "mup+sqrt"})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "target", "proxies", "message"),
+    [
+        ("mup+sqrt", 32, None, "target width 32 is not wider than its proxies"),
+        ("mup+sqrt", 64, [32, 64], "target width 64 is not wider than its proxies"),
+        ("mup+sqrt", 128, [48], "Proxy width 48 was not swept; expected some of 32, 64"),
+        ("mup+sqr", 128, None, 'did you mean "mup\\+sqrt"'),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(trials, recipe, target, proxies, message):
+    with pytest.raises(TransferError, match=message):
+        predict(trials, recipe, target, proxies)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ([-6.0], "there is one learning rate: add 2\\^-7"),
+        ([-5.0, -4.0, -3.0], "add 2\\^-6 and 2\\^-7 below 2\\^-5 at width 32"),
+    ],
+)
+def test_an_undecided_optimum_is_no_prediction(sweep, grid, message):
+    with pytest.raises(TransferError, match=message):
+        predict(sweep()(loss, [32], grid), "mup+sqrt", 64)
+
+
+def test_mixed_base_widths_are_refused(sweep):
+    trials = sweep()(loss, [32, 64], GRID)
+    mixed = [dataclasses.replace(t, base_width=t.width) for t in trials]
+
+    with pytest.raises(TransferError, match="different base widths"):
+        predict(mixed, "mup+sqrt", 128)

@@ -1,0 +1,127 @@
+"""A run directory with a recipe that transfers, one that drifts and one too short to tell."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from transfer.runs import RunDirectory, Trial
+
+WIDTHS = (32, 64, 128, 256)
+GRID = range(-10, -2)
+SEEDS = 3
+SUBLAYERS = ("query", "key", "value", "output", "gate", "up", "down")
+
+
+@dataclasses.dataclass
+class Recipe:
+    """A synthetic recipe: how its optimum drifts, where it diverges, and its spectrum's slope."""
+
+    name: str
+    rates: str
+    drift: float
+    diverges_above: float
+    spectrum_slope: float
+    decay: str
+
+    def loss(self, width, rate):
+        m = np.log2(width / 32)
+        if rate > self.diverges_above + self.drift * m:
+            return np.inf
+        off = rate + 6 - self.drift * m
+        return 2.2 - 0.12 * m + 0.02 * off**2 + 0.03 * np.exp(1.2 * off)
+
+
+RECIPES = (
+    Recipe("mup+sqrt", "full", 0.0, -3, 0.0, "sqrt"),
+    Recipe("mup+constant", "full", -0.15, -3, 0.22, "constant"),
+    Recipe("standard", "uniform", -0.8, -4, 0.7, "constant"),
+)
+
+
+def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
+    diverged = not np.isfinite(loss)
+    return Trial(
+        trial=f"{recipe.name} {width} {rate} {seed} {origin}",
+        group=recipe.name,
+        origin=origin,
+        width=width,
+        base_width=32,
+        recipe=recipe.name,
+        parametrization=recipe.name.partition("+")[0],
+        rates=recipe.rates,
+        decay=recipe.decay,
+        learning_rate=2.0**rate,
+        weight_decay=0.1,
+        input_learning_rate=1.0,
+        readout_learning_rate=1.0,
+        init_scale=1.0,
+        embedding_output=1.0,
+        readout_output=1.0,
+        attention_logits=1.0,
+        seed=seed,
+        steps=400,
+        tokens=400_000,
+        parameters=12 * width**2,
+        flops=6.0 * 12 * width**2 * 400_000,
+        status="diverged" if diverged else "completed",
+        loss=float("nan") if diverged else loss,
+        eval_loss=float("nan") if diverged else loss,
+        settled=3.5,
+        seconds=1.0,
+        execution="vectorised",
+    )
+
+
+def metrics_of(trial, generator):
+    steps = np.arange(0, trial.steps, 2)
+    loss = trial.eval_loss + 2.5 * (1 + steps / 8) ** -0.8
+    loss = loss + generator.normal(0, 0.03, steps.size)
+    return [
+        {"trial": trial.trial, "step": s, "loss": v, "grad_norm": 1.0, "learning_rate": 0.01}
+        for s, v in zip(steps.tolist(), loss.tolist(), strict=True)
+    ]
+
+
+def spectrum_of(trial, recipe, generator):
+    m = trial.width / 32
+    return [
+        {
+            "trial": trial.trial,
+            "step": trial.steps,
+            "parameter": f"blocks.{'attention' if k < 4 else 'feed_forward'}.{name}.kernel",
+            "layer": layer,
+            "rank": 0,
+            "singular_value": (1.2 + 0.35 * k)
+            * m ** (recipe.spectrum_slope + 0.04 * (k % 3 - 1))
+            * float(np.exp(generator.normal(0, 0.02))),
+        }
+        for k, name in enumerate(SUBLAYERS)
+        for layer in range(2)
+    ]
+
+
+def build_run(path, recipes=RECIPES, records=True) -> RunDirectory:
+    generator = np.random.default_rng(0)
+    run = RunDirectory(path)
+    for recipe in recipes:
+        places = [(w, float(r), "sweep") for w in WIDTHS for r in GRID]
+        places.append((512, -6.1, "predicted"))
+        trials = [
+            trial_of(recipe, w, r, seed, recipe.loss(w, r) + generator.normal(0, 0.004), origin)
+            for w, r, origin in places
+            for seed in range(SEEDS)
+        ]
+        finished = [t for t in trials if t.status == "completed" and records]
+        run.add_group(
+            recipe.name,
+            trials,
+            [row for t in finished for row in metrics_of(t, generator)],
+            [row for t in finished for row in spectrum_of(t, recipe, generator)],
+        )
+    return run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> RunDirectory:
+    return build_run(tmp_path_factory.mktemp("run"))

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transfer.errors import TransferError
+from transfer.scaling import Axes
+
+from .parameters import few
+
+NAMES = st.lists(st.sampled_from(["layers", "embed", "heads", "head_dim", "x"])).map(tuple)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "stack", "inputs", "outputs"),
+    [
+        ("layers | embed -> heads head_dim", ("layers",), ("embed",), ("heads", "head_dim")),
+        ("embed -> ffn", (), ("embed",), ("ffn",)),
+        (
+            "height width channels -> filters",
+            (),
+            ("height", "width", "channels"),
+            ("filters",),
+        ),
+        ("a b|x->y", ("a", "b"), ("x",), ("y",)),
+        ("embed", (), None, ("embed",)),
+        ("layers | embed", ("layers",), None, ("embed",)),
+        ("head_dim ->", (), ("head_dim",), ()),
+        ("-> embed", (), (), ("embed",)),
+        ("", (), None, ()),
+    ],
+)
+def test_an_annotation_splits_into_its_parts(annotation, stack, inputs, outputs):
+    axes = Axes.parse(annotation)
+    assert (axes.stack, axes.inputs, axes.outputs) == (stack, inputs, outputs)
+
+
+def test_names_come_in_array_order():
+    assert Axes.parse("layers | embed -> heads head_dim").names == (
+        "layers",
+        "embed",
+        "heads",
+        "head_dim",
+    )
+    assert Axes.parse("layers | embed").names == ("layers", "embed")
+
+
+@pytest.mark.parametrize("annotation", ["a | b | c", "a -> b -> c", "a -> b | c", "a | b -> c ->"])
+def test_two_bars_or_two_arrows_are_refused(annotation):
+    with pytest.raises(TransferError, match=r'more than one "\|" or "->"') as refusal:
+        Axes.parse(annotation)
+    assert f'"{annotation}"' in str(refusal.value)
+
+
+@few
+@given(NAMES, st.none() | NAMES, NAMES)
+def test_what_is_printed_reads_back(stack, inputs, outputs):
+    axes = Axes(stack=stack, inputs=inputs, outputs=outputs)
+    assert Axes.parse(str(axes)) == axes
+
+
+def test_printed_form():
+    assert str(Axes.parse("layers|embed  ->  ffn")) == "layers | embed -> ffn"
+    assert str(Axes.parse("head_dim->")) == "head_dim ->"
+
+
+def test_stacked_adds_an_outermost_axis():
+    axes = Axes.parse("experts | embed -> ffn").stacked("layers")
+    assert axes.stack == ("layers", "experts")
+    assert axes.names == ("layers", "experts", "embed", "ffn")
+    assert axes.inputs == ("embed",)

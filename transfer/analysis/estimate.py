@@ -1,0 +1,37 @@
+"""A number as the verdict reports it."""
+
+import dataclasses
+from typing import Any
+
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A value with its bootstrap interval over seeds; what is unknown is None, with the reason.
+
+    Example:
+      >>> Estimate(-5.4, (-5.6, -5.2)).to_json()
+      {'value': -5.4, 'interval': [-5.6, -5.2]}
+      >>> Estimate(None, reason="one width has no slope").to_json()
+      {'value': None, 'interval': None, 'reason': 'one width has no slope'}
+    """
+
+    value: float | None
+    interval: Interval | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, with a `reason` only where something is null."""
+        content = {"value": self.value, "interval": interval_json(self.interval)}
+        return content | ({"reason": self.reason} if self.reason else {})
+
+
+def interval_json(interval: Interval | None) -> list[float] | None:
+    """Return an interval as a JSON list.
+
+    Example:
+      >>> interval_json((0.1, 0.2)), interval_json(None)
+      ([0.1, 0.2], None)
+    """
+    return None if interval is None else list(interval)

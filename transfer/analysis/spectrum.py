@@ -1,0 +1,169 @@
+"""How the top singular value of each sublayer moves with width."""
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transfer.analysis.bootstrap import bootstrap
+from transfer.analysis.estimate import Estimate
+from transfer.analysis.losses import setting_of
+from transfer.analysis.slope import least_squares_slope
+from transfer.runs import Trial
+from transfer.scaling import decay as decay_rules
+from transfer.scaling.hyperparameters import Hyperparameters
+
+SETTLED = 3.0
+"""Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectrumSlope:
+    """d log2 sigma_1 / d log2 width of one sublayer at one setting, after training.
+
+    `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds.
+    `predicted` is what the decay rule says, None where it says nothing, and holds only once every
+    run has `settled`.
+    """
+
+    slope: Estimate
+    predicted: float | None
+    settled: bool
+    log2_learning_rate: float
+    values: dict[int, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            **self.slope.to_json(),
+            "predicted": self.predicted,
+            "settled": self.settled,
+            "log2_learning_rate": self.log2_learning_rate,
+            "values": {str(width): value for width, value in self.values.items()},
+        }
+
+
+def predicted_slope(rates: str, decay: str) -> float | None:
+    """Return the width slope of sigma_1 of a settled hidden matrix.
+
+    sigma_1 ~ sqrt(lr / decay) m^(3/4), so lr ~ 1/m (`full` rates) and decay ~ m^x give
+    (1/2 - x) / 2. None for other rates, whose learning rate does not follow a matrix's fan-in so.
+
+    Example:
+      >>> [predicted_slope("full", rule) for rule in ("constant", "sqrt", "independent", "0.7")]
+      [0.25, 0.0, -0.25, -0.1]
+      >>> predicted_slope("uniform", "constant") is None
+      True
+
+    Source: arXiv 2510.15262.
+    """
+    if rates != "full":
+        return None
+    rule = decay_rules.parse(decay)
+    exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: 1.0}
+    exponent = exponents[rule] if isinstance(rule, str) else rule
+    return round((0.5 - exponent) / 2, 12)
+
+
+def spectrum_slopes(
+    trials: Iterable[Trial],
+    spectrum: pa.Table,
+    recipe: str,
+    log2_learning_rate: float,
+) -> dict[str, SpectrumSlope]:
+    """Return the width slope of sigma_1 per parameter of one recipe.
+
+    All widths are compared at one setting: the learning rate on every width's grid that is nearest
+    to the transferred one, at the decay and multipliers that are best there. Singular values are
+    those of rank 0 at the last step recorded, averaged over layers; the interval resamples seeds
+    jointly for all widths. Empty when no setting was run, or no spectrum recorded, at two widths.
+
+    Args:
+      trials: the sweep; diverged trials have no spectrum and are left out.
+      spectrum: trial, step, parameter, layer, rank, singular_value.
+      log2_learning_rate: where the transferred learning rate lies.
+
+    Example:
+      >>> slopes = spectrum_slopes(trials, run.spectrum(), "mup+sqrt", -6.2)  # doctest: +SKIP
+      >>> slopes["attention.query"].slope.value  # doctest: +SKIP
+      0.01
+    """
+    sigma = _sigma_by_trial(spectrum)
+    usable = [
+        trial
+        for trial in trials
+        if trial.recipe == recipe and trial.origin == "sweep" and trial.status == "completed"
+        if trial.trial in sigma
+    ]
+    setting = _common_setting(usable, log2_learning_rate)
+    if setting is None:
+        return {}
+    used = [trial for trial in usable if setting_of(trial) == setting]
+    predicted = predicted_slope(used[0].rates, used[0].decay)
+    settled = all(trial.settled >= SETTLED for trial in used)
+    parameters = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in used)))
+    result = {}
+    for parameter in parameters:
+        logs: dict[int, dict[int, float]] = defaultdict(dict)
+        for trial in used:
+            logs[trial.width][trial.seed] = math.log2(sigma[trial.trial][parameter])
+        result[parameter] = SpectrumSlope(
+            slope=_slope(logs),
+            predicted=predicted,
+            settled=settled,
+            log2_learning_rate=math.log2(setting.learning_rate),
+            values={
+                width: float(2 ** np.mean(list(logs[width].values()))) for width in sorted(logs)
+            },
+        )
+    return result
+
+
+def _sigma_by_trial(spectrum: pa.Table) -> dict[str, dict[str, float]]:
+    """Return sigma_1 by trial and parameter: rank 0, last step, mean over layers."""
+    top = spectrum.filter(pc.field("rank") == 0)
+    last = top.group_by("trial").aggregate([("step", "max")])
+    final = top.join(last, keys="trial").filter(pc.field("step") == pc.field("step_max"))
+    means = final.group_by(["trial", "parameter"]).aggregate([("singular_value", "mean")])
+    sigma: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in means.to_pylist():
+        if row["singular_value_mean"] > 0 and math.isfinite(row["singular_value_mean"]):
+            sigma[row["trial"]][row["parameter"]] = row["singular_value_mean"]
+    return dict(sigma)
+
+
+def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperparameters | None:
+    """Return the setting run at all widths that is nearest in learning rate, and best there."""
+    by_width: dict[int, set[Hyperparameters]] = defaultdict(set)
+    loss: dict[Hyperparameters, list[float]] = defaultdict(list)
+    for trial in trials:
+        by_width[trial.width].add(setting_of(trial))
+        loss[setting_of(trial)].append(trial.eval_loss)
+    if len(by_width) < 2:
+        return None
+    return min(
+        set.intersection(*by_width.values()),
+        key=lambda setting: (
+            abs(math.log2(setting.learning_rate) - log2_learning_rate),
+            float(np.mean(loss[setting])),
+        ),
+        default=None,
+    )
+
+
+def _slope(logs: dict[int, dict[int, float]]) -> Estimate:
+    widths = np.log2(sorted(logs))
+    value = least_squares_slope(
+        widths, np.array([np.mean(list(logs[width].values())) for width in sorted(logs)])
+    )
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
+    paired = np.array([[logs[width][seed] for seed in seeds] for width in sorted(logs)])
+    interval, reason = bootstrap(
+        lambda weights: least_squares_slope(widths, paired @ weights), len(seeds)
+    )
+    return Estimate(value, interval, reason)

@@ -1,0 +1,108 @@
+"""Whether a recipe's hyperparameters transfer across width."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from transfer.analysis.estimate import Estimate, Interval
+from transfer.analysis.optimum import Optimum
+from transfer.analysis.regret import ZeroShot
+
+Transfers = Literal["true", "false", "undecided"]
+
+SLOPE_BAND = 0.25
+"""Largest |d log2 optimum / d log2 width| that still counts as transfer.
+
+Halfway between no drift (0) and the m^-1/2 drift that rules without per-layer rates are known for:
+a factor of at most two in the optimum over four doublings of width, half a step per doubling on the
+usual grid. Fixed before any run, never fitted to one.
+"""
+
+REGRET_BAND = 0.01
+"""Largest relative regret that still counts as transfer.
+
+A convention: 0.03 nats at a loss of 3, little beside what a misplaced learning rate costs. Fixed
+before any run, never fitted to one.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transferability:
+    """The answer, and the sentence with the numbers behind it."""
+
+    transfers: Transfers
+    reason: str
+
+
+def judge_transfer(
+    optima: Sequence[Optimum], slope: Estimate, zero_shots: Sequence[ZeroShot]
+) -> Transferability:
+    """Say whether the optimum stays in place and transferring costs next to nothing.
+
+    `false` when the slope's interval lies outside [-0.25, 0.25], when the interval of a relative
+    regret lies above 1 %, or when training diverges at the transferred hyperparameters. `true` when
+    |slope| <= 0.25 and each relative regret is at most 1 % or not distinguishable from 0.
+    `undecided` otherwise, and whenever a width's own optimum is. A width that was not tuned has no
+    regret and is left out, unless training diverged there.
+
+    Example:
+      >>> judge_transfer(optima, optimum_slope(optima), zero_shots).transfers  # doctest: +SKIP
+      'true'
+    """
+    missing = [o.log2_learning_rate.reason for o in optima if o.log2_learning_rate.value is None]
+    if missing:
+        return Transferability("undecided", f"{_capital('; '.join(map(str, missing)))}.")
+    if slope.value is None:
+        return Transferability("undecided", f"{_capital(str(slope.reason))}.")
+
+    drift = f"the optimum's slope over width is {_number(slope.value, slope.interval, '+.2f')}"
+    known = [shot for shot in zero_shots if shot.relative_regret is not None]
+    worst = max(known, key=lambda shot: shot.relative_regret or 0.0, default=None)
+    cost = "no regret is known" if worst is None else f"the largest regret is {_regret(worst)}"
+
+    if abs(slope.value) > SLOPE_BAND and _outside(slope.interval, SLOPE_BAND):
+        return Transferability("false", f"It does not transfer: {drift} and {cost}.")
+    diverged = [shot for shot in zero_shots if shot.diverged]
+    if diverged:
+        where = f"training diverges at the transferred hyperparameters at width {diverged[0].width}"
+        return Transferability("false", f"It does not transfer: {where}, and {drift}.")
+    if any(_clearly_above(shot) for shot in known):
+        return Transferability("false", f"It does not transfer: {drift} and {cost}.")
+
+    unknown = [s for s in zero_shots if s.relative_regret is None and s.best_loss is not None]
+    if unknown:
+        where = f"the regret at width {unknown[0].width} is unknown ({unknown[0].reason})"
+        return Transferability("undecided", f"It cannot be told: {drift}, but {where}.")
+    if worst is not None and abs(slope.value) <= SLOPE_BAND and all(map(_small, known)):
+        return Transferability("true", f"It transfers: {drift} and {cost}.")
+    bands = f"within {SLOPE_BAND} and {REGRET_BAND:.0%} or clearly outside is needed to tell"
+    return Transferability("undecided", f"It cannot be told: {drift} and {cost}; {bands}.")
+
+
+def _outside(interval: Interval | None, band: float) -> bool:
+    return interval is not None and (interval[0] > band or interval[1] < -band)
+
+
+def _clearly_above(shot: ZeroShot) -> bool:
+    return shot.relative_interval is not None and shot.relative_interval[0] > REGRET_BAND
+
+
+def _small(shot: ZeroShot) -> bool:
+    regret, interval = shot.relative_regret, shot.relative_interval
+    in_noise = interval is not None and interval[0] <= 0 <= interval[1]
+    return regret is not None and (regret <= REGRET_BAND or in_noise)
+
+
+def _regret(shot: ZeroShot) -> str:
+    assert shot.relative_regret is not None
+    return f"{_number(shot.relative_regret, shot.relative_interval, '.2%')} at width {shot.width}"
+
+
+def _number(value: float, interval: Interval | None, form: str) -> str:
+    if interval is None:
+        return f"{value:{form}}"
+    return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

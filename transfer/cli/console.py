@@ -1,0 +1,85 @@
+"""What a person sees while the work goes on."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from transfer.config import Experiment
+from transfer.runs import RunDirectory, Trial
+from transfer.sweep import Group, unfinished, work
+
+Result = TypeVar("Result")
+
+# Without a terminal, lines end at the reader's window and not at 80 columns.
+console = Console(highlight=False, soft_wrap=True)
+
+
+class SweepProgress:
+    """A bar over all groups with the time left, and a line for each group that is done."""
+
+    def __init__(self, total: float):
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._done = self._share = 0.0
+        self._name = ""
+
+    def __enter__(self) -> "SweepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, group: Group, work: float) -> None:
+        """See `Reporter`."""
+        self._name, self._share = f"{group.recipe} width {group.width}", work
+        self._bar.update(self._task, description=f"{self._name} compiling")
+
+    def step(self, fraction: float, loss: float) -> None:
+        """See `Reporter`."""
+        self._bar.update(
+            self._task,
+            completed=self._done + fraction * self._share,
+            description=f"{self._name} loss {loss:.3f}",
+        )
+
+    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+        """See `Reporter`."""
+        self._done += self._share
+        self._bar.update(self._task, completed=self._done)
+        completed = [trial for trial in trials if trial.status == "completed"]
+        best = min(completed, key=lambda trial: trial.eval_loss, default=None)
+        found = f"lowest held-out loss {best.eval_loss:.3f}" if best else "no trial completed"
+        diverged = len(trials) - len(completed)
+        console.print(
+            f"{group.recipe:>14}  width {group.width:>5}  {len(trials):>3} trials"
+            f"{f' ({diverged} diverged)' if diverged else ''}  {found}  "
+            f"{sum(trial.seconds for trial in trials):.0f} s"
+        )
+
+
+def with_progress(
+    run: RunDirectory,
+    experiment: Experiment,
+    groups: Sequence[Group],
+    function: Callable[[SweepProgress], Result],
+) -> Result:
+    """Call a function with a bar sized to what is missing of the groups."""
+    missing = unfinished(run, experiment, groups)
+    trials = sum(len(group.settings) for group in missing)
+    kept = sum(len(group.settings) for group in groups) - trials
+    if kept:
+        console.print(f"{kept} trials are done already, {trials} to go.")
+    with SweepProgress(sum(work(experiment, group) for group in missing)) as progress:
+        return function(progress)

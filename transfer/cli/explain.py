@@ -1,0 +1,27 @@
+"""Prints one row per parameter of the model at --config.model.width.
+
+Role, growth of fan-in and fan-out over --config.base_width, init std, forward multiplier, and the
+factors of learning rate, weight decay and epsilon. Nothing is allocated.
+"""
+
+from absl import flags as absl_flags
+
+from transfer.cli import flags, platform
+
+
+def define(values: absl_flags.FlagValues) -> None:
+    """Define the verb's flags."""
+    flags.define_config(values)
+
+
+def run(values: absl_flags.FlagValues) -> int:
+    """Print the explanation."""
+    platform.prepare()
+    from transfer.models import model_layout
+    from transfer.scaling import explain
+
+    experiment = flags.experiment(values)
+    layout = model_layout(experiment.model, experiment.base_width).parameters
+    optimizer = "sgd" if experiment.training.optimizer == "sgd" else "adam"
+    print(explain(layout, experiment.recipe.build(), optimizer))
+    return 0

@@ -1,0 +1,24 @@
+"""Settle JAX's platform before JAX is used."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+MAX_CPU_DEVICES = 8
+
+
+def prepare() -> None:
+    """Keep JAX from probing for hardware that is not there, and give each CPU core a device.
+
+    An installed libtpu makes JAX look for a TPU and complain at length when there is none. On a CPU
+    the trials of a population are spread over the devices, so one per core keeps all cores busy;
+    small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
+    user sets them, are left alone.
+    """
+    tpu = any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
+    gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    if "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
+        os.environ["JAX_PLATFORMS"] = "cuda,cpu" if gpu else "cpu"
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(min(cores or 1, MAX_CPU_DEVICES))

@@ -1,0 +1,48 @@
+"""Fits the optimum of the sweep in --run and writes hyperparameters.json for a target width.
+
+The file is what `transfer train --hyperparameters=FILE` takes.
+"""
+
+from absl import flags as absl_flags
+
+from transfer.cli import flags
+
+
+def define(values: absl_flags.FlagValues) -> None:
+    """Define the verb's flags."""
+    flags.define_run(values)
+    absl_flags.DEFINE_integer("width", None, "the target's width", flag_values=values)
+    absl_flags.DEFINE_string(
+        "recipe", None, "which of the sweep's recipes; needed if it has several", flag_values=values
+    )
+
+
+def run(values: absl_flags.FlagValues) -> int:
+    """Predict and write."""
+    from transfer.analysis import predict
+    from transfer.errors import TransferError
+    from transfer.report.words import interval_words
+
+    directory = flags.run_directory(values)
+    trials = directory.require_trials()
+    if values["width"].value is None:
+        raise TransferError("No target was given; expected --width=WIDTH.")
+    recipes = sorted({trial.recipe for trial in trials})
+    recipe = values["recipe"].value or recipes[0]
+    if values["recipe"].value is None and len(recipes) > 1:
+        raise TransferError(
+            f"The sweep has the recipes {', '.join(recipes)}; expected one of them in --recipe."
+        )
+    prediction = predict(trials, recipe, values["width"].value)
+    file = directory.write_json("hyperparameters.json", prediction.to_json())
+    print(
+        f"{prediction.recipe} at width {prediction.target_width}: "
+        f"learning rate 2^{prediction.log2_learning_rate:.2f} = {prediction.learning_rate:.4g} "
+        f"{interval_words(prediction.log2_learning_rate_interval)}, "
+        f"weight decay {prediction.weight_decay:.4g}, as they read at width "
+        f"{prediction.base_width}."
+    )
+    for note in prediction.notes:
+        print(note)
+    print(f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=...")
+    return 0

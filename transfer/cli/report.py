@@ -1,0 +1,23 @@
+"""Writes report/verdict.json and the figures of the trials in --run, and prints the verdict."""
+
+from absl import flags as absl_flags
+
+from transfer.cli import flags, platform
+
+
+def define(values: absl_flags.FlagValues) -> None:
+    """Define the verb's flags."""
+    flags.define_run(values)
+
+
+def run(values: absl_flags.FlagValues) -> int:
+    """Write the report."""
+    platform.prepare()
+    from transfer.cli.console import show_verdict
+    from transfer.report import write_report
+
+    directory = flags.run_directory(values)
+    directory.require_trials()
+    task, provenance = flags.recorded_origin(directory)
+    show_verdict(directory, write_report(directory, task=task, provenance=provenance))
+    return 0

@@ -1,0 +1,200 @@
+"""The configuration of an experiment: typed, checked, and the same in files, flags and JSON.
+
+A config file returns `template()` with its own values; `--config.section.key=value` overrides them;
+`read` turns the result into an `Experiment` or says which key is wrong.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from transfer.data import DataConfig
+from transfer.errors import TransferError, nearest
+from transfer.models import TransformerConfig
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """Which rules a run follows: `name` is PARAMETRIZATION[/RATES][+DECAY], see `Recipe`."""
+
+    name: str = "mup+sqrt"
+    clipping: str = ""
+    decay_readout: bool = False
+    initializer: str = "gaussian"
+
+    def build(self, name: str = "") -> Recipe:
+        """Make the recipe, under another name with the same options if one is given."""
+        return dataclasses.replace(
+            Recipe.parse(name or self.name),
+            clipping=self.clipping,
+            decay_readout=self.decay_readout,
+            initializer=self.initializer,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """Values of each hyperparameter: a list for a grid, (low, high) for a random search.
+
+    An empty tuple leaves the hyperparameter at the experiment's own value.
+    """
+
+    learning_rate: tuple[float, ...] = ()
+    weight_decay: tuple[float, ...] = ()
+    input_learning_rate: tuple[float, ...] = ()
+    readout_learning_rate: tuple[float, ...] = ()
+    init_scale: tuple[float, ...] = ()
+    embedding_output: tuple[float, ...] = ()
+    readout_output: tuple[float, ...] = ()
+    attention_logits: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """A sweep: search space x widths x recipes x seeds.
+
+    `search` is `grid`, every combination of the listed values, or `random`, `samples` draws that
+    are uniform in the logarithm between each low and high, the same for every width and recipe.
+    """
+
+    widths: tuple[int, ...] = ()
+    recipes: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    search: str = "grid"
+    space: SearchSpace = SearchSpace()
+    samples: int = 16
+    search_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.search not in ("grid", "random"):
+            raise TransferError(
+                f'sweep.search "{self.search}" is unknown; expected grid or random'
+                f"{nearest(self.search, ('grid', 'random'))}."
+            )
+        for field in dataclasses.fields(SearchSpace):
+            values = getattr(self.space, field.name)
+            positive = min(values, default=1.0) > (-1e-300 if field.name == "weight_decay" else 0.0)
+            if not positive:
+                raise TransferError(
+                    f"sweep.space.{field.name} is {values}; expected positive numbers, since their "
+                    "logarithm is what is searched."
+                )
+            if self.search == "random" and values and (len(values) != 2 or values[0] > values[1]):
+                raise TransferError(
+                    f"sweep.space.{field.name} is {values}; expected (low, high) for a random search."
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that defines a run; `base_width` is where hyperparameters are meant as they stand.
+
+    `seed` is that of a single run; a sweep has its own seeds.
+    """
+
+    name: str = "transformer"
+    base_width: int = 32
+    seed: int = 0
+    model: TransformerConfig = TransformerConfig()
+    recipe: RecipeConfig = RecipeConfig()
+    hyperparameters: Hyperparameters = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    sweep: SweepConfig = SweepConfig()
+
+    def __post_init__(self) -> None:
+        if self.base_width < 1:
+            raise TransferError(
+                f"base_width is {self.base_width}; expected the width, of at least 1, at which the "
+                "hyperparameters are meant as they stand."
+            )
+        for width in (self.base_width, *self.sweep.widths):
+            dataclasses.replace(self.model, width=width)
+        for name in (self.recipe.name, *self.sweep.recipes):
+            self.recipe.build(name)
+        if self.hyperparameters.learning_rate <= 0 or self.hyperparameters.weight_decay < 0:
+            raise TransferError(
+                f"hyperparameters.learning_rate is {self.hyperparameters.learning_rate} and "
+                f"weight_decay {self.hyperparameters.weight_decay}; expected a positive learning "
+                "rate and a decay of at least 0."
+            )
+
+    def at(self, width: int) -> TransformerConfig:
+        """The model at another width."""
+        return dataclasses.replace(self.model, width=width)
+
+
+def template() -> ConfigDict:
+    """Return the defaults as a ConfigDict for a config file to fill in.
+
+    Example:
+      >>> config = template()
+      >>> config.model.width = 512
+      >>> read(config).model.width
+      512
+    """
+    return ConfigDict(dataclasses.asdict(Experiment()))
+
+
+def read(config: ConfigDict | Mapping[str, Any]) -> Experiment:
+    """Check a configuration and freeze it; raises `TransferError` naming what is wrong."""
+    content = config.to_dict() if isinstance(config, ConfigDict) else config
+    return typing.cast(Experiment, _read(Experiment, content, "config"))
+
+
+def require_key(key: str) -> None:
+    """Raise `TransferError` unless `key`, such as `model.width`, is a setting of `Experiment`."""
+    kind: Any = Experiment
+    path = "config"
+    for name in key.split("."):
+        fields = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        if not fields:
+            raise TransferError(f"{path} has no keys of its own, but {path}.{name} was given.")
+        _require_key(typing.cast(type, kind), fields, name, path)
+        kind, path = fields[name], f"{path}.{name}"
+
+
+def _require_key(kind: type, fields: Mapping[str, Any], name: str, path: str) -> None:
+    reasons = getattr(kind, "REFUSED", {})
+    if name in reasons:
+        raise TransferError(f"{path}.{name} is not a setting: {reasons[name]}.")
+    known = [field.name for field in dataclasses.fields(kind)]
+    if name not in known:
+        raise TransferError(
+            f"{path}.{name} is unknown; expected one of {', '.join(known)}{nearest(name, known)}."
+        )
+
+
+def _read(kind: type, content: object, path: str) -> object:
+    if not isinstance(content, Mapping):
+        raise TransferError(f"{path} is {content!r}; expected a section with keys of its own.")
+    types = typing.get_type_hints(kind)
+    fields = {field.name: types[field.name] for field in dataclasses.fields(kind)}
+    for name in content:
+        _require_key(kind, fields, str(name), path)
+    return kind(
+        **{name: _value(fields[name], value, f"{path}.{name}") for name, value in content.items()}
+    )
+
+
+def _value(kind: Any, value: object, path: str) -> object:
+    if dataclasses.is_dataclass(kind):
+        return _read(typing.cast(type, kind), value, path)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, (tuple, list)):
+            raise TransferError(f"{path} is {value!r}; expected a list.")
+        element, _ = typing.get_args(kind)
+        return tuple(_value(element, each, f"{path}[{i}]") for i, each in enumerate(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TransferError(f"{path} is {value!r}; expected {_ARTICLE[kind]}.")
+    return value
+
+
+_ARTICLE = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}

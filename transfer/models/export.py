@@ -1,0 +1,119 @@
+"""Weights for the world outside: published LLaMA layout, multipliers folded in."""
+
+import json
+
+import numpy as np
+from etils import epath
+from safetensors.numpy import save
+
+from transfer.atomic import atomic_write
+from transfer.errors import TransferError
+from transfer.models.functional import Arrays
+from transfer.models.transformer import TransformerConfig
+
+
+def export_llama(
+    config: TransformerConfig, parameters: Arrays, multipliers: Arrays, folder: epath.PathLike
+) -> epath.Path:
+    """Write config.json and model.safetensors as a LLaMA checkpoint, or Qwen3 with QK-norm.
+
+    The embedding's and the readout's multipliers go into their tables (which unties tied ones), each
+    matrix's into the matrix, and that of the attention logits, times the sqrt(head_dim) which those
+    models divide by, into the query: its matrix, or the gain of its norm. All are float32.
+    Raises `TransferError` when the folder holds a checkpoint already.
+    """
+    folder = epath.Path(folder)
+    if (folder / "config.json").exists() or (folder / "model.safetensors").exists():
+        raise TransferError(
+            f"{folder} holds a checkpoint already; expected a new or empty folder: nothing is "
+            "overwritten."
+        )
+    tensors = _tensors(config, parameters, multipliers)
+    with atomic_write(folder / "model.safetensors") as file:
+        file.write(save(tensors, metadata={"format": "pt"}))
+    with atomic_write(folder / "config.json") as file:
+        file.write((json.dumps(_description(config), indent=2) + "\n").encode())
+    return folder
+
+
+def _tensors(
+    config: TransformerConfig, parameters: Arrays, multipliers: Arrays
+) -> dict[str, np.ndarray]:
+    embedding, scale = parameters["embedding"], multipliers["embedding"]
+    table = np.asarray(embedding["table"], np.float32)
+    if config.tied:
+        readout = table * scale["readout_multiplier"]
+    else:
+        readout = _matrix(parameters["readout"], multipliers["readout"], 1).T
+    tensors = {
+        "model.embed_tokens.weight": table * scale["multiplier"],
+        "model.norm.weight": _gain(parameters.get("norm", {}), config.width),
+        "lm_head.weight": readout,
+    }
+    for layer in range(config.layers):
+        weights, scales = (
+            _at(tree["blocks"], layer) for tree in (parameters, multipliers)
+        )
+        for name, tensor in _block(config, weights, scales).items():
+            tensors[f"model.layers.{layer}.{name}.weight"] = tensor
+    return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+
+
+def _block(config: TransformerConfig, weights: Arrays, scales: Arrays) -> dict[str, np.ndarray]:
+    attention, attention_scale = weights["attention"], scales["attention"]
+    logits = attention_scale["logit_multiplier"] * np.sqrt(config.size_per_head)
+    query = _matrix(attention["query"], attention_scale["query"], 1)
+    tensors = {
+        "input_layernorm": _gain(weights.get("attention_norm", {}), config.width),
+        "post_attention_layernorm": _gain(weights.get("feed_forward_norm", {}), config.width),
+        "self_attn.q_proj": (query if config.qk_norm else query * logits).T,
+        "self_attn.k_proj": _matrix(attention["key"], attention_scale["key"], 1).T,
+        "self_attn.v_proj": _matrix(attention["value"], attention_scale["value"], 1).T,
+        "self_attn.o_proj": _matrix(attention["out"], attention_scale["out"], 2).T,
+    }
+    if config.qk_norm:
+        size = config.size_per_head
+        tensors["self_attn.q_norm"] = _gain(attention.get("query_norm", {}), size) * logits
+        tensors["self_attn.k_norm"] = _gain(attention.get("key_norm", {}), size)
+    for name in ("gate", "up", "down"):
+        linear, scale = weights["feed_forward"][name], scales["feed_forward"][name]
+        tensors[f"mlp.{name}_proj"] = _matrix(linear, scale, 1).T
+    return tensors
+
+
+def _matrix(linear: Arrays, scale: Arrays, inputs: int) -> np.ndarray:
+    kernel = np.asarray(linear["kernel"], np.float32) * scale["multiplier"]
+    return kernel.reshape(int(np.prod(kernel.shape[:inputs])), -1)
+
+
+def _gain(norm: Arrays, size: int) -> np.ndarray:
+    return np.asarray(norm.get("gain", np.ones(size)), np.float32)
+
+
+def _at(tree: Arrays, layer: int) -> Arrays:
+    return {
+        name: _at(value, layer) if isinstance(value, dict) else value[layer]
+        for name, value in tree.items()
+    }
+
+
+def _description(config: TransformerConfig) -> dict[str, object]:
+    architecture, kind = ("Qwen3", "qwen3") if config.qk_norm else ("Llama", "llama")
+    return {
+        "architectures": [f"{architecture}ForCausalLM"],
+        "model_type": kind,
+        "vocab_size": config.vocabulary,
+        "hidden_size": config.width,
+        "intermediate_size": config.feed_forward,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.query_heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.size_per_head,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10_000.0,
+        "tie_word_embeddings": False,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "torch_dtype": "float32",
+    }

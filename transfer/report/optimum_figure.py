@@ -1,0 +1,66 @@
+"""The optimum over width: level where the learning rate transfers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from transfer.report.style import CATEGORIES, house_style, panels, powers_of_two, width_axis
+from transfer.report.words import claim, with_interval
+
+
+def optimum_figure(verdict: Mapping[str, Any]) -> Figure:
+    """Draw log2 of the best learning rate over width with its intervals, one colour per recipe.
+
+    Lines are least-squares fits, whose slopes the legend states.
+    """
+    recipes = verdict["recipes"]
+    widths: set[int] = set()
+    with house_style():
+        figure, (axis,) = panels([""], claim(recipes, "The best learning rate"))
+        figure.set_size_inches(8.2, 3.7)
+        for place, (recipe, judged) in enumerate(recipes.items()):
+            # Moved apart a little, so that intervals at the same width do not hide each other.
+            shift = 2 ** (0.06 * (place - (len(recipes) - 1) / 2))
+            widths |= _draw_recipe(axis, recipe, judged, CATEGORIES[place % len(CATEGORIES)], shift)
+        if not widths:
+            _say_undecided(axis)
+        else:
+            width_axis(axis, sorted(widths))
+            powers_of_two(axis, "y")
+            figure.legend(loc="outside right center")
+        axis.set_ylabel("best learning rate at the base width")
+    return figure
+
+
+def _draw_recipe(
+    axis: Axes, recipe: str, judged: Mapping[str, Any], colour: str, shift: float
+) -> set[int]:
+    decided = {
+        int(width): optimum
+        for width, optimum in judged["optimum_log2_learning_rate"].items()
+        if optimum["value"] is not None
+    }
+    if not decided:
+        return set()
+    x = np.array(list(decided))
+    y = np.array([optimum["value"] for optimum in decided.values()])
+    label = recipe
+    if judged["slope"] is not None:
+        label += f"\nslope {with_interval(judged['slope'], judged['slope_interval'])}"
+        line = y.mean() + judged["slope"] * (np.log2(x) - np.log2(x).mean())
+        axis.plot(x * shift, line, color=colour, linewidth=1.2)
+    for width, optimum in decided.items():
+        if optimum["interval"] is not None:
+            axis.plot([width * shift] * 2, optimum["interval"], color=colour, linewidth=2.4)
+    axis.plot(x * shift, y, "o", color=colour, markeredgecolor="white", markersize=8, label=label)
+    return set(decided)
+
+
+def _say_undecided(axis: Axes) -> None:
+    text = "No optimum is decided:\nthe verdict names the learning rates to add."
+    axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
+    axis.set_xticks([])
+    axis.set_yticks([])

@@ -1,0 +1,92 @@
+"""Singular values over width: what holds the optimum in place, or fails to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from transfer.report.style import CATEGORIES, INK, house_style, panels, width_axis
+
+
+def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
+    """Draw sigma_1 of each sublayer over width, log-log, one panel per recipe.
+
+    The dashed line has the slope that the decay rule predicts, where it predicts one. None when no
+    recipe has spectra at two widths.
+    """
+    measured = {
+        recipe: judged["spectrum_slope"]
+        for recipe, judged in verdict["recipes"].items()
+        if judged["spectrum_slope"]
+    }
+    if not measured:
+        return None
+    names = sorted({parameter for slopes in measured.values() for parameter in slopes})
+    colours = {name: CATEGORIES[k % len(CATEGORIES)] for k, name in enumerate(names)}
+    with house_style():
+        figure, axes = panels(
+            [_title(recipe, slopes) for recipe, slopes in measured.items()],
+            "How the top singular value of each sublayer moves with width",
+        )
+        for axis, slopes in zip(axes, measured.values(), strict=True):
+            _draw_recipe(axis, slopes, colours)
+        axes[0].set_ylabel("top singular value, mean over layers")
+        axes[0].yaxis.set_major_locator(LogLocator(base=2))
+        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes[0].yaxis.set_minor_formatter(NullFormatter())
+        figure.legend(handles=_legend(colours, measured), loc="outside right center")
+    return figure
+
+
+def _draw_recipe(axis: Axes, slopes: Mapping[str, Any], colours: Mapping[str, str]) -> None:
+    axis.set_yscale("log", base=2)
+    for name, slope in slopes.items():
+        widths = [int(width) for width in slope["values"]]
+        axis.plot(widths, list(slope["values"].values()), "o-", color=colours[name], markersize=4.5)
+    predicted = next(iter(slopes.values()))["predicted"]
+    if predicted is not None:
+        # Through the geometric middle of all curves: only its slope is meant.
+        middle = np.exp(np.mean([np.log(list(s["values"].values())) for s in slopes.values()]))
+        relative = np.array(widths) / np.exp(np.mean(np.log(widths)))
+        axis.plot(widths, middle * relative**predicted, "--", color=INK, linewidth=1.6, zorder=4)
+    width_axis(axis, widths)
+
+
+def _title(recipe: str, slopes: Mapping[str, Any]) -> str:
+    values = [slope["value"] for slope in slopes.values()]
+    low, high = min(values), max(values)
+    predicted = next(iter(slopes.values()))["predicted"]
+    settled = all(slope["settled"] for slope in slopes.values())
+    told = "no prediction" if predicted is None else f"predicted {predicted:+.2f}"
+    warning = "" if settled or predicted is None else " once settled"
+    return f"{recipe}\nslopes {low:+.2f} to {high:+.2f}, {told}{warning}"
+
+
+def _legend(colours: Mapping[str, str], measured: Mapping[str, Any]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colours[name], marker="o", markersize=4.5, label=label)
+        for name, label in zip(colours, short_names(list(colours)), strict=True)
+    ]
+    slopes = [slope for recipe in measured.values() for slope in recipe.values()]
+    if any(slope["predicted"] is not None for slope in slopes):
+        handles.append(Line2D([], [], color=INK, linestyle="--", label="predicted slope"))
+    return handles
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Drop the leading and trailing path segments that all names share.
+
+    Example:
+      >>> short_names(["layers.attention.query.kernel", "layers.mlp.up.kernel"])
+      ['attention.query', 'mlp.up']
+    """
+    paths = [name.split(".") for name in names]
+    while min(map(len, paths)) > 1 and len({path[0] for path in paths}) == 1:
+        paths = [path[1:] for path in paths]
+    while min(map(len, paths)) > 1 and len({path[-1] for path in paths}) == 1:
+        paths = [path[:-1] for path in paths]
+    return [".".join(path) for path in paths]

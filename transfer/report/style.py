@@ -1,0 +1,94 @@
+"""What all figures share: fonts, colours, axes of powers of two, and PNG bytes."""
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+DPI = 150
+PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
+INK = "#333333"
+# Okabe and Ito's palette without its yellow, which is too light for lines.
+CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+_RC: dict[Any, Any] = {
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10.0,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "legend.fontsize": 9.0,
+    "figure.titlesize": 11.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+}
+
+
+@contextlib.contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the house style without touching the caller's matplotlib settings."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def panels(titles: Sequence[str], claim: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one panel per title, side by side on a shared y axis."""
+    # A legend column on the right needs its own room.
+    size = (PANEL_WIDTH * len(titles) + 1.6, PANEL_HEIGHT + 0.3)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, len(titles), sharey=True, squeeze=False)[0])
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title)
+    figure.suptitle(claim, x=0.01, ha="left", fontweight="bold")
+    return figure, axes
+
+
+def width_colours(widths: Sequence[int]) -> dict[int, tuple[float, float, float, float]]:
+    """Return one colour per width, from light (narrow) to dark (wide), safe for the colour-blind.
+
+    The lightest end of viridis is left out, because it does not show on white.
+    """
+    shades = matplotlib.colormaps["viridis"]
+    last = max(len(widths) - 1, 1)
+    return {width: shades(0.82 * (1 - k / last)) for k, width in enumerate(sorted(widths))}
+
+
+def powers_of_two(axis: Axes, which: str) -> None:
+    """Label an axis that shows log2 values as powers of two."""
+    chosen = axis.xaxis if which == "x" else axis.yaxis
+    chosen.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:g}}}$"))
+
+
+def width_axis(axis: Axes, widths: Sequence[int]) -> None:
+    """Make x a logarithmic axis of widths with a tick at each."""
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(widths), [str(width) for width in sorted(widths)])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("width")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file, the same for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

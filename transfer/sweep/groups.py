@@ -1,0 +1,102 @@
+"""From a declared sweep to groups: the trials of one width and recipe, trained together."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Sequence
+
+from transfer.config import Experiment, SweepConfig
+from transfer.errors import TransferError
+from transfer.runs import Origin
+from transfer.scaling import Hyperparameters
+
+Setting = tuple[Hyperparameters, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The unit of work and of resumption: settings that share one compiled program."""
+
+    width: int
+    recipe: str
+    origin: Origin
+    settings: tuple[Setting, ...]
+
+    @property
+    def name(self) -> str:
+        """A file name of its own, from all that is in the group."""
+        content = [dataclasses.asdict(h) | {"seed": seed} for h, seed in self.settings]
+        safe = self.recipe.replace("/", "-")
+        return f"{safe}-{self.width}-{self.origin}-{_digest([str(self.recipe), content])[:8]}"
+
+
+def declared_groups(experiment: Experiment) -> list[Group]:
+    """Return the groups of the experiment's sweep, narrow ones first.
+
+    Raises `TransferError` when the sweep names no widths or recipes, repeats a value, or has a
+    learning-rate grid of one point.
+    """
+    sweep = experiment.sweep
+    for name in ("widths", "recipes", "seeds"):
+        values = getattr(sweep, name)
+        if not values or len(set(values)) < len(values):
+            raise TransferError(
+                f"sweep.{name} is {values}; expected at least one value, and none twice."
+            )
+    points = search_points(sweep, experiment.hyperparameters)
+    if len({point.learning_rate for point in points}) < 2:
+        raise TransferError(
+            "The learning-rate grid has one point; expected several in "
+            "sweep.space.learning_rate, since an optimum lies between others."
+        )
+    settings = tuple(itertools.product(points, sweep.seeds))
+    return [
+        Group(width, str(experiment.recipe.build(recipe)), "sweep", settings)
+        for width in sorted(sweep.widths)
+        for recipe in sweep.recipes
+    ]
+
+
+def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperparameters]:
+    """Return the hyperparameters that the sweep tries at every width and recipe."""
+    space = {name: values for name, values in dataclasses.asdict(sweep.space).items() if values}
+    if sweep.search == "grid":
+        combinations = [
+            dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())
+        ]
+    else:
+        generator = random.Random(sweep.search_seed)
+        combinations = [
+            {name: _log_uniform(generator, low, high) for name, (low, high) in space.items()}
+            for _ in range(sweep.samples)
+        ]
+    points = [dataclasses.replace(defaults, **values) for values in combinations]
+    return list(dict.fromkeys(points))
+
+
+def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
+    """Name a trial by a hash of all that decides its outcome, and of nothing else."""
+    hyperparameters, seed = setting
+    model = dataclasses.replace(experiment.model, width=group.width)
+    return _digest(
+        [
+            dataclasses.asdict(model),
+            experiment.base_width,
+            dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
+            dataclasses.asdict(experiment.training),
+            {key: value for key, value in dataclasses.asdict(experiment.data).items() if key != "data_dir"},
+            dataclasses.asdict(hyperparameters),
+            seed,
+            group.origin,
+        ]
+    )[:12]
+
+
+def _log_uniform(generator: random.Random, low: float, high: float) -> float:
+    return low * (high / low) ** generator.random()
+
+
+def _digest(content: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""Where a run comes from, and whether a directory is this run's own."""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from transfer.config import Experiment
+from transfer.data import check_fingerprint
+from transfer.errors import TransferError
+from transfer.runs import RunDirectory
+
+_PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
+
+
+def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
+    """Write config.json into a new run directory, or check that an old one is the same run.
+
+    Raises `TransferError`, and changes nothing, when the directory belongs to another
+    configuration, was made from other data, or holds files but no configuration.
+    """
+    content = {
+        "kind": kind,
+        "experiment": json.loads(json.dumps(dataclasses.asdict(experiment))),
+        "data_fingerprint": fingerprint,
+        "provenance": provenance(),
+    }
+    known = run.read_json("config.json")
+    if known is None:
+        if run.path.exists() and any(run.path.iterdir()):
+            raise TransferError(
+                f"The directory {run} holds files but no config.json, so it is no run directory; "
+                "expected a new directory or that of an earlier run: choose another --run."
+            )
+        run.write_json("config.json", content)
+        return
+    if known.get("kind") != kind:
+        raise TransferError(
+            f"The run directory {run} belongs to a {known.get('kind')}, not to a {kind}; expected "
+            "its own verb, or another --run."
+        )
+    difference = _difference(known.get("experiment", {}), content["experiment"], "config")
+    if difference:
+        raise TransferError(
+            f"The run directory {run} belongs to another configuration ({difference}); expected "
+            "the configuration it was started with, or another --run."
+        )
+    check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, revision, machine and devices, for config.json and the verdict."""
+    return {
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "revision": _revision(),
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+    }
+
+
+def _difference(old: Any, new: Any, path: str) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            # Where the data lies does not change what they are; their fingerprint tells that.
+            if f"{path}.{key}" == "config.data.data_dir":
+                continue
+            found = _difference(old.get(key), new.get(key), f"{path}.{key}")
+            if found:
+                return found
+        return ""
+    return "" if old == new else f"{path} was {old} and is now {new}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _revision() -> str | None:
+    try:
+        shown = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return shown.stdout.strip()

@@ -1,0 +1,96 @@
+"""Run groups on this machine, adding each to the run directory as it ends."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import jax
+from etils import epath
+
+from transfer.config import Experiment
+from transfer.data import Dataset
+from transfer.models import model_layout, parameter_count
+from transfer.runs import RunDirectory, Trial
+from transfer.sweep.groups import Group, trial_name
+from transfer.sweep.tables import tables
+from transfer.training import Checkpoints, train
+
+
+class Reporter(Protocol):
+    """What is told about the work while it goes on."""
+
+    def start(self, group: Group, work: float) -> None:
+        """A group begins; `work` is its share of all that is left, in arbitrary units."""
+
+    def step(self, fraction: float, loss: float) -> None:
+        """This fraction of the group is done; `loss` is the median over its trials."""
+
+    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+        """The group is in the run directory."""
+
+
+def unfinished(
+    run: RunDirectory, experiment: Experiment, groups: Sequence[Group]
+) -> list[Group]:
+    """Return the groups of which a trial is missing in the run directory."""
+    done = {trial.trial for trial in run.trials()}
+    return [
+        group
+        for group in groups
+        if any(trial_name(experiment, group, setting) not in done for setting in group.settings)
+    ]
+
+
+def run_groups(
+    experiment: Experiment,
+    run: RunDirectory,
+    dataset: Dataset,
+    groups: Sequence[Group],
+    reporter: Reporter,
+    *,
+    checkpoint_folder: epath.Path | None = None,
+) -> list[str]:
+    """Train what is missing of the groups; returns a sentence for each group that failed.
+
+    A group that the hardware gives up on (out of memory) is left missing, to be tried again by the
+    next run, and the others go on. With a checkpoint folder the one group resumes from it.
+    """
+    failures = []
+    for group in unfinished(run, experiment, groups):
+        reporter.start(group, work(experiment, group))
+        try:
+            with _checkpoints(checkpoint_folder) as checkpoints:
+                outcome = train(
+                    experiment.at(group.width),
+                    experiment.base_width,
+                    experiment.recipe.build(group.recipe),
+                    experiment.training,
+                    dataset,
+                    group.settings,
+                    checkpoints=checkpoints,
+                    progress=reporter.step,
+                )
+        except jax.errors.JaxRuntimeError as error:
+            first_line = str(error).partition("\n")[0]
+            failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
+            continue
+        trials, metrics, spectrum = tables(experiment, group, outcome)
+        run.add_group(group.name, trials, metrics, spectrum)
+        reporter.finish(group, trials)
+    return failures
+
+
+def work(experiment: Experiment, group: Group) -> float:
+    """Estimate a group's cost, for the time left.
+
+    Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
+    """
+    layout = model_layout(experiment.at(group.width), experiment.base_width)
+    count = parameter_count(layout.parameters)
+    tokens_per_step = experiment.data.batch_size * experiment.data.sequence_length
+    steps = experiment.training.resolved_steps(count, tokens_per_step)
+    return len(group.settings) * steps * tokens_per_step * (count + 1e5)
+
+
+def _checkpoints(folder: epath.Path | None) -> AbstractContextManager[Checkpoints | None]:
+    return nullcontext() if folder is None else Checkpoints(folder)

@@ -1,0 +1,106 @@
+"""From what a population measured to the rows of the run directory."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from transfer import optim
+from transfer.config import Experiment
+from transfer.models import model_layout
+from transfer.runs import Trial
+from transfer.scaling import Layout, Recipe, Role
+from transfer.sweep.groups import Group, trial_name
+from transfer.training import Outcome
+
+Row = dict[str, Any]
+
+
+def tables(
+    experiment: Experiment, group: Group, outcome: Outcome
+) -> tuple[list[Trial], list[Row], list[Row]]:
+    """Return the rows of trials, metrics and spectrum that a trained group gives."""
+    recipe = experiment.recipe.build(group.recipe)
+    layout = model_layout(experiment.at(group.width), experiment.base_width).parameters
+    training = experiment.training
+    shape = optim.schedule(
+        training.schedule, outcome.steps, training.warmup, training.decay_steps
+    )
+    schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
+    tokens = outcome.steps * experiment.data.batch_size * experiment.data.sequence_length
+    last_tenth = slice(-max(1, outcome.steps // 10), None)
+
+    trials: list[Trial] = []
+    metrics: list[Row] = []
+    spectrum: list[Row] = []
+    for index, (hyperparameters, seed) in enumerate(group.settings):
+        name = trial_name(experiment, group, (hyperparameters, seed))
+        diverged = bool(outcome.diverged[index])
+        losses = outcome.history["loss"][index]
+        rates = hyperparameters.learning_rate * schedule
+        decay = hyperparameters.weight_decay * _hidden_decay(recipe, layout, training.optimizer)
+        trials.append(
+            Trial(
+                trial=name,
+                group=group.name,
+                origin=group.origin,
+                width=group.width,
+                base_width=experiment.base_width,
+                recipe=group.recipe,
+                parametrization=recipe.parametrization,
+                rates=recipe.rates,
+                decay=str(recipe.decay),
+                **dataclasses.asdict(hyperparameters),
+                seed=seed,
+                steps=outcome.steps,
+                tokens=tokens,
+                parameters=outcome.parameters,
+                flops=6.0 * _multiplied_parameters(layout) * tokens,
+                status="diverged" if diverged else "completed",
+                loss=float("nan") if diverged else float(losses[last_tenth].mean()),
+                eval_loss=float("nan") if diverged else float(outcome.eval_loss[index]),
+                settled=float(rates.sum() * decay),
+                seconds=outcome.seconds / len(group.settings),
+                execution=outcome.execution,
+            )
+        )
+        metrics += [
+            {
+                "trial": name,
+                "step": step + 1,
+                "loss": float(losses[step]),
+                "grad_norm": float(outcome.history["grad_norm"][index, step]),
+                "learning_rate": float(rates[step]),
+            }
+            for step in range(outcome.steps)
+        ]
+        for parameter, values in outcome.spectrum.items():
+            spectrum += [
+                {
+                    "trial": name,
+                    "step": outcome.steps,
+                    "parameter": parameter.removesuffix(".kernel"),
+                    "layer": layer,
+                    "rank": rank,
+                    "singular_value": float(value),
+                }
+                for layer, row in enumerate(values[index].reshape(-1, values.shape[-1]))
+                for rank, value in enumerate(row)
+            ]
+    return trials, metrics, spectrum
+
+
+def _hidden_decay(recipe: Recipe, layout: Layout, optimizer: str) -> float:
+    """lr * decay of the hidden matrices over that of the base width, on average."""
+    rules = recipe.rules(layout, "sgd" if optimizer == "sgd" else "adam").values()
+    products = [rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN]
+    return float(np.mean(products)) if products else 0.0
+
+
+def _multiplied_parameters(layout: Layout) -> int:
+    """Parameters that meet every token in a product; an embedding that is only looked up does not."""
+    return sum(
+        int(np.prod(parameter.shape))
+        for parameter in layout.values()
+        if parameter.role != Role.INPUT or parameter.tied
+    )

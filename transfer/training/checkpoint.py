@@ -1,0 +1,103 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+
+from transfer.errors import TransferError
+from transfer.models import Arrays
+from transfer.training.population import State
+
+# Orbax tells every save at warning level and above what the progress line tells better.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """State of the population, position in the data, and what was measured until then.
+
+    `history` maps a name to an array (trial, step) of the whole run, NaN where it is yet to come.
+    """
+
+    step: int
+    state: State
+    data: dict[str, Any]
+    history: dict[str, np.ndarray]
+
+
+class Checkpoints:
+    """The checkpoints of one run; written asynchronously, whole or not at all.
+
+    The last two are kept. Use as a context: leaving it waits for the last write.
+    """
+
+    def __init__(self, folder: epath.PathLike):
+        self._manager = ocp.CheckpointManager(
+            epath.Path(folder).resolve(),
+            options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
+            item_names=("state", "history", "data"),
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Start writing a snapshot; returns as soon as its arrays have left the devices."""
+        self._manager.save(
+            snapshot.step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(snapshot.state),
+                history=ocp.args.StandardSave(snapshot.history),
+                data=ocp.args.JsonSave(snapshot.data),
+            ),
+        )
+
+    def restore(self, state: State, history: dict[str, np.ndarray]) -> Snapshot | None:
+        """Return the latest snapshot in the shape and sharding of the arguments, if there is one."""
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state, history))
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(abstract[0]),
+                history=ocp.args.StandardRestore(abstract[1]),
+                data=ocp.args.JsonRestore(),
+            ),
+        )
+        return Snapshot(
+            step=step,
+            state=restored["state"],
+            data=restored["data"],
+            history={name: np.array(values) for name, values in restored["history"].items()},
+        )
+
+
+def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
+    """Return parameters and multipliers of the last checkpoint of a single run.
+
+    Raises `TransferError` when there is no checkpoint, or when it holds several trials.
+    """
+    path = epath.Path(folder).resolve()
+    steps = ocp.utils.checkpoint_steps(path) if path.exists() else []
+    if not steps:
+        raise TransferError(
+            f"{folder} holds no checkpoint; expected those of a finished transfer train."
+        )
+    with ocp.StandardCheckpointer() as checkpointer:
+        state = checkpointer.restore(path / str(max(steps)) / "state")
+    if state["step"].shape != (1,):
+        raise TransferError(
+            f"{folder} holds a population of {state['step'].shape[0]} trials; expected one run."
+        )
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), (state["parameters"], state["multipliers"]))

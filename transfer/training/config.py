@@ -1,0 +1,65 @@
+"""How a population is trained."""
+
+import dataclasses
+
+from transfer.errors import TransferError, nearest
+
+OPTIMIZERS = ("adamw", "sgd")
+EXECUTIONS = ("vectorized", "in_turn")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Length, schedule and optimizer of a run, all but what is tuned.
+
+    The length is `steps`, or `tokens_per_parameter` times the number of parameters where that is
+    above 0. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
+    `checkpoint_every` of 0 keeps no checkpoints. `execution` is `vectorized` or `in_turn`, or empty
+    for what the hardware does faster: accelerators vectorise the trials of a device, CPUs run them
+    one after another inside the same compiled program.
+    """
+
+    steps: int = 200
+    tokens_per_parameter: float = 0.0
+    schedule: str = "cosine"
+    warmup: int = 20
+    decay_steps: int = 0
+    optimizer: str = "adamw"
+    b1: float = 0.9
+    b2: float = 0.95
+    epsilon: float = 1e-8
+    momentum: float = 0.9
+    nesterov: bool = False
+    clip: float = 1.0
+    log_every: int = 50
+    checkpoint_every: int = 0
+    execution: str = ""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.log_every < 1:
+            raise TransferError(
+                f"training.steps is {self.steps} and training.log_every {self.log_every}; expected "
+                "whole numbers of at least 1."
+            )
+        if min(self.tokens_per_parameter, self.clip, self.checkpoint_every) < 0:
+            raise TransferError(
+                "training.tokens_per_parameter, training.clip and training.checkpoint_every are "
+                "expected to be at least 0, where 0 turns them off."
+            )
+        for name, options in (("optimizer", OPTIMIZERS), ("execution", ("", *EXECUTIONS))):
+            if getattr(self, name) not in options:
+                raise TransferError(
+                    f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
+                    f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
+                )
+
+    def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
+        """Number of steps for a model of this many parameters.
+
+        Example:
+          >>> TrainingConfig(tokens_per_parameter=20.0).resolved_steps(1_000_000, 10_000)
+          2000
+        """
+        if not self.tokens_per_parameter:
+            return self.steps
+        return max(1, round(self.tokens_per_parameter * parameters / tokens_per_step))

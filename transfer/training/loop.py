@@ -1,0 +1,144 @@
+"""Train a population from its first batch to its measurements."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from transfer.data import Dataset, PopulationBatches
+from transfer.models import ModelConfig, model_layout, parameter_count
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.training import mesh as meshes
+from transfer.training.checkpoint import Checkpoints, Snapshot
+from transfer.training.config import TrainingConfig
+from transfer.training.population import Population, State, Trials
+from transfer.training.task import next_token_loss
+
+Progress = Callable[[float, float], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a population measured; arrays have a leading trial axis.
+
+    `history` holds `loss` and `grad_norm` (trial, step), `eval_loss` (trial,) is the held-out loss
+    after the last step in nats, `spectrum` the top singular values (trial, *stack, rank) by path.
+    `seconds` is wall time, and `execution` says how the trials shared the devices.
+    """
+
+    steps: int
+    parameters: int
+    state: State
+    history: dict[str, np.ndarray]
+    eval_loss: np.ndarray
+    spectrum: dict[str, np.ndarray]
+    seconds: float
+    execution: str
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Which trials met a loss that is not finite."""
+        finite = np.isfinite(self.history["loss"]).all(axis=1) & np.isfinite(self.eval_loss)
+        return ~finite
+
+
+def train(
+    model: ModelConfig,
+    base_width: int,
+    recipe: Recipe,
+    training: TrainingConfig,
+    dataset: Dataset,
+    settings: Sequence[tuple[Hyperparameters, int]],
+    *,
+    checkpoints: Checkpoints | None = None,
+    progress: Progress = lambda fraction, loss: None,
+) -> Outcome:
+    """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
+
+    Trials of one seed see the same batches; another seed means another init and other batches. A
+    trial whose loss stops being finite is marked and never touches its neighbours. With
+    `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
+    the same devices. `progress` is told the fraction done and the median loss.
+    """
+    started = time.perf_counter()
+    layout = model_layout(model, base_width)
+    count = parameter_count(layout.parameters)
+    batch_size, window = dataset.config.batch_size, dataset.config.sequence_length
+    steps = training.resolved_steps(count, batch_size * window)
+    mesh = meshes.make_mesh(len(settings), batch_size)
+    execution = training.execution or (
+        "in_turn" if jax.default_backend() == "cpu" else "vectorized"
+    )
+    population = Population(
+        model, layout, recipe, training, steps, next_token_loss(model), mesh, execution
+    )
+
+    # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
+    padding = -len(settings) % mesh.shape[meshes.TRIAL]
+    trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
+    trials = jax.device_put(trials, meshes.per_trial(mesh))
+    data = PopulationBatches(dataset, seeds)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    step, state = 0, population.init(trials)
+    history = {
+        name: np.full((len(settings) + padding, steps), np.nan, np.float32)
+        for name in ("loss", "grad_norm")
+    }
+    if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
+        step, state, history = snapshot.step, snapshot.state, snapshot.history
+        data.set_state(snapshot.data)
+
+    chunk = min(training.log_every, steps)
+    while step < steps:
+        taken = _until_next_stop(step, chunk, training.checkpoint_every, steps)
+        tokens = _padded(data.take(taken), chunk)
+        state, measured = population.run(
+            state,
+            trials,
+            jax.device_put(tokens, meshes.batches(mesh)),
+            jax.device_put(np.int32(taken), everywhere),
+        )
+        for name, values in history.items():
+            values[:, step : step + taken] = np.asarray(measured[name])[:, :taken]
+        step += taken
+        progress(step / steps, float(np.median(history["loss"][:, step - 1])))
+        every = training.checkpoint_every
+        due = step == steps or (every and step % every == 0)
+        if checkpoints is not None and due:
+            checkpoints.save(Snapshot(step, state, data.get_state(), history))
+
+    tokens = jax.device_put(dataset.eval_batches(), meshes.eval_batches(mesh))
+    kept = slice(len(settings))
+    return Outcome(
+        steps=steps,
+        parameters=count,
+        state=state,
+        history={name: values[kept] for name, values in history.items()},
+        eval_loss=np.asarray(population.evaluate(state, tokens))[kept],
+        spectrum={
+            path: np.asarray(values)[kept] for path, values in population.spectrum(state).items()
+        },
+        seconds=time.perf_counter() - started,
+        execution=f"{execution}, {_describe(mesh.shape)}",
+    )
+
+
+def _until_next_stop(step: int, chunk: int, checkpoint_every: int, steps: int) -> int:
+    stops = [step + chunk, steps]
+    if checkpoint_every:
+        stops.append((step // checkpoint_every + 1) * checkpoint_every)
+    return min(stops) - step
+
+
+def _padded(tokens: np.ndarray, length: int) -> np.ndarray:
+    missing = length - tokens.shape[0]
+    return np.pad(tokens, [(0, missing)] + [(0, 0)] * (tokens.ndim - 1)) if missing else tokens
+
+
+def _describe(shape: Any) -> str:
+    return " x ".join(f"{size} {name}" for name, size in shape.items())

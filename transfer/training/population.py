@@ -1,0 +1,234 @@
+"""The compiled program that trains a population: the trials of one width and recipe.
+
+Learning rate, decay, multipliers and seed are data along a leading `trial` axis, so one compilation
+serves every trial. The axis is split over the mesh by a manual `shard_map` (which leaves the other
+mesh axes to the compiler); the trials of one device are vectorised, or run in turn.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, PartitionSpec
+
+from transfer import optim, probes
+from transfer.models import Arrays, ModelConfig, ModelLayout, initialize
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.training import mesh as meshes
+from transfer.training.config import TrainingConfig
+from transfer.training.task import Loss
+
+jax.tree_util.register_dataclass(Hyperparameters)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Trials:
+    """What tells one trial from another, each leaf with a leading trial axis.
+
+    `stream` is the index of the trial's seed among the batches' seeds: trials of one seed see the
+    same batches.
+    """
+
+    hyperparameters: Hyperparameters
+    seed: jax.Array
+    stream: jax.Array
+
+    @classmethod
+    def of(
+        cls, settings: Sequence[tuple[Hyperparameters, int]], dtype: str = "float32"
+    ) -> tuple["Trials", tuple[int, ...]]:
+        """Stack settings (hyperparameters, seed); returns the trials and the distinct seeds."""
+        seeds = tuple(sorted({seed for _, seed in settings}))
+        columns = [dataclasses.astuple(hyperparameters) for hyperparameters, _ in settings]
+        stacked = Hyperparameters(
+            **{
+                field.name: np.array(values, dtype)
+                for field, values in zip(
+                    dataclasses.fields(Hyperparameters), zip(*columns, strict=True), strict=True
+                )
+            }
+        )
+        return cls(
+            hyperparameters=stacked,
+            seed=np.array([seed for _, seed in settings], np.uint32),
+            stream=np.array([seeds.index(seed) for _, seed in settings], np.int32),
+        ), seeds
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What a trial has learnt so far; in a population, with a leading trial axis."""
+
+    step: jax.Array
+    parameters: Arrays
+    multipliers: Arrays
+    optimizer: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """The functions of a population, compiled once each.
+
+    Arguments:
+      model, layout, recipe, training: what is trained and how.
+      steps: length of a run, which the schedule needs.
+      loss: parameters, multipliers and a batch to a scalar.
+      mesh: from `make_mesh`; its trial axis divides the number of trials.
+      execution: `vectorized` or `in_turn`.
+    """
+
+    model: ModelConfig
+    layout: ModelLayout
+    recipe: Recipe
+    training: TrainingConfig
+    steps: int
+    loss: Loss
+    mesh: Mesh
+    execution: str
+
+    def __post_init__(self) -> None:
+        trial = meshes.per_trial(self.mesh)
+        for name, function, donated in (
+            ("init", self._init, ()),
+            ("run", self._run, (0,)),
+            ("evaluate", self._evaluate, ()),
+            ("spectrum", self._spectrum, ()),
+        ):
+            compiled = jax.jit(function, donate_argnums=donated, out_shardings=trial)
+            object.__setattr__(self, name, compiled)
+
+    init: Callable[[Trials], State] = dataclasses.field(init=False)
+    """Trials to their initial state."""
+    run: Callable[..., tuple[State, dict[str, jax.Array]]] = dataclasses.field(init=False)
+    """State, trials, batches (chunk, seeds, batch, time + 1) and how many of the chunk to take;
+    returns the new state and, per trial and step of the chunk, loss and gradient norm."""
+    evaluate: Callable[[State, jax.Array], jax.Array] = dataclasses.field(init=False)
+    """State and batches (n, batch, time + 1) to the mean loss per trial."""
+    spectrum: Callable[[State], dict[str, jax.Array]] = dataclasses.field(init=False)
+    """State to the top singular values (trial, *stack, rank) of each effective matrix."""
+
+    def _init(self, trials: Trials) -> State:
+        def one(trial: Trials) -> State:
+            parameters, multipliers = initialize(
+                self.model,
+                self.layout,
+                self.recipe,
+                trial.hyperparameters,
+                jax.random.key(trial.seed),
+            )
+            return State(
+                step=jnp.zeros((), jnp.int32),
+                parameters=parameters,
+                multipliers=multipliers,
+                optimizer=self._optimizer(trial.hyperparameters).init(parameters),
+            )
+
+        return self._over_trials(one, trials)
+
+    def _run(
+        self, state: State, trials: Trials, batches: jax.Array, count: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        def one(
+            pair: tuple[State, Trials], batches: jax.Array, count: jax.Array
+        ) -> tuple[State, dict[str, jax.Array]]:
+            state, trial = pair
+            empty = jnp.full((batches.shape[0],), jnp.nan, jnp.float32)
+
+            # A loop of traced length serves the last, shorter chunk without compiling again.
+            def body(i: jax.Array, carry: Any) -> Any:
+                state, history = carry
+                state, measured = self._step(state, trial, batches[i, trial.stream])
+                return state, {
+                    name: history[name].at[i].set(measured[name].astype(jnp.float32))
+                    for name in history
+                }
+
+            return jax.lax.fori_loop(0, count, body, (state, {"loss": empty, "grad_norm": empty}))
+
+        return self._over_trials(one, (state, trials), batches, count)
+
+    def _step(
+        self, state: State, trial: Trials, batch: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        loss, gradients = jax.value_and_grad(self.loss)(state.parameters, state.multipliers, batch)
+        updates, optimizer = self._optimizer(trial.hyperparameters).update(
+            gradients, state.optimizer, state.parameters
+        )
+        measured = {
+            "loss": loss,
+            "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, self.recipe),
+        }
+        return State(
+            step=state.step + 1,
+            parameters=optax.apply_updates(state.parameters, updates),
+            multipliers=state.multipliers,
+            optimizer=optimizer,
+        ), measured
+
+    def _evaluate(self, state: State, batches: jax.Array) -> jax.Array:
+        def one(state: State, batches: jax.Array) -> jax.Array:
+            losses = jax.lax.map(
+                lambda batch: self.loss(state.parameters, state.multipliers, batch), batches
+            )
+            return jnp.mean(losses)
+
+        return self._over_trials(one, state, batches)
+
+    def _spectrum(self, state: State) -> dict[str, jax.Array]:
+        def one(state: State) -> dict[str, jax.Array]:
+            layout = self.layout.parameters
+            return probes.top_singular_values(state.parameters, layout, recipe=self.recipe, k=4)
+
+        return self._over_trials(one, state)
+
+    def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+        training, peak = self.training, hyperparameters.learning_rate
+        shape = optim.schedule(
+            training.schedule, self.steps, training.warmup, training.decay_steps
+        )
+        shared: dict[str, Any] = {
+            "layout": self.layout.parameters,
+            "recipe": self.recipe,
+            "clip": training.clip or None,
+            "input_learning_rate": hyperparameters.input_learning_rate,
+            "readout_learning_rate": hyperparameters.readout_learning_rate,
+        }
+        rate = lambda step: peak * shape(step)  # noqa: E731
+        if training.optimizer == "sgd":
+            return optim.sgd(
+                rate,
+                hyperparameters.weight_decay,
+                momentum=training.momentum,
+                nesterov=training.nesterov,
+                **shared,
+            )
+        return optim.adamw(
+            rate,
+            hyperparameters.weight_decay,
+            b1=training.b1,
+            b2=training.b2,
+            eps=training.epsilon,
+            **shared,
+        )
+
+    def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:
+        def local(mapped: Any, *shared: Any) -> Any:
+            if self.execution == "vectorized":
+                return jax.vmap(lambda each: one(each, *shared))(mapped)
+            return jax.lax.map(lambda each: one(each, *shared), mapped)
+
+        trial = PartitionSpec(meshes.TRIAL)
+        return jax.shard_map(
+            local,
+            mesh=self.mesh,
+            in_specs=(trial, *(PartitionSpec() for _ in shared)),
+            out_specs=trial,
+            axis_names={meshes.TRIAL},
+            check_vma=False,
+        )(mapped, *shared)
