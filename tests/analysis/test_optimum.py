@@ -208,10 +208,10 @@ def test_intervals_reproduce_and_noise_shared_by_seeds_cancels(sweep):
     assert np.ptp(paired.interval) < 1e-9
 
 
-@pytest.mark.parametrize(("seeds", "low", "high"), [(3, 0.6, 0.85), (8, 0.85, 0.97)])
+@pytest.mark.parametrize(("seeds", "low", "high"), [(3, 0.65, 0.85), (7, 0.82, 0.97)])
 def test_the_interval_covers_the_truth_at_about_its_rate(sweep, seeds, low, high):
     """95 % is nominal; the percentile bootstrap is known to fall short of it with few seeds."""
-    centre, grid, repeats = -6.2, [-8.0, -7.0, -6.0, -5.0, -4.0], 80 if seeds > 3 else 200
+    centre, grid, repeats = -6.2, [-8.0, -7.0, -6.0, -5.0, -4.0], 60 if seeds > 3 else 200
     hits = 0
     for repeat in range(repeats):
         build = sweep(noise=0.01, shared_noise=0.1, generator_seed=repeat)

@@ -21,6 +21,7 @@ def annotated(axes: str, *shape: int) -> dict[str, Annotated]:
         ("embed -> ffn", (64, 256), (192, 768), Role.HIDDEN, 3, 3),
         ("layers | embed -> heads head_dim", (6, 64, 4, 16), (6, 96, 6, 16), Role.HIDDEN, 1.5, 1.5),
         ("heads head_dim -> embed", (4, 16, 64), (8, 16, 128), Role.HIDDEN, 2, 2),
+        ("-> embed", (64,), (128,), Role.INPUT, 1, 2),
         ("embed -> classes", (64, 10), (256, 10), Role.OUTPUT, 4, 1),
         ("layers | embed", (6, 64), (6, 128), Role.VECTOR, 1, 2),
         ("heads head_dim", (4, 16), (12, 16), Role.VECTOR, 1, 3),
@@ -84,7 +85,12 @@ def test_an_init_that_a_model_makes_depend_on_width_is_read_at_the_base():
     def table(n: int) -> dict[str, Annotated]:
         return {"w": Annotated(axes=Axes.parse("vocab -> embed"), shape=(9, n), std=n**-0.5)}
 
-    assert Layout.compare(base=table(16), probe=table(32), target=table(64))["w"].base_std == 0.25
+    def kernel(n: int) -> dict[str, Annotated]:
+        return {"w": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n), gain=16.0 / n)}
+
+    for model, std in ((table, 0.25), (kernel, 0.25)):
+        layout = Layout.compare(base=model(16), probe=model(32), target=model(64))
+        assert layout["w"].base_std == std
 
 
 @few

@@ -80,8 +80,13 @@ def test_ratios_are_exact_and_never_floored(m):
 @pytest.mark.parametrize("rates", RATES)
 def test_a_scalar_is_left_alone(name, rates):
     for optimizer in OPTIMIZERS:
-        for norm_gain in (of_role(Role.SCALAR, 4), parameter("head_dim", (16,), (16,))):
-            rule = Recipe(name, rates=rates).rule(norm_gain, optimizer)
+        # Whatever other sizes the target has, nothing that does not follow width is scaled.
+        for scalar in (
+            parameter("head_dim", (16,), (64,)),
+            parameter("features -> classes", (5, 10), (20, 30)),
+        ):
+            recipe = Recipe(name, rates=rates, clipping="invariant")
+            rule = recipe.rule(scalar, optimizer)
             assert [getattr(rule, column) for column in COLUMNS] == [1.0] * 5
             assert rule.weight_decay == 0.0
 

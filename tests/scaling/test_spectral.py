@@ -71,9 +71,12 @@ def test_every_form_has_the_spectral_init_of_the_effective_weight(name):
         assert effective == pytest.approx(2.0 * spectral_std(weight.fan_in, weight.fan_out))
 
 
-def test_embeddings_keep_their_own_init():
+def test_input_layers_keep_their_own_init():
     table = parameter("vocab -> embed", (100, 64), (100, 256), std=0.02)
-    assert Recipe("mup", initializer="spectral").init_std(table) == 0.02
+    first = parameter("features -> embed", (9, 64), (9, 256), gain=2.0)
+    recipe = Recipe("mup", initializer="spectral")
+    assert recipe.init_std(table) == 0.02
+    assert recipe.init_std(first) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("name", STANDARD_CLASS)

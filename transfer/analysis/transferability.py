@@ -55,7 +55,7 @@ def judge_transfer(
     if slope.value is None:
         return Transferability("undecided", f"{_capital(str(slope.reason))}.")
 
-    drift = f"the optimum's slope over width is {_number(slope.value, slope.interval, '+.2f')}"
+    drift = f"the optimum's slope over width is {_number(slope.value, slope.interval, '+z.2f')}"
     known = [shot for shot in zero_shots if shot.relative_regret is not None]
     worst = max(known, key=lambda shot: shot.relative_regret or 0.0, default=None)
     cost = "no regret is known" if worst is None else f"the largest regret is {_regret(worst)}"

@@ -3,6 +3,8 @@
 Shapes are written after a name: B batch, T time, D embed, N heads, K kv heads, H head dim.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -34,23 +36,23 @@ class Linear(nnx.Module):
     ):
         self.kernel = variables.weight(rngs, axes, inputs + outputs, gain=gain)
         self.multiplier = variables.multiplier(axes, inputs + outputs)
-        self.contracted = len(inputs)
+        self.inputs = inputs
         self.dtype = dtype
         self.accumulate = accumulate
 
     def __call__(self, x: jax.Array) -> jax.Array:
         # The multiplier meets the weight in float32, so bfloat16 rounds their product once.
         kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
-        contraction = (
-            tuple(range(x.ndim - self.contracted, x.ndim)),
-            tuple(range(self.contracted)),
-        )
-        return jax.lax.dot_general(
-            x.astype(self.dtype),
-            kernel,
-            (contraction, ((), ())),
+        fan_in, outputs = math.prod(self.inputs), kernel.shape[len(self.inputs) :]
+        batch = x.shape[: x.ndim - len(self.inputs)]
+        # As a product of two matrices: with several contracted or kept axes the gradient of the
+        # kernel misses the fast path on CPUs, which triples the time of a step.
+        y = jnp.matmul(
+            x.astype(self.dtype).reshape(-1, fan_in),
+            kernel.reshape(fan_in, -1),
             preferred_element_type=self.accumulate,
         )
+        return y.reshape(*batch, *outputs)
 
 
 class Embedding(nnx.Module):

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from transfer.analysis import Optimum
-from transfer.report.style import INK, house_style, panels, powers_of_two, width_colours
+from transfer.report.style import CATEGORIES, INK, house_style, panels, powers_of_two, width_colours
 from transfer.report.words import claim, title
+
+STAR = CATEGORIES[1]
 
 
 def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any]) -> Figure:
@@ -33,8 +35,11 @@ def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, A
             axis.set_xlabel("learning rate at the base width")
             powers_of_two(axis, "x")
         axes[0].set_ylabel("held-out loss (nats per token)")
-        axes[0].set_ylim(*_limits(optima))
-        figure.legend(handles=_legend(colours), loc="outside right center")
+        axes[0].set_ylim(*_limits(optima, recipes))
+        targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
+        figure.legend(
+            handles=_legend(colours, max(targets, default=None)), loc="outside right center"
+        )
     return figure
 
 
@@ -57,7 +62,7 @@ def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
         height = np.interp(place, x[finite], mean[finite])
         axis.plot(place, height, "o", color=colour, markeredgecolor="white", markersize=7, zorder=4)
     if not finite.all():
-        # Above the panel's upper edge, one row per width, where no curve can be.
+        # In the headroom above the curves, one row per width.
         height = np.full((~finite).sum(), 0.98 - 0.035 * row)
         axis.plot(
             x[~finite],
@@ -70,24 +75,24 @@ def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
 
 
 def _draw_transferred(axis: Axes, zero_shot: Mapping[str, Any]) -> None:
-    if not zero_shot:
-        return
-    target = zero_shot[max(zero_shot, key=int)]
-    if target["loss"] is not None:
-        axis.plot(
-            target["log2_learning_rate"],
-            target["loss"],
-            "*",
-            color="#D55E00",
-            markeredgecolor="white",
-            markersize=14,
-            zorder=5,
-        )
+    target = _target(zero_shot)
+    if target is not None:
+        place = (target["log2_learning_rate"], target["loss"])
+        axis.plot(*place, "*", color=STAR, markeredgecolor="white", markersize=14, zorder=5)
 
 
-def _limits(optima: Mapping[str, Sequence[Optimum]]) -> tuple[float, float]:
+def _target(zero_shot: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the transferred run or reading at the widest width, if it has a loss."""
+    target = zero_shot[max(zero_shot, key=int)] if zero_shot else None
+    return target if target and target["loss"] is not None else None
+
+
+def _limits(
+    optima: Mapping[str, Sequence[Optimum]], recipes: Mapping[str, Any]
+) -> tuple[float, float]:
     """Show every curve from its lowest point to two grid points away; what is higher runs out."""
-    shown = []
+    targets = [_target(recipes[recipe]["zero_shot"]) for recipe in optima]
+    shown = [target["loss"] for target in targets if target is not None]
     for optimum in (o for found in optima.values() for o in found):
         mean = optimum.curve.mean()
         best = int(mean.argmin())
@@ -96,13 +101,15 @@ def _limits(optima: Mapping[str, Sequence[Optimum]]) -> tuple[float, float]:
     if not shown:
         return 0.0, 1.0
     low, high = min(shown), max(shown)
-    margin = 0.06 * (high - low) or 0.1
-    return low - margin, high + 2 * margin
+    span = high - low or 1.0
+    return low - 0.06 * span, high + 0.18 * span
 
 
-def _legend(colours: Mapping[int, Any]) -> list[Line2D]:
+def _legend(colours: Mapping[int, Any], target: int | None) -> list[Line2D]:
     handles = [Line2D([], [], color=c, label=f"width {width}") for width, c in colours.items()]
-    marks = [("o", INK, "fitted optimum"), ("*", "#D55E00", "transferred"), ("x", INK, "diverged")]
+    marks = [("o", INK, "fitted optimum"), ("x", INK, "diverged")]
+    if target is not None:
+        marks.append(("*", STAR, f"moved to {target}"))
     return handles + [
         Line2D([], [], marker=marker, color=colour, linestyle="none", label=label)
         for marker, colour, label in marks

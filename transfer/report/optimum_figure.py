@@ -19,8 +19,8 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure:
     recipes = verdict["recipes"]
     widths: set[int] = set()
     with house_style():
-        figure, (axis,) = panels([""], claim(recipes, "The best learning rate"))
-        figure.set_size_inches(8.2, 3.7)
+        statement = claim(recipes, "The best learning rate")
+        figure, (axis,) = panels([""], statement, panel_width=6.4)
         for place, (recipe, judged) in enumerate(recipes.items()):
             # Moved apart a little, so that intervals at the same width do not hide each other.
             shift = 2 ** (0.06 * (place - (len(recipes) - 1) / 2))
@@ -55,7 +55,7 @@ def _draw_recipe(
     for width, optimum in decided.items():
         if optimum["interval"] is not None:
             axis.plot([width * shift] * 2, optimum["interval"], color=colour, linewidth=2.4)
-    axis.plot(x * shift, y, "o", color=colour, markeredgecolor="white", markersize=8, label=label)
+    axis.plot(x * shift, y, "o", color=colour, markeredgecolor="white", markersize=6.5, label=label)
     return set(decided)
 
 

@@ -30,11 +30,14 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
     with house_style():
         figure, axes = panels(
             [_title(recipe, slopes) for recipe, slopes in measured.items()],
-            "How the top singular value of each sublayer moves with width",
+            _claim(measured),
         )
         for axis, slopes in zip(axes, measured.values(), strict=True):
             _draw_recipe(axis, slopes, colours)
         axes[0].set_ylabel("top singular value, mean over layers")
+        # Whole powers of two at both ends, so that there are ticks to read a slope from.
+        low, high = np.log2(axes[0].get_ylim())
+        axes[0].set_ylim(2 ** np.floor(low), 2 ** np.ceil(high))
         axes[0].yaxis.set_major_locator(LogLocator(base=2))
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes[0].yaxis.set_minor_formatter(NullFormatter())
@@ -56,14 +59,27 @@ def _draw_recipe(axis: Axes, slopes: Mapping[str, Any], colours: Mapping[str, st
     width_axis(axis, widths)
 
 
+def _claim(measured: Mapping[str, Any]) -> str:
+    drift = {
+        recipe: float(np.mean([slope["value"] for slope in slopes.values()]))
+        for recipe, slopes in measured.items()
+    }
+    level = min(drift, key=lambda recipe: abs(drift[recipe]))
+    told = f"slope {drift[level]:+z.2f} on average"
+    if len(drift) == 1:
+        return f"Top singular values over width under {level}: {told}"
+    return f"Top singular values move least with width under {level}: {told}"
+
+
 def _title(recipe: str, slopes: Mapping[str, Any]) -> str:
     values = [slope["value"] for slope in slopes.values()]
     low, high = min(values), max(values)
     predicted = next(iter(slopes.values()))["predicted"]
     settled = all(slope["settled"] for slope in slopes.values())
-    told = "no prediction" if predicted is None else f"predicted {predicted:+.2f}"
-    warning = "" if settled or predicted is None else " once settled"
-    return f"{recipe}\nslopes {low:+.2f} to {high:+.2f}, {told}{warning}"
+    told = "no prediction" if predicted is None else f"predicted {predicted:+z.2f}"
+    # The prediction is for runs that have lasted long enough to forget their init.
+    warning = "" if settled or predicted is None else " (not settled yet)"
+    return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, {told}"
 
 
 def _legend(colours: Mapping[str, str], measured: Mapping[str, Any]) -> list[Line2D]:

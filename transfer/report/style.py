@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 DPI = 150
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
+LETTER_WIDTH = 0.115  # of a bold title, in inches
 INK = "#333333"
 # Okabe and Ito's palette without its yellow, which is too light for lines.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -49,16 +51,21 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def panels(titles: Sequence[str], claim: str) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one panel per title, side by side on a shared y axis."""
-    # A legend column on the right needs its own room.
-    size = (PANEL_WIDTH * len(titles) + 1.6, PANEL_HEIGHT + 0.3)
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+def panels(
+    titles: Sequence[str], claim: str, panel_width: float = PANEL_WIDTH
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure under a claim, one panel per title side by side on a shared y axis.
+
+    `panel_width` is in inches; a legend column on the right has room of its own.
+    """
+    width = panel_width * len(titles) + 1.6
+    figure = Figure(figsize=(width, PANEL_HEIGHT + 0.3), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(1, len(titles), sharey=True, squeeze=False)[0])
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title)
-    figure.suptitle(claim, x=0.01, ha="left", fontweight="bold")
+    letters = int(width / LETTER_WIDTH)
+    figure.suptitle(textwrap.fill(claim, letters), x=0.01, ha="left", fontweight="bold")
     return figure, axes
 
 

@@ -1,6 +1,6 @@
 """Verdicts and numbers in words, the same in figures and tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ANSWERS = {"true": "transfers", "false": "does not transfer", "undecided": "undecided"}
@@ -27,7 +27,7 @@ def claim(recipes: Mapping[str, Mapping[str, Any]], subject: str) -> str:
       'The best learning rate across width: undecided under ntk'
     """
     under = {
-        answer: ", ".join(name for name, judged in recipes.items() if judged["transfers"] == answer)
+        answer: listed([name for name, judged in recipes.items() if judged["transfers"] == answer])
         for answer in ANSWERS
     }
     undecided = f"undecided under {under['undecided']}" if under["undecided"] else ""
@@ -42,7 +42,17 @@ def claim(recipes: Mapping[str, Mapping[str, Any]], subject: str) -> str:
     return f"{subject} {told}" + (f"; {undecided}" if undecided else "")
 
 
-def with_interval(value: float, interval: list[float] | None, form: str = ".2f") -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a phrase.
+
+    Example:
+      >>> listed(["a", "b", "c"])
+      'a, b and c'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def with_interval(value: float, interval: list[float] | None, form: str = "z.2f") -> str:
     """Return a number with its interval, where there is one.
 
     Example:
