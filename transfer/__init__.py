@@ -1,1 +1,51 @@
-"""transfer."""
+"""Tune AdamW on narrow proxies, move the hyperparameters to a wide model, and see why it holds.
+
+The library face; names are imported when they are first used, so that the command line is quick.
+"""
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from transfer.errors import TransferError
+    from transfer.models import model_layout
+    from transfer.optim import adamw, gradient_norm, schedule, sgd
+    from transfer.probes import top_singular_values
+    from transfer.scaling import (
+        Annotated,
+        Axes,
+        Hyperparameters,
+        Layout,
+        Recipe,
+        Role,
+        explain,
+        multiplier,
+        spectral_std,
+    )
+
+_HOMES = {
+    "transfer.errors": ("TransferError",),
+    "transfer.models": ("model_layout",),
+    "transfer.optim": ("adamw", "gradient_norm", "schedule", "sgd"),
+    "transfer.probes": ("top_singular_values",),
+    "transfer.scaling": (
+        "Annotated",
+        "Axes",
+        "Hyperparameters",
+        "Layout",
+        "Recipe",
+        "Role",
+        "explain",
+        "multiplier",
+        "spectral_std",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'transfer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

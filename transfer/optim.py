@@ -58,7 +58,8 @@ def adamw(
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
-      >>> kernel = lambda n: {"up": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n), gain=1)}
+      >>> axes = Axes.parse("embed -> ffn")
+      >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
       >>> tx = adamw(0.5, 0.1, layout=layout, recipe=Recipe("mup"))
       >>> params = {"up": jnp.ones((8, 8))}

@@ -33,15 +33,21 @@ def spectrum_of(trials, slope, noise=0.0):
 
 
 @pytest.mark.parametrize(
-    ("decay", "slope"),
-    [("constant", 0.25), ("sqrt", 0.0), ("independent", -0.25), ("0.7", -0.1)],
+    ("recipe", "slope"),
+    [
+        ("mup+constant", 0.25),
+        ("mup+sqrt", 0.0),
+        ("mup+independent", -0.25),
+        ("mup+0.7", -0.1),
+        ("mean_field+sqrt", 0.0),
+        ("standard", 0.75),
+        ("standard/full+constant", 0.25),
+        ("mup/none+constant", 0.5),
+        ("mup/none+independent", 0.25),
+    ],
 )
-def test_the_decay_rule_predicts_the_spectrums_slope(decay, slope):
-    assert predicted_slope("full", decay) == pytest.approx(slope)
-
-
-def test_other_rates_predict_nothing():
-    assert predicted_slope("uniform", "constant") is None
+def test_the_recipe_predicts_the_spectrums_slope(recipe, slope):
+    assert predicted_slope(recipe) == pytest.approx(slope)
 
 
 def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sweep):
@@ -112,7 +118,7 @@ def test_the_verdict_is_plain_json_in_the_documented_shape(trials):
     assert flat["zero_shot"]["256"]["source"] == "trained"
     assert flat["zero_shot"]["256"]["regret"] is None
     assert flat["spectrum_slope"]["attention.query"]["predicted"] == 0.0
-    assert drifting["spectrum_slope"]["attention.query"]["predicted"] is None
+    assert drifting["spectrum_slope"]["attention.query"]["predicted"] == 0.75
     assert drifting["slope"] == pytest.approx(-0.8, abs=0.05)
 
 

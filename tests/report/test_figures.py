@@ -111,7 +111,9 @@ def test_spectrum_has_a_curve_per_sublayer_and_the_predicted_slope(figures):
     (predicted,) = curves_of(constant, "--")
     rise = np.log2(predicted.get_ydata()[-1] / predicted.get_ydata()[0])
     assert rise / np.log2(WIDTHS[-1] / WIDTHS[0]) == pytest.approx(0.25)
-    assert not curves_of(standard, "--")
+    (predicted,) = curves_of(standard, "--")
+    rise = np.log2(predicted.get_ydata()[-1] / predicted.get_ydata()[0])
+    assert rise / np.log2(WIDTHS[-1] / WIDTHS[0]) == pytest.approx(0.75)
     assert "attention.query" in legend_of(figures["spectrum"])
     assert "least with width under mup+sqrt" in figures["spectrum"].get_suptitle()
 

@@ -4,7 +4,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.analysis.prediction import Prediction, predict
 from transfer.analysis.regret import ZeroShot, zero_shot_regret
-from transfer.analysis.slope import optimum_slope
+from transfer.analysis.slope import extrapolate_optimum, optimum_slope
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
 from transfer.analysis.transferability import (
     REGRET_BAND,
@@ -23,6 +23,7 @@ __all__ = [
     "SpectrumSlope",
     "Transferability",
     "ZeroShot",
+    "extrapolate_optimum",
     "find_optimum",
     "judge",
     "judge_transfer",

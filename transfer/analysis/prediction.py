@@ -8,7 +8,7 @@ from transfer.analysis.estimate import Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.runs import Trial
-from transfer.scaling.hyperparameters import MULTIPLIERS
+from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,13 @@ class Prediction:
     log2_weight_decay_interval: Interval | None
     multipliers: Mapping[str, float]
     notes: tuple[str, ...]
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The same as what is trained."""
+        return Hyperparameters(
+            learning_rate=self.learning_rate, weight_decay=self.weight_decay, **self.multipliers
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`."""

@@ -1,13 +1,16 @@
 """How the optimal learning rate moves with width."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import common_seeds
-from transfer.analysis.optimum import Optimum
+from transfer.analysis.optimum import Optimum, find_optimum
+from transfer.errors import TransferError
+from transfer.runs import Trial
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -47,3 +50,29 @@ def optimum_slope(optima: Sequence[Optimum]) -> Estimate:
         len(seeds),
     )
     return Estimate(value, interval, reason)
+
+
+def extrapolate_optimum(trials: Iterable[Trial], recipe: str, width: int) -> float:
+    """Return log2 of the learning rate where the line through the known optima meets a width.
+
+    A guess where to look, for a recipe that transfers and for one that does not. Raises
+    `TransferError` when no width's optimum is decided.
+
+    Example:
+      >>> extrapolate_optimum(trials, "standard", 128)  # doctest: +SKIP
+      -7.6
+    """
+    trials = [trial for trial in trials if trial.recipe == recipe and trial.origin == "sweep"]
+    optima = {
+        each: value
+        for each in sorted({trial.width for trial in trials})
+        if (value := find_optimum(trials, recipe, each).log2_learning_rate.value) is not None
+    }
+    if not optima:
+        raise TransferError(
+            f"No width of {recipe} has a decided optimum; expected one to look from: add learning "
+            "rates to the sweep."
+        )
+    widths, values = np.log2(list(optima)), np.array(list(optima.values()))
+    slope = least_squares_slope(widths, values) if len(optima) > 1 else 0.0
+    return float(values.mean() + slope * (math.log2(width) - widths.mean()))

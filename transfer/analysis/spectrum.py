@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import setting_of
 from transfer.analysis.slope import least_squares_slope
 from transfer.runs import Trial
+from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters
 
@@ -27,12 +29,12 @@ class SpectrumSlope:
     """d log2 sigma_1 / d log2 width of one sublayer at one setting, after training.
 
     `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds.
-    `predicted` is what the decay rule says, None where it says nothing, and holds only once every
-    run has `settled`.
+    `predicted` is what the recipe's rates and decay rule say, which holds only once every run has
+    `settled`.
     """
 
     slope: Estimate
-    predicted: float | None
+    predicted: float
     settled: bool
     log2_learning_rate: float
     values: dict[int, float]
@@ -48,26 +50,27 @@ class SpectrumSlope:
         }
 
 
-def predicted_slope(rates: str, decay: str) -> float | None:
+def predicted_slope(recipe: str) -> float:
     """Return the width slope of sigma_1 of a settled hidden matrix.
 
-    sigma_1 ~ sqrt(lr / decay) m^(3/4), so lr ~ 1/m (`full` rates) and decay ~ m^x give
-    (1/2 - x) / 2. None for other rates, whose learning rate does not follow a matrix's fan-in so.
+    sigma_1 ~ sqrt(step / decay) m^(3/4) with step the effective learning rate of the matrix, so
+    step ~ m^e and decay ~ m^x give 3/4 + (e - x) / 2.
 
     Example:
-      >>> [predicted_slope("full", rule) for rule in ("constant", "sqrt", "independent", "0.7")]
+      >>> [predicted_slope(f"mup+{rule}") for rule in ("constant", "sqrt", "independent", "0.7")]
       [0.25, 0.0, -0.25, -0.1]
-      >>> predicted_slope("uniform", "constant") is None
-      True
+      >>> predicted_slope("standard")
+      0.75
 
     Source: arXiv 2510.15262.
     """
-    if rates != "full":
-        return None
-    rule = decay_rules.parse(decay)
-    exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: 1.0}
-    exponent = exponents[rule] if isinstance(rule, str) else rule
-    return round((0.5 - exponent) / 2, 12)
+    rules = Recipe.parse(recipe)
+    row = rules.table.rows[Role.HIDDEN]
+    rate = Fraction(0) if rules.rates == "uniform" else row.adam[rules.rates].fan_in
+    step = float(row.multiplier.fan_in + rate)
+    exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: -step}
+    decay = exponents[rules.decay] if isinstance(rules.decay, str) else rules.decay
+    return round(0.75 + (step - decay) / 2, 12)
 
 
 def spectrum_slopes(
@@ -104,7 +107,7 @@ def spectrum_slopes(
     if setting is None:
         return {}
     used = [trial for trial in usable if setting_of(trial) == setting]
-    predicted = predicted_slope(used[0].rates, used[0].decay)
+    predicted = predicted_slope(recipe)
     settled = all(trial.settled >= SETTLED for trial in used)
     parameters = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in used)))
     result = {}

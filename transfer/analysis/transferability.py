@@ -41,7 +41,7 @@ def judge_transfer(
 
     `false` when the slope's interval lies outside [-0.25, 0.25], when the interval of a relative
     regret lies above 1 %, or when training diverges at the transferred hyperparameters. `true` when
-    |slope| <= 0.25 and each relative regret is at most 1 % or not distinguishable from 0.
+    |slope| <= 0.25 and each relative regret is at most 1 %.
     `undecided` otherwise, and whenever a width's own optimum is. A width that was not tuned has no
     regret and is left out, unless training diverged there.
 
@@ -73,7 +73,8 @@ def judge_transfer(
     if unknown:
         where = f"the regret at width {unknown[0].width} is unknown ({unknown[0].reason})"
         return Transferability("undecided", f"It cannot be told: {drift}, but {where}.")
-    if worst is not None and abs(slope.value) <= SLOPE_BAND and all(map(_small, known)):
+    cheap = worst is not None and (worst.relative_regret or 0.0) <= REGRET_BAND
+    if cheap and abs(slope.value) <= SLOPE_BAND:
         return Transferability("true", f"It transfers: {drift} and {cost}.")
     bands = f"within {SLOPE_BAND} and {REGRET_BAND:.0%} or clearly outside is needed to tell"
     return Transferability("undecided", f"It cannot be told: {drift} and {cost}; {bands}.")
@@ -85,12 +86,6 @@ def _outside(interval: Interval | None, band: float) -> bool:
 
 def _clearly_above(shot: ZeroShot) -> bool:
     return shot.relative_interval is not None and shot.relative_interval[0] > REGRET_BAND
-
-
-def _small(shot: ZeroShot) -> bool:
-    regret, interval = shot.relative_regret, shot.relative_interval
-    in_noise = interval is not None and interval[0] <= 0 <= interval[1]
-    return regret is not None and (regret <= REGRET_BAND or in_noise)
 
 
 def _regret(shot: ZeroShot) -> str:

@@ -1,7 +1,7 @@
 """What a person sees while the work goes on."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,8 +12,7 @@ from transfer.sweep import Group, unfinished, work
 
 Result = TypeVar("Result")
 
-# Without a terminal, lines end at the reader's window and not at 80 columns.
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False)
 
 
 class SweepProgress:
@@ -83,3 +82,13 @@ def with_progress(
         console.print(f"{kept} trials are done already, {trials} to go.")
     with SweepProgress(sum(work(experiment, group) for group in missing)) as progress:
         return function(progress)
+
+
+def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
+    """Print the verdict as a table, and where its figures are."""
+    from transfer.report import verdict_table
+
+    console.print()
+    console.print(verdict_table(verdict))
+    figures = ", ".join(sorted(file.name for file in run.report.glob("*.png")))
+    console.print(f"Verdict: {run.report}/verdict.json. Figures beside it: {figures}.")

@@ -13,13 +13,13 @@ if typing.TYPE_CHECKING:
     from transfer.runs import RunDirectory
 
 
-def define_config(values: flags.FlagValues) -> None:
+def define_config(values: flags.FlagValues, default: str | None = None) -> None:
     """--config=FILE.py and its overrides --config.section.key=value."""
     from ml_collections import config_flags
 
     config_flags.DEFINE_config_file(
         "config",
-        None,
+        default,
         "a config file, such as configs/transformer.py; --config.section.key=value overrides it",
         flag_values=values,
     )

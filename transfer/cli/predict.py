@@ -21,7 +21,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
     from transfer.analysis import predict
     from transfer.errors import TransferError
-    from transfer.report.words import interval_words
+    from transfer.report.words import with_interval
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()
@@ -35,10 +35,11 @@ def run(values: absl_flags.FlagValues) -> int:
         )
     prediction = predict(trials, recipe, values["width"].value)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
+    interval = prediction.log2_learning_rate_interval
+    rate = with_interval(prediction.log2_learning_rate, interval and list(interval))
     print(
         f"{prediction.recipe} at width {prediction.target_width}: "
-        f"learning rate 2^{prediction.log2_learning_rate:.2f} = {prediction.learning_rate:.4g} "
-        f"{interval_words(prediction.log2_learning_rate_interval)}, "
+        f"log2 learning rate {rate}, that is {prediction.learning_rate:.4g}; "
         f"weight decay {prediction.weight_decay:.4g}, as they read at width "
         f"{prediction.base_width}."
     )

@@ -30,7 +30,7 @@ def run(values: absl_flags.FlagValues) -> int:
     platform.prepare()
     from transfer.cli.console import console, with_progress
     from transfer.data import load_dataset
-    from transfer.sweep import Group, claim, run_groups
+    from transfer.sweep import Group, Setting, claim, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
@@ -39,8 +39,11 @@ def run(values: absl_flags.FlagValues) -> int:
     group = Group(
         width=experiment.model.width,
         recipe=str(experiment.recipe.build()),
-        origin="predicted" if predicted else "sweep",
-        settings=((experiment.hyperparameters, experiment.seed),),
+        settings=(
+            Setting(
+                experiment.hyperparameters, experiment.seed, "predicted" if predicted else "sweep"
+            ),
+        ),
     )
     dataset = load_dataset(experiment.data)
     claim(directory, experiment, dataset.fingerprint, "training run")
@@ -75,7 +78,6 @@ def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
     """
     from transfer.analysis import Prediction
     from transfer.errors import TransferError
-    from transfer.scaling import Hyperparameters
 
     try:
         with open(file) as stream:
@@ -94,9 +96,5 @@ def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
         experiment,
         model=experiment.at(prediction.target_width),
         recipe=dataclasses.replace(experiment.recipe, name=prediction.recipe),
-        hyperparameters=Hyperparameters(
-            learning_rate=prediction.learning_rate,
-            weight_decay=prediction.weight_decay,
-            **prediction.multipliers,
-        ),
+        hyperparameters=prediction.hyperparameters,
     )

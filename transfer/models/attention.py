@@ -14,13 +14,12 @@ Backend = Literal["xla", "cudnn", "splash"]
 BACKENDS: tuple[Backend, ...] = ("xla", "cudnn", "splash")
 
 
-def select_backend(
-    platform: str, dtype: jnp.dtype, sequence_length: int, head_dim: int
-) -> Backend:
+def select_backend(platform: str, dtype: jnp.dtype, sequence_length: int, head_dim: int) -> Backend:
     """Name the fastest kernel that supports these shapes on a platform.
 
-    `cudnn` on NVIDIA GPUs for 16-bit inputs and head dimensions up to 128 in steps of 8; `splash`,
-    the Pallas kernel, on TPUs for sequences in whole blocks of 128; else `xla`.
+    `cudnn` on NVIDIA GPUs for 16-bit inputs, head dimensions up to 128 in steps of 8 and sequences
+    of even length (its backward pass has no others); `splash`, the Pallas kernel, on TPUs for
+    sequences in whole blocks of 128; else `xla`.
 
     Example:
       >>> select_backend("gpu", jnp.dtype("bfloat16"), 1024, 64)
@@ -29,7 +28,8 @@ def select_backend(
       'xla'
     """
     half = jnp.dtype(dtype) in (jnp.dtype("bfloat16"), jnp.dtype("float16"))
-    if platform in ("gpu", "cuda") and half and head_dim % 8 == 0 and head_dim <= 128:
+    fits_cudnn = half and head_dim % 8 == 0 and head_dim <= 128 and sequence_length % 2 == 0
+    if platform in ("gpu", "cuda") and fits_cudnn:
         return "cudnn"
     if platform == "tpu" and sequence_length % 128 == 0:
         return "splash"

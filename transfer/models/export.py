@@ -17,9 +17,9 @@ def export_llama(
 ) -> epath.Path:
     """Write config.json and model.safetensors as a LLaMA checkpoint, or Qwen3 with QK-norm.
 
-    The embedding's and the readout's multipliers go into their tables (which unties tied ones), each
-    matrix's into the matrix, and that of the attention logits, times the sqrt(head_dim) which those
-    models divide by, into the query: its matrix, or the gain of its norm. All are float32.
+    The embedding's and the readout's multipliers go into their tables (which unties tied ones),
+    each matrix's into the matrix, and that of the attention logits, times the sqrt(head_dim) which
+    those models divide by, into the query: its matrix, or the gain of its norm. All are float32.
     Raises `TransferError` when the folder holds a checkpoint already.
     """
     folder = epath.Path(folder)
@@ -51,9 +51,7 @@ def _tensors(
         "lm_head.weight": readout,
     }
     for layer in range(config.layers):
-        weights, scales = (
-            _at(tree["blocks"], layer) for tree in (parameters, multipliers)
-        )
+        weights, scales = (_at(tree["blocks"], layer) for tree in (parameters, multipliers))
         for name, tensor in _block(config, weights, scales).items():
             tensors[f"model.layers.{layer}.{name}.weight"] = tensor
     return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}

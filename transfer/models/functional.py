@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from transfer.errors import TransferError
+from transfer.models.layers import exact
 from transfer.models.variables import Multiplier
 from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
 
@@ -23,6 +24,7 @@ class ModelConfig(Protocol):
     """What every model family's configuration offers."""
 
     width: int
+    dtype: str
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """Make the module."""
@@ -73,20 +75,22 @@ def initialize(
 ) -> tuple[Arrays, Arrays]:
     """Draw parameters and set multipliers as a recipe says; returns both as nested dictionaries.
 
+    Both are float32, or float64 for a model in float64: the same draw, scaled more exactly.
     Jittable, with the key and the hyperparameters traced.
     """
+    dtype = exact(jnp.dtype(config.dtype))
     module = config.build(nnx.Rngs(params=key))
     _, parameters, multipliers = nnx.split(module, nnx.Param, Multiplier)
 
     def scaled(path: str, unit: jax.Array) -> jax.Array:
-        std = recipe.init_std(layout.parameters[path])
+        unit, std = unit.astype(dtype), recipe.init_std(layout.parameters[path])
         return unit if std is None else unit * (std * hyperparameters.init_scale)
 
     def value(path: str, unit: jax.Array) -> jax.Array:
         declared = layout.multipliers[path]
         base = 1.0 if declared.base_std is None else declared.base_std
         knob = _knob(declared, hyperparameters)
-        return unit * (base * recipe.multiplier(declared) * knob)
+        return unit.astype(dtype) * (base * recipe.multiplier(declared) * knob)
 
     return (
         map_paths(scaled, nnx.to_pure_dict(parameters)),

@@ -11,11 +11,18 @@ from flax import nnx
 
 from transfer.models import variables
 
+DTYPES = ("bfloat16", "float32", "float64")
+
+
+def exact(dtype: jnp.dtype) -> jnp.dtype:
+    """Return float32, or float64 in a float64 model: the type of norms, positions and logits."""
+    return jnp.promote_types(dtype, jnp.float32)
+
 
 class Linear(nnx.Module):
     """y = (multiplier * kernel) x, contracting the trailing axes of x with the leading of kernel.
 
-    The kernel is stored in float32; the product is taken in `dtype`.
+    The kernel is stored in float32 or better; the product is taken in `dtype`.
 
     Example:
       >>> layer = Linear(nnx.Rngs(0), "embed -> heads head_dim", (8,), (2, 4))
@@ -41,7 +48,8 @@ class Linear(nnx.Module):
         self.accumulate = accumulate
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        # The multiplier meets the weight in float32, so bfloat16 rounds their product once.
+        """Map (..., *inputs) to (..., *outputs)."""
+        # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
         kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
         fan_in, outputs = math.prod(self.inputs), kernel.shape[len(self.inputs) :]
         batch = x.shape[: x.ndim - len(self.inputs)]
@@ -80,23 +88,25 @@ class Embedding(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        """Look up token ids (B, T): vectors (B, T, D)."""
         return (self.table[...][tokens_BT] * self.multiplier[...]).astype(self.dtype)
 
     def logits(self, x_BTD: jax.Array) -> jax.Array:
-        """Use the table as readout: logits in float32."""
+        """Use the table as readout: logits in float32 or better."""
         table = (self.table[...] * self.readout_multiplier[...]).astype(self.dtype)
-        return jnp.einsum("btd,vd->btv", x_BTD, table, preferred_element_type=jnp.float32)
+        return jnp.einsum("btd,vd->btv", x_BTD, table, preferred_element_type=exact(self.dtype))
 
 
 class RMSNorm(nnx.Module):
-    """x / rms(x), times a gain per channel where `gains` is on; computed in float32."""
+    """x / rms(x), times a gain per channel where `gains` is on; in float32 or better."""
 
     def __init__(self, axes: str, size: int, *, gains: bool, epsilon: float = 1e-6):
         self.gain = variables.constant(axes, (size,), 1.0) if gains else None
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = x.astype(jnp.float32)
+        """Normalise the last axis; returns x's dtype."""
+        y = x.astype(exact(x.dtype))
         y *= jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
         if self.gain is not None:
             y *= self.gain[...]
@@ -104,13 +114,13 @@ class RMSNorm(nnx.Module):
 
 
 def rotary(x_BTNH: jax.Array, base: float = 10_000.0) -> jax.Array:
-    """Rotate pairs of channels (i, i + H/2) by position * base^(-2i/H); returns float32.
+    """Rotate pairs of channels (i, i + H/2) by position * base^(-2i/H), in float32 or better.
 
     Source: Su et al., arXiv 2104.09864, in the half-split layout of the published LLaMA weights.
     """
-    half = x_BTNH.shape[-1] // 2
-    frequencies_h = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angles_Th = jnp.arange(x_BTNH.shape[1], dtype=jnp.float32)[:, None] * frequencies_h
+    half, dtype = x_BTNH.shape[-1] // 2, exact(x_BTNH.dtype)
+    frequencies_h = base ** (-jnp.arange(half, dtype=dtype) / half)
+    angles_Th = jnp.arange(x_BTNH.shape[1], dtype=dtype)[:, None] * frequencies_h
     cos, sin = jnp.cos(angles_Th)[:, None, :], jnp.sin(angles_Th)[:, None, :]
-    first, second = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
+    first, second = jnp.split(x_BTNH.astype(dtype), 2, axis=-1)
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

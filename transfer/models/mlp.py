@@ -1,6 +1,7 @@
 """A plain multilayer perceptron: the smallest model with all roles."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from flax import nnx
 
 from transfer.errors import TransferError
 from transfer.models import variables
-from transfer.models.layers import Linear
+from transfer.models.layers import DTYPES, Linear
 
 ACTIVATIONS = {"gelu": jax.nn.gelu, "relu": jax.nn.relu, "tanh": jnp.tanh, "linear": lambda x: x}
 
@@ -37,6 +38,10 @@ class MLPConfig:
                 f'model.activation "{self.activation}" is unknown; expected one of '
                 f"{', '.join(ACTIVATIONS)}."
             )
+        if self.dtype not in DTYPES:
+            raise TransferError(
+                f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
+            )
 
     def build(self, rngs: nnx.Rngs) -> "MLP":
         """Make the module."""
@@ -63,6 +68,7 @@ class Dense(nnx.Module):
         self.bias = variables.constant(target, sizes[1:], 0.0) if biases else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Map (..., inputs) to (..., outputs)."""
         y = self.linear(x)
         return y if self.bias is None else y + self.bias[...].astype(y.dtype)
 
@@ -73,7 +79,7 @@ class MLP(nnx.Module):
     def __init__(self, config: MLPConfig, rngs: nnx.Rngs):
         names = ["features", *(f"hidden{i}" for i in range(config.layers)), "outputs"]
         sizes = [config.features, *[config.width] * config.layers, config.outputs]
-        pairs = list(zip(zip(names, names[1:]), zip(sizes, sizes[1:])))  # noqa: B905
+        pairs = zip(itertools.pairwise(names), itertools.pairwise(sizes), strict=True)
         self.layers = nnx.List(
             Dense(
                 rngs,
@@ -88,6 +94,7 @@ class MLP(nnx.Module):
         self.activation = ACTIVATIONS[config.activation]
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Map (..., features) to (..., outputs)."""
         *hidden, readout = self.layers
         for layer in hidden:
             x = self.activation(layer(x))

@@ -16,7 +16,7 @@ from flax import nnx
 from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.models.attention import BACKENDS, Backend, causal_attention
-from transfer.models.layers import Embedding, Linear, RMSNorm, rotary
+from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,10 @@ class TransformerConfig:
                 raise TransferError(
                     f"model.{name} is {getattr(self, name)}; expected a whole number of at least 1."
                 )
-        if (self.head_dim > 0) == (self.heads > 0):
+        if min(self.head_dim, self.heads) < 0 or (self.head_dim > 0) == (self.heads > 0):
             raise TransferError(
                 f"model.head_dim is {self.head_dim} and model.heads is {self.heads}; expected "
-                "exactly one above 0: a fixed head_dim, or a fixed number of heads."
+                "exactly one above 0 and the other 0: a fixed head_dim, or a fixed number of heads."
             )
         fixed, name = (self.head_dim, "head_dim") if self.head_dim else (self.heads, "heads")
         if self.width % fixed:
@@ -79,14 +79,18 @@ class TransformerConfig:
                 f"The head dimension {self.size_per_head} is odd; expected an even one, since "
                 "rotary embedding rotates pairs of channels."
             )
-        if self.feed_forward_multiple * self.width % 1:
+        if self.feed_forward_multiple * self.width % 1 or self.feed_forward < 1:
             raise TransferError(
                 f"model.feed_forward_multiple = {self.feed_forward_multiple} gives no whole number "
-                f"at width {self.width}; expected a multiple that does at every width."
+                f"above 0 at width {self.width}; expected a multiple that does at every width."
             )
-        if self.dtype not in ("bfloat16", "float32", "float64"):
+        if not self.embedding_std > 0:
             raise TransferError(
-                f'model.dtype "{self.dtype}" is unknown; expected bfloat16, float32 or float64.'
+                f"model.embedding_std is {self.embedding_std}; expected a std above 0."
+            )
+        if self.dtype not in DTYPES:
+            raise TransferError(
+                f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
             )
         if self.attention and self.attention not in BACKENDS:
             raise TransferError(
@@ -141,6 +145,7 @@ class Attention(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        """Attend; keeps the shape (B, T, D)."""
         q_BTNH, k_BTKH, v_BTKH = self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)
         if self.query_norm is not None and self.key_norm is not None:
             q_BTNH, k_BTKH = self.query_norm(q_BTNH), self.key_norm(k_BTKH)
@@ -161,6 +166,7 @@ class SwiGLU(nnx.Module):
         )
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        """Feed forward; keeps the shape (B, T, D)."""
         return self.down(jax.nn.silu(self.gate(x_BTD)) * self.up(x_BTD))
 
 
@@ -174,12 +180,13 @@ class Block(nnx.Module):
         self.feed_forward = SwiGLU(config, rngs)
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        """Add both branches; keeps the shape (B, T, D)."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
         return x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
 
 
 class Transformer(nnx.Module):
-    """The decoder: token ids (B, T) to logits (B, T, V) in float32.
+    """The decoder: token ids (B, T) to logits (B, T, V) in float32 or better.
 
     Its weights are standard normal until `transfer.models.initialize` scales them by a recipe.
     """
@@ -208,12 +215,14 @@ class Transformer(nnx.Module):
                 (config.vocabulary,),
                 gain=0.0 if config.zero_init_readout else 1.0,
                 dtype=dtype,
-                accumulate=jnp.float32,
+                accumulate=exact(dtype),
             )
         )
         self.rematerialise = config.rematerialise
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        """Map token ids (B, T) to logits (B, T, V)."""
+
         def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
             return block(x_BTD)
 

@@ -20,7 +20,8 @@ def top_singular_values(
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
-      >>> kernel = lambda n: {"up": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n), gain=1)}
+      >>> axes = Axes.parse("embed -> ffn")
+      >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(3))
       >>> top_singular_values({"up": jnp.diag(jnp.array([1.0, 3.0, 2.0]))}, layout, k=2)["up"]
       Array([3., 2.], dtype=float32)

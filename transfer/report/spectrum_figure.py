@@ -41,7 +41,7 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
         axes[0].yaxis.set_major_locator(LogLocator(base=2))
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes[0].yaxis.set_minor_formatter(NullFormatter())
-        figure.legend(handles=_legend(colours, measured), loc="outside right center")
+        figure.legend(handles=_legend(colours), loc="outside right center")
     return figure
 
 
@@ -51,11 +51,10 @@ def _draw_recipe(axis: Axes, slopes: Mapping[str, Any], colours: Mapping[str, st
         widths = [int(width) for width in slope["values"]]
         axis.plot(widths, list(slope["values"].values()), "o-", color=colours[name], markersize=4.5)
     predicted = next(iter(slopes.values()))["predicted"]
-    if predicted is not None:
-        # Through the geometric middle of all curves: only its slope is meant.
-        middle = np.exp(np.mean([np.log(list(s["values"].values())) for s in slopes.values()]))
-        relative = np.array(widths) / np.exp(np.mean(np.log(widths)))
-        axis.plot(widths, middle * relative**predicted, "--", color=INK, linewidth=1.6, zorder=4)
+    # Through the geometric middle of all curves: only its slope is meant.
+    middle = np.exp(np.mean([np.log(list(s["values"].values())) for s in slopes.values()]))
+    relative = np.array(widths) / np.exp(np.mean(np.log(widths)))
+    axis.plot(widths, middle * relative**predicted, "--", color=INK, linewidth=1.6, zorder=4)
     width_axis(axis, widths)
 
 
@@ -76,21 +75,18 @@ def _title(recipe: str, slopes: Mapping[str, Any]) -> str:
     low, high = min(values), max(values)
     predicted = next(iter(slopes.values()))["predicted"]
     settled = all(slope["settled"] for slope in slopes.values())
-    told = "no prediction" if predicted is None else f"predicted {predicted:+z.2f}"
     # The prediction is for runs that have lasted long enough to forget their init.
-    warning = "" if settled or predicted is None else " (not settled yet)"
-    return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, {told}"
+    warning = "" if settled else " (not settled yet)"
+    return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, predicted {predicted:+z.2f}"
 
 
-def _legend(colours: Mapping[str, str], measured: Mapping[str, Any]) -> list[Line2D]:
+def _legend(colours: Mapping[str, str]) -> list[Line2D]:
     handles = [
         Line2D([], [], color=colours[name], marker="o", markersize=4.5, label=label)
         for name, label in zip(colours, short_names(list(colours)), strict=True)
     ]
-    slopes = [slope for recipe in measured.values() for slope in recipe.values()]
-    if any(slope["predicted"] is not None for slope in slopes):
-        handles.append(Line2D([], [], color=INK, linestyle="--", label="predicted slope"))
-    return handles
+    predicted = Line2D([], [], color=INK, linestyle="--", label="predicted slope")
+    return [*handles, predicted]
 
 
 def short_names(names: Sequence[str]) -> list[str]:

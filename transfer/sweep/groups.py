@@ -12,7 +12,13 @@ from transfer.errors import TransferError
 from transfer.runs import Origin
 from transfer.scaling import Hyperparameters
 
-Setting = tuple[Hyperparameters, int]
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One trial to run: its hyperparameters, its seed, and whether a sweep or a prediction asks."""
+
+    hyperparameters: Hyperparameters
+    seed: int
+    origin: Origin = "sweep"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +27,13 @@ class Group:
 
     width: int
     recipe: str
-    origin: Origin
     settings: tuple[Setting, ...]
 
     @property
     def name(self) -> str:
         """A file name of its own, from all that is in the group."""
-        content = [dataclasses.asdict(h) | {"seed": seed} for h, seed in self.settings]
-        safe = self.recipe.replace("/", "-")
-        return f"{safe}-{self.width}-{self.origin}-{_digest([str(self.recipe), content])[:8]}"
+        content = [dataclasses.asdict(setting) for setting in self.settings]
+        return f"{self.recipe.replace('/', '-')}-{self.width}-{_digest([content])[:8]}"
 
 
 def declared_groups(experiment: Experiment) -> list[Group]:
@@ -51,9 +55,9 @@ def declared_groups(experiment: Experiment) -> list[Group]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    settings = tuple(itertools.product(points, sweep.seeds))
+    settings = tuple(Setting(point, seed) for point in points for seed in sweep.seeds)
     return [
-        Group(width, str(experiment.recipe.build(recipe)), "sweep", settings)
+        Group(width, str(experiment.recipe.build(recipe)), settings)
         for width in sorted(sweep.widths)
         for recipe in sweep.recipes
     ]
@@ -78,18 +82,14 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
 
 def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
     """Name a trial by a hash of all that decides its outcome, and of nothing else."""
-    hyperparameters, seed = setting
-    model = dataclasses.replace(experiment.model, width=group.width)
     return _digest(
         [
-            dataclasses.asdict(model),
+            dataclasses.asdict(experiment.at(group.width)),
             experiment.base_width,
             dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
             dataclasses.asdict(experiment.training),
-            {key: value for key, value in dataclasses.asdict(experiment.data).items() if key != "data_dir"},
-            dataclasses.asdict(hyperparameters),
-            seed,
-            group.origin,
+            dataclasses.asdict(experiment.data) | {"data_dir": ""},
+            dataclasses.asdict(setting),
         ]
     )[:12]
 

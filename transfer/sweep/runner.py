@@ -66,7 +66,7 @@ def run_groups(
                     experiment.recipe.build(group.recipe),
                     experiment.training,
                     dataset,
-                    group.settings,
+                    [(setting.hyperparameters, setting.seed) for setting in group.settings],
                     checkpoints=checkpoints,
                     progress=reporter.step,
                 )

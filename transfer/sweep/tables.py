@@ -33,8 +33,8 @@ def tables(
     trials: list[Trial] = []
     metrics: list[Row] = []
     spectrum: list[Row] = []
-    for index, (hyperparameters, seed) in enumerate(group.settings):
-        name = trial_name(experiment, group, (hyperparameters, seed))
+    for index, setting in enumerate(group.settings):
+        name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
         rates = hyperparameters.learning_rate * schedule
@@ -43,7 +43,7 @@ def tables(
             Trial(
                 trial=name,
                 group=group.name,
-                origin=group.origin,
+                origin=setting.origin,
                 width=group.width,
                 base_width=experiment.base_width,
                 recipe=group.recipe,
@@ -51,7 +51,7 @@ def tables(
                 rates=recipe.rates,
                 decay=str(recipe.decay),
                 **dataclasses.asdict(hyperparameters),
-                seed=seed,
+                seed=setting.seed,
                 steps=outcome.steps,
                 tokens=tokens,
                 parameters=outcome.parameters,

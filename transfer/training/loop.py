@@ -82,9 +82,15 @@ def train(
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
     trials = jax.device_put(trials, meshes.per_trial(mesh))
     data = PopulationBatches(dataset, seeds)
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
+    shape = (chunk, len(seeds), batch_size, window + 1)
+    compiled = population.compile(
+        trials,
+        jax.ShapeDtypeStruct(shape, np.int32, sharding=meshes.batches(mesh)),
+        jax.ShapeDtypeStruct(held_out.shape, np.int32, sharding=meshes.eval_batches(mesh)),
+    )
 
-    step, state = 0, population.init(trials)
+    step, state = 0, compiled.init(trials)
     history = {
         name: np.full((len(settings) + padding, steps), np.nan, np.float32)
         for name in ("loss", "grad_norm")
@@ -93,15 +99,14 @@ def train(
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
 
-    chunk = min(training.log_every, steps)
     while step < steps:
         taken = _until_next_stop(step, chunk, training.checkpoint_every, steps)
         tokens = _padded(data.take(taken), chunk)
-        state, measured = population.run(
+        state, measured = compiled.run(
             state,
             trials,
             jax.device_put(tokens, meshes.batches(mesh)),
-            jax.device_put(np.int32(taken), everywhere),
+            jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
         )
         for name, values in history.items():
             values[:, step : step + taken] = np.asarray(measured[name])[:, :taken]
@@ -112,16 +117,16 @@ def train(
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
-    tokens = jax.device_put(dataset.eval_batches(), meshes.eval_batches(mesh))
+    held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
     kept = slice(len(settings))
     return Outcome(
         steps=steps,
         parameters=count,
         state=state,
         history={name: values[kept] for name, values in history.items()},
-        eval_loss=np.asarray(population.evaluate(state, tokens))[kept],
+        eval_loss=np.asarray(compiled.evaluate(state, held_out))[kept],
         spectrum={
-            path: np.asarray(values)[kept] for path, values in population.spectrum(state).items()
+            path: np.asarray(values)[kept] for path, values in compiled.spectrum(state).items()
         },
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(mesh.shape)}",

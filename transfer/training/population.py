@@ -7,13 +7,14 @@ mesh axes to the compiler); the trials of one device are vectorised, or run in t
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer import optim, probes
 from transfer.models import Arrays, ModelConfig, ModelLayout, initialize
@@ -72,8 +73,27 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The programs of a population.
+
+    Fields:
+      init: trials to their initial state.
+      run: state (which it consumes), trials, batches (chunk, seeds, batch, time + 1) and how many
+        of the chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
+        `grad_norm`, NaN beyond the steps taken.
+      evaluate: state and batches (n, batch, time + 1) to the mean loss per trial.
+      spectrum: state to the top singular values (trial, *stack, rank) of each effective matrix.
+    """
+
+    init: Callable[[Trials], State]
+    run: Callable[[State, Trials, jax.Array, jax.Array], tuple[State, dict[str, jax.Array]]]
+    evaluate: Callable[[State, jax.Array], jax.Array]
+    spectrum: Callable[[State], dict[str, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Population:
-    """The functions of a population, compiled once each.
+    """How a population is initialised, trained and measured; `compile` makes it run.
 
     Arguments:
       model, layout, recipe, training: what is trained and how.
@@ -92,26 +112,34 @@ class Population:
     mesh: Mesh
     execution: str
 
-    def __post_init__(self) -> None:
+    def compile(
+        self, trials: Trials, batches: jax.ShapeDtypeStruct, eval_batches: jax.ShapeDtypeStruct
+    ) -> "Compiled":
+        """Compile all functions at once, on as many cores as there are functions."""
         trial = meshes.per_trial(self.mesh)
-        for name, function, donated in (
-            ("init", self._init, ()),
-            ("run", self._run, (0,)),
-            ("evaluate", self._evaluate, ()),
-            ("spectrum", self._spectrum, ()),
-        ):
-            compiled = jax.jit(function, donate_argnums=donated, out_shardings=trial)
-            object.__setattr__(self, name, compiled)
-
-    init: Callable[[Trials], State] = dataclasses.field(init=False)
-    """Trials to their initial state."""
-    run: Callable[..., tuple[State, dict[str, jax.Array]]] = dataclasses.field(init=False)
-    """State, trials, batches (chunk, seeds, batch, time + 1) and how many of the chunk to take;
-    returns the new state and, per trial and step of the chunk, loss and gradient norm."""
-    evaluate: Callable[[State, jax.Array], jax.Array] = dataclasses.field(init=False)
-    """State and batches (n, batch, time + 1) to the mean loss per trial."""
-    spectrum: Callable[[State], dict[str, jax.Array]] = dataclasses.field(init=False)
-    """State to the top singular values (trial, *stack, rank) of each effective matrix."""
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        state = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=trial),
+            jax.eval_shape(self._init, trials),
+        )
+        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+        programs = {
+            "init": (self._init, (), (trials,)),
+            "run": (self._run, (0,), (state, trials, batches, count)),
+            "evaluate": (self._evaluate, (), (state, eval_batches)),
+            "spectrum": (self._spectrum, (), (state,)),
+        }
+        with ThreadPoolExecutor() as pool:
+            # Tracing holds Python's lock; compiling, which takes most of the time, does not.
+            compiled = {
+                name: pool.submit(
+                    jax.jit(function, donate_argnums=donated, out_shardings=trial)
+                    .lower(*arguments)
+                    .compile
+                )
+                for name, (function, donated, arguments) in programs.items()
+            }
+            return Compiled(**{name: future.result() for name, future in compiled.items()})
 
     def _init(self, trials: Trials) -> State:
         def one(trial: Trials) -> State:

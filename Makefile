@@ -1,0 +1,49 @@
+# Two commands from a fresh clone: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export JAX_PLATFORMS ?= cpu
+
+.PHONY: quickstart test check format bench campaign constraints clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/transfer quickstart
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m benchmarks
+
+# About an hour on 2 cores: decay and spectrum on settled runs.
+campaign: $(VENV)/installed
+	$(BIN)/transfer sweep --config=configs/campaign.py --run=runs/campaign
+	$(BIN)/transfer report --run=runs/campaign
+
+# The constraints are what the tests have passed with.
+constraints: $(VENV)/installed-dev
+	$(BIN)/pip freeze --exclude-editable | grep -v "^transfer" > constraints.txt
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

@@ -1,0 +1,68 @@
+"""Shows learning rates transfer, or not, on the Python standard library's own source.
+
+Sweeps the learning rate of `standard` and `mup+sqrt` at narrow widths, predicts that of a wide
+target, trains the target with it, checks it against a small sweep there, and writes the report.
+Running it again goes on from what is done.
+"""
+
+import dataclasses
+
+from absl import flags as absl_flags
+
+from transfer.cli import flags, platform
+
+
+def define(values: absl_flags.FlagValues) -> None:
+    """Define the verb's flags."""
+    flags.define_config(values, default=flags.config_file("quickstart"))
+    flags.define_run(values, default="runs/quickstart")
+
+
+def run(values: absl_flags.FlagValues) -> int:
+    """Sweep, predict, train, check and report."""
+    platform.prepare()
+    from transfer.analysis import extrapolate_optimum, predict
+    from transfer.cli.console import SweepProgress, console, show_verdict
+    from transfer.data import load_dataset
+    from transfer.report import write_report
+    from transfer.sweep import Group, bracket, claim, declared_groups, run_groups, unfinished, work
+
+    experiment, directory = flags.experiment(values), flags.run_directory(values)
+    target = experiment.model.width
+    proxies = declared_groups(experiment)
+    dataset = load_dataset(experiment.data)
+    claim(directory, experiment, dataset.fingerprint, "quickstart")
+
+    recipes = list(dict.fromkeys(group.recipe for group in proxies))
+    seeds = experiment.sweep.seeds
+    points = len(proxies[0].settings) // len(seeds)
+    # For the time left: the target gets the prediction and about three points around the optimum.
+    target_groups = [
+        Group(target, recipe, proxies[0].settings[: 4 * len(seeds)]) for recipe in recipes
+    ]
+    console.print(
+        f"Training {points} learning rates x {len(seeds)} seeds at widths "
+        f"{', '.join(str(width) for width in experiment.sweep.widths)} for "
+        f"{' and '.join(recipes)}, then the target of width {target}."
+    )
+    missing = unfinished(directory, experiment, [*proxies, *target_groups])
+    left = sum(work(experiment, group) for group in missing)
+    with SweepProgress(left) as progress:
+
+        def train(*groups: Group) -> None:
+            flags.require_success(run_groups(experiment, directory, dataset, groups, progress))
+
+        train(*proxies)
+        for recipe in recipes:
+            trials = [trial for trial in directory.trials() if trial.width < target]
+            prediction = predict(trials, recipe, target)
+            expected = extrapolate_optimum(trials, recipe, target)
+            bracket(
+                experiment, directory, target, recipe, prediction.hyperparameters, expected, train
+            )
+            if recipe == str(experiment.recipe.build()):
+                directory.write_json("hyperparameters.json", prediction.to_json())
+
+    task, provenance = flags.recorded_origin(directory)
+    show_verdict(directory, write_report(directory, task=task, provenance=provenance))
+    return 0
