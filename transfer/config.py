@@ -86,7 +86,8 @@ class SweepConfig:
                 )
             if self.search == "random" and values and (len(values) != 2 or values[0] > values[1]):
                 raise TransferError(
-                    f"sweep.space.{field.name} is {values}; expected (low, high) for a random search."
+                    f"sweep.space.{field.name} is {values}; expected (low, high) for a "
+                    "random search."
                 )
 
 

@@ -17,7 +17,7 @@ from transfer.errors import TransferError, nearest
 from transfer.scaling import Layout, Recipe, Role, Rule
 
 Scalar = float | jax.Array
-LearningRate = Scalar | optax.Schedule
+LearningRate = Scalar | Callable[[Any], Any]
 
 
 @dataclasses.dataclass(frozen=True)

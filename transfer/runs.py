@@ -160,8 +160,8 @@ class RunDirectory:
         trials = self.trials()
         if not trials:
             raise TransferError(
-                f"The run directory {self.path} holds no trials; expected trials.parquet as written "
-                "by `transfer sweep --run=DIR`: run that first or check the path."
+                f"The run directory {self.path} holds no trials; expected trials.parquet as "
+                "`transfer sweep --run=DIR` writes it: run that first or check the path."
             )
         return trials
 

@@ -28,9 +28,7 @@ TRANSFORMER = TransformerConfig(
 )
 # The same with a head dimension that grows.
 GROWING_HEADS = dataclasses.replace(TRANSFORMER, head_dim=0, heads=2, qk_norm=False)
-MLP = MLPConfig(
-    width=BASE_WIDTH, layers=2, features=5, outputs=3, activation="tanh", biases=True
-)
+MLP = MLPConfig(width=BASE_WIDTH, layers=2, features=5, outputs=3, activation="tanh", biases=True)
 # Epsilon as large as the gradients, clipping on at every step, rates below the best ones. SGD's
 # rate is larger since its decay per step, lr * decay, has to be seen in as many steps.
 ADAMW = {"learning_rate": 0.02, "weight_decay": 0.1, "eps": 3e-3, "clip": 0.05}

@@ -135,6 +135,15 @@ def test_a_stack_that_grows_is_refused():
         layout("heads | embed -> ffn", (2, 8, 8), (4, 16, 16))
 
 
+def test_a_target_that_differs_in_more_than_width_is_refused():
+    with pytest.raises(TransferError, match=r"axis vocab of w has size 9 .* and 11 at the target"):
+        Layout.compare(
+            base=annotated("vocab -> embed", 9, 8),
+            probe=annotated("vocab -> embed", 9, 16),
+            target=annotated("vocab -> embed", 11, 32),
+        )
+
+
 def test_an_empty_shape_is_refused():
     with pytest.raises(TransferError, match=r"empty shape \(0, 8\)"):
         layout("embed -> ffn", (8, 8), (0, 8))

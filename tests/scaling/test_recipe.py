@@ -263,7 +263,7 @@ def test_an_embedding_may_be_the_readout_where_the_rows_agree(name, optimizer):
         (Recipe("mean_field", rates="none"), "learning rate"),
     ],
 )
-@pytest.mark.parametrize("width", [192, 32])
+@pytest.mark.parametrize("width", [192, 64, 32])
 def test_an_embedding_may_not_be_the_readout_elsewhere(recipe, reason, optimizer, width):
     sentence = f"w is both embedding and readout, but .* gives the two a different {reason}"
     with pytest.raises(TransferError, match=sentence):

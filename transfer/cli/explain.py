@@ -22,6 +22,5 @@ def run(values: absl_flags.FlagValues) -> int:
 
     experiment = flags.experiment(values)
     layout = model_layout(experiment.model, experiment.base_width).parameters
-    optimizer = "sgd" if experiment.training.optimizer == "sgd" else "adam"
-    print(explain(layout, experiment.recipe.build(), optimizer))
+    print(explain(layout, experiment.recipe.build(), experiment.training.family))
     return 0

@@ -43,6 +43,8 @@ def require_config_keys(arguments: Sequence[str]) -> None:
 
 def experiment(values: flags.FlagValues) -> "Experiment":
     """Return the experiment that the flags describe, or say what is missing."""
+    from ml_collections import config_flags
+
     from transfer.config import read
 
     config = values["config"].value
@@ -54,8 +56,9 @@ def experiment(values: flags.FlagValues) -> "Experiment":
     try:
         content = config.to_dict()
     except OSError:
+        file = config_flags.get_config_filename(values["config"])
         raise TransferError(
-            f"The config file {values['config'].config_filename} cannot be read; expected a Python "
+            f"The config file {file} cannot be read; expected a Python "
             "file with a get_config function, such as configs/transformer.py."
         ) from None
     return read(content)

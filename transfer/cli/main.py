@@ -40,7 +40,10 @@ def main(argv: Sequence[str]) -> int:
         print(_help())
         return 0 if verb else 2
     if verb not in VERBS:
-        print(f'transfer: the verb "{verb}" is unknown{nearest(verb, VERBS)}.\n{_help()}', file=sys.stderr)
+        print(
+            f'transfer: the verb "{verb}" is unknown{nearest(verb, VERBS)}.\n{_help()}',
+            file=sys.stderr,
+        )
         return 2
     try:
         module = importlib.import_module(f"transfer.cli.{verb}")
@@ -101,4 +104,6 @@ def _help() -> str:
 def _verb_help(verb: str, module: ModuleType, values: flags.FlagValues) -> str:
     own = sorted((flag.name, flag.help or "") for flag in values._flags().values())
     lines = [f"  --{name}: {text}" for name, text in dict(own).items()]
-    return "\n".join([f"transfer {verb}: {VERBS[verb]}", "", (module.__doc__ or "").strip(), "", *lines])
+    return "\n".join(
+        [f"transfer {verb}: {VERBS[verb]}", "", (module.__doc__ or "").strip(), "", *lines]
+    )

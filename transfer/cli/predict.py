@@ -45,5 +45,7 @@ def run(values: absl_flags.FlagValues) -> int:
     )
     for note in prediction.notes:
         print(note)
-    print(f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=...")
+    print(
+        f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."
+    )
     return 0

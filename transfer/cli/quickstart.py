@@ -5,8 +5,6 @@ target, trains the target with it, checks it against a small sweep there, and wr
 Running it again goes on from what is done.
 """
 
-import dataclasses
-
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform

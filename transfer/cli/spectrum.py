@@ -16,9 +16,13 @@ def define(values: absl_flags.FlagValues) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Print the table."""
+    from transfer.analysis import judge
     from transfer.cli.console import console
     from transfer.report import spectrum_table
 
     directory = flags.run_directory(values)
-    console.print(spectrum_table(directory.require_trials(), directory.spectrum()))
+    trials = directory.require_trials()
+    task, provenance = flags.recorded_origin(directory)
+    verdict = judge(trials, directory.spectrum(), task=task, provenance=provenance)
+    console.print(spectrum_table(verdict))
     return 0

@@ -22,7 +22,7 @@ def run(values: absl_flags.FlagValues) -> int:
     from transfer.data import load_dataset, train_tokenizer
     from transfer.errors import TransferError
 
-    output, size = values["output"].value, values["vocabulary_size"].value
+    output, size = values["output"].value, int(values.vocabulary_size)
     if not output:
         raise TransferError("No file was given; expected --output=FILE.model or FILE.json.")
     documents = load_dataset(flags.experiment(values).data).documents()

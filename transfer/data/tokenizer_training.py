@@ -8,8 +8,8 @@ import sentencepiece
 from tokenizers import Tokenizer as HuggingFaceModel
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from transfer.data import tokenizers
 from transfer.atomic import atomic_write
+from transfer.data import tokenizers
 from transfer.errors import TransferError
 
 _BYTES_AND_SPECIAL = {".model": 256 + 2, ".json": 256 + 1}  # unknown and end, or end alone

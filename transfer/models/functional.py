@@ -5,7 +5,7 @@ joins the names with dots (`blocks.attention.query.kernel`).
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -23,8 +23,13 @@ Arrays = dict[str, Any]
 class ModelConfig(Protocol):
     """What every model family's configuration offers."""
 
-    width: int
-    dtype: str
+    @property
+    def width(self) -> int:
+        """Size of the axes that grow."""
+
+    @property
+    def dtype(self) -> str:
+        """Name of the compute dtype."""
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """Make the module."""
@@ -58,12 +63,11 @@ def model_layout(config: ModelConfig, base_width: int) -> ModelLayout:
         _declare(dataclasses.replace(config, width=width))  # type: ignore[type-var]
         for width in (base_width, 2 * base_width, config.width)
     )
-    return ModelLayout(
-        *(
-            Layout.compare(base=base[kind], probe=probe[kind], target=target[kind])
-            for kind in (nnx.Param, Multiplier)
-        )
-    )
+
+    def compare(kind: type) -> Layout:
+        return Layout.compare(base=base[kind], probe=probe[kind], target=target[kind])
+
+    return ModelLayout(parameters=compare(nnx.Param), multipliers=compare(Multiplier))
 
 
 def initialize(
@@ -80,7 +84,7 @@ def initialize(
     """
     dtype = exact(jnp.dtype(config.dtype))
     module = config.build(nnx.Rngs(params=key))
-    _, parameters, multipliers = nnx.split(module, nnx.Param, Multiplier)
+    parameters, multipliers = nnx.state(module, nnx.Param, Multiplier)
 
     def scaled(path: str, unit: jax.Array) -> jax.Array:
         unit, std = unit.astype(dtype), recipe.init_std(layout.parameters[path])
@@ -101,7 +105,8 @@ def initialize(
 def forward_pass(config: ModelConfig) -> Callable[[Arrays, Arrays, jax.Array], jax.Array]:
     """Return apply(parameters, multipliers, inputs), the model as a pure function."""
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    graph, parameters, multipliers = nnx.split(module, nnx.Param, Multiplier)
+    graph = nnx.graphdef(module)
+    parameters, multipliers = nnx.state(module, nnx.Param, Multiplier)
 
     def apply(parameter_values: Arrays, multiplier_values: Arrays, inputs: jax.Array) -> jax.Array:
         filled = [
@@ -136,7 +141,7 @@ def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
     return hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
 
 
-def _declare(config: ModelConfig) -> dict[type, Mapping[str, Annotated]]:
+def _declare(config: ModelConfig) -> dict[type, dict[str, Annotated]]:
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     declared: dict[type, dict[str, Annotated]] = {nnx.Param: {}, Multiplier: {}}
     for keys, variable in nnx.to_flat_state(nnx.state(module)):

@@ -7,7 +7,7 @@ F feed-forward, V vocabulary.
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -201,7 +201,7 @@ class Transformer(nnx.Module):
             tied=config.tied,
             dtype=dtype,
         )
-        self.blocks = variables.stack(
+        self.blocks: Any = variables.stack(
             lambda rngs: Block(config, rngs), "layers", config.layers, rngs
         )
         self.norm = RMSNorm("embed", config.width, gains=config.norm_gains)
@@ -226,9 +226,8 @@ class Transformer(nnx.Module):
         def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
             return block(x_BTD)
 
-        if self.rematerialise:
-            forward = nnx.remat(forward)
-        layers = nnx.scan(forward, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+        each = nnx.remat(forward) if self.rematerialise else forward
+        layers = nnx.scan(each, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
         x_BTD = self.norm(layers(self.blocks, self.embedding(tokens_BT)))
         return self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
 

@@ -1,6 +1,7 @@
-"""A run's verdict, figures and table."""
+"""A run's verdict, figures and tables."""
 
 from transfer.report.report import write_report
-from transfer.report.tables import verdict_table
+from transfer.report.spectrum_table import spectrum_table
+from transfer.report.verdict_table import verdict_table
 
-__all__ = ["verdict_table", "write_report"]
+__all__ = ["spectrum_table", "verdict_table", "write_report"]

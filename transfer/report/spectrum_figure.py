@@ -1,6 +1,6 @@
 """Singular values over width: what holds the optimum in place, or fails to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from transfer.report.style import CATEGORIES, INK, house_style, panels, width_axis
+from transfer.report.words import short_names
 
 
 def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
@@ -87,18 +88,3 @@ def _legend(colours: Mapping[str, str]) -> list[Line2D]:
     ]
     predicted = Line2D([], [], color=INK, linestyle="--", label="predicted slope")
     return [*handles, predicted]
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Drop the leading and trailing path segments that all names share.
-
-    Example:
-      >>> short_names(["layers.attention.query.kernel", "layers.mlp.up.kernel"])
-      ['attention.query', 'mlp.up']
-    """
-    paths = [name.split(".") for name in names]
-    while min(map(len, paths)) > 1 and len({path[0] for path in paths}) == 1:
-        paths = [path[1:] for path in paths]
-    while min(map(len, paths)) > 1 and len({path[-1] for path in paths}) == 1:
-        paths = [path[:-1] for path in paths]
-    return [".".join(path) for path in paths]

@@ -5,7 +5,7 @@ from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Optimizer, Recipe, Rule
+from transfer.scaling.recipe import Optimizer, Recipe, Rule, multiplier
 from transfer.scaling.roles import Role
 from transfer.scaling.spectral import spectral_std
 
@@ -23,5 +23,6 @@ __all__ = [
     "Role",
     "Rule",
     "explain",
+    "multiplier",
     "spectral_std",
 ]

@@ -117,7 +117,8 @@ class Layout(Mapping[str, Parameter]):
         An axis grows when it differs between `base` and `probe`, a second width that is never the
         target: so a target of the base width, or one narrower than it, works like any other.
         Raises `TransferError` when the three do not hold the same parameters, when an annotation
-        does not fit its shape, or when the number of weights in a stack grows with width.
+        does not fit its shape, when the number of weights in a stack grows with width, or when the
+        target differs from the base in an axis that does not grow.
         """
         if base.keys() != probe.keys() or base.keys() != target.keys():
             odd = sorted((base.keys() ^ probe.keys()) | (base.keys() ^ target.keys()))
@@ -173,6 +174,12 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
             f'The stack of {path} ("{target.axes}") grows with width; expected a number of weights '
             "that does not depend on width."
         )
+    for name, size, at_base, grows in zip(names, target.shape, base.shape, growing, strict=True):
+        if size != at_base and not grows:
+            raise TransferError(
+                f"The axis {name} of {path} has size {at_base} at the base width and {size} at the "
+                "target but does not grow with width; expected models that differ in width alone."
+            )
     return Parameter(
         path=path,
         axes=target.axes,

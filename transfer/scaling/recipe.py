@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Literal
 
 from transfer.errors import TransferError, nearest
@@ -191,15 +190,15 @@ class Recipe:
         return self.table.rows[role].epsilon
 
     def _refuse_unequal_tie(self, parameter: Parameter, optimizer: Optimizer) -> None:
-        # As lookup the table's width is its fan-out, as readout its fan-in: `m` stands for both.
-        m, one = parameter.m_out, Fraction(1)
         columns = (
             ("init std", lambda role: self.table.rows[role].std),
             ("learning rate", lambda role: self._learning_rate(role, optimizer)),
             ("epsilon", self._epsilon),
         )
         for name, column in columns:
-            if column(Role.INPUT).at(one, m) != column(Role.OUTPUT).at(m, one):
+            # The table's width is its fan-out as a lookup and its fan-in as a readout. Exponents
+            # are compared, not factors, so that a tie is refused at the base width too.
+            if column(Role.INPUT).fan_out != column(Role.OUTPUT).fan_in:
                 raise TransferError(
                     f"{parameter.path} is both embedding and readout, but {self} gives the two a "
                     f"different {name}; expected an untied readout, or a recipe whose rows agree "
@@ -210,6 +209,22 @@ class Recipe:
                 f"{parameter.path} is both embedding and readout, and embeddings are not decayed; "
                 "expected decay_readout=False or an untied readout."
             )
+
+
+def multiplier(layout: Layout, recipe: Recipe, path: str) -> float:
+    """Return the forward multiplier that a model has to apply to the weight at `path`.
+
+    For a model of one's own that follows a form with multipliers, such as `mup`'s readout.
+
+    Example:
+      >>> from transfer.scaling.axes import Axes
+      >>> from transfer.scaling.layout import Annotated
+      >>> readout = lambda n: {"w": Annotated(axes=Axes.parse("embed -> vocab"), shape=(n, 9))}
+      >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
+      >>> multiplier(layout, Recipe("mup"), "w")
+      0.25
+    """
+    return recipe.multiplier(layout[path])
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:

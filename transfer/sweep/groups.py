@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import random
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
 from transfer.runs import Origin
 from transfer.scaling import Hyperparameters
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -95,7 +97,7 @@ def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
 
 
 def _log_uniform(generator: random.Random, low: float, high: float) -> float:
-    return low * (high / low) ** generator.random()
+    return low * math.pow(high / low, generator.random())
 
 
 def _digest(content: Sequence[object]) -> str:

@@ -29,9 +29,7 @@ class Reporter(Protocol):
         """The group is in the run directory."""
 
 
-def unfinished(
-    run: RunDirectory, experiment: Experiment, groups: Sequence[Group]
-) -> list[Group]:
+def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
     """Return the groups of which a trial is missing in the run directory."""
     done = {trial.trial for trial in run.trials()}
     return [

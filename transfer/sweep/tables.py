@@ -9,7 +9,7 @@ from transfer import optim
 from transfer.config import Experiment
 from transfer.models import model_layout
 from transfer.runs import Trial
-from transfer.scaling import Layout, Recipe, Role
+from transfer.scaling import Layout, Optimizer, Recipe, Role
 from transfer.sweep.groups import Group, trial_name
 from transfer.training import Outcome
 
@@ -23,9 +23,7 @@ def tables(
     recipe = experiment.recipe.build(group.recipe)
     layout = model_layout(experiment.at(group.width), experiment.base_width).parameters
     training = experiment.training
-    shape = optim.schedule(
-        training.schedule, outcome.steps, training.warmup, training.decay_steps
-    )
+    shape = optim.schedule(training.schedule, outcome.steps, training.warmup, training.decay_steps)
     schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
     tokens = outcome.steps * experiment.data.batch_size * experiment.data.sequence_length
     last_tenth = slice(-max(1, outcome.steps // 10), None)
@@ -38,7 +36,7 @@ def tables(
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
         rates = hyperparameters.learning_rate * schedule
-        decay = hyperparameters.weight_decay * _hidden_decay(recipe, layout, training.optimizer)
+        decay = hyperparameters.weight_decay * _hidden_decay(recipe, layout, training.family)
         trials.append(
             Trial(
                 trial=name,
@@ -90,15 +88,17 @@ def tables(
     return trials, metrics, spectrum
 
 
-def _hidden_decay(recipe: Recipe, layout: Layout, optimizer: str) -> float:
+def _hidden_decay(recipe: Recipe, layout: Layout, optimizer: Optimizer) -> float:
     """lr * decay of the hidden matrices over that of the base width, on average."""
-    rules = recipe.rules(layout, "sgd" if optimizer == "sgd" else "adam").values()
-    products = [rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN]
+    rules = recipe.rules(layout, optimizer).values()
+    products = [
+        rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN
+    ]
     return float(np.mean(products)) if products else 0.0
 
 
 def _multiplied_parameters(layout: Layout) -> int:
-    """Parameters that meet every token in a product; an embedding that is only looked up does not."""
+    """Count the parameters that meet every token in a product, not those only looked up."""
     return sum(
         int(np.prod(parameter.shape))
         for parameter in layout.values()

@@ -62,7 +62,7 @@ class Checkpoints:
         )
 
     def restore(self, state: State, history: dict[str, np.ndarray]) -> Snapshot | None:
-        """Return the latest snapshot in the shape and sharding of the arguments, if there is one."""
+        """Return the latest snapshot, if any, in the shape and sharding of the arguments."""
         step = self._manager.latest_step()
         if step is None:
             return None
@@ -100,4 +100,5 @@ def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
         raise TransferError(
             f"{folder} holds a population of {state['step'].shape[0]} trials; expected one run."
         )
-    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), (state["parameters"], state["multipliers"]))
+    trained = state["parameters"], state["multipliers"]
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), trained)

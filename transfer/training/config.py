@@ -3,6 +3,7 @@
 import dataclasses
 
 from transfer.errors import TransferError, nearest
+from transfer.scaling import Optimizer
 
 OPTIMIZERS = ("adamw", "sgd")
 EXECUTIONS = ("vectorized", "in_turn")
@@ -52,6 +53,11 @@ class TrainingConfig:
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
+
+    @property
+    def family(self) -> Optimizer:
+        """Whose column of a parametrization table the optimizer reads."""
+        return "sgd" if self.optimizer == "sgd" else "adam"
 
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.

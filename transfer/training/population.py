@@ -36,8 +36,8 @@ class Trials:
     """
 
     hyperparameters: Hyperparameters
-    seed: jax.Array
-    stream: jax.Array
+    seed: jax.typing.ArrayLike
+    stream: jax.typing.ArrayLike
 
     @classmethod
     def of(
@@ -46,16 +46,10 @@ class Trials:
         """Stack settings (hyperparameters, seed); returns the trials and the distinct seeds."""
         seeds = tuple(sorted({seed for _, seed in settings}))
         columns = [dataclasses.astuple(hyperparameters) for hyperparameters, _ in settings]
-        stacked = Hyperparameters(
-            **{
-                field.name: np.array(values, dtype)
-                for field, values in zip(
-                    dataclasses.fields(Hyperparameters), zip(*columns, strict=True), strict=True
-                )
-            }
-        )
+        stacked: Any = [np.array(values, dtype) for values in zip(*columns, strict=True)]
+        names = [field.name for field in dataclasses.fields(Hyperparameters)]
         return cls(
-            hyperparameters=stacked,
+            hyperparameters=Hyperparameters(**dict(zip(names, stacked, strict=True))),
             seed=np.array([seed for _, seed in settings], np.uint32),
             stream=np.array([seeds.index(seed) for _, seed in settings], np.int32),
         ), seeds
@@ -123,7 +117,7 @@ class Population:
             jax.eval_shape(self._init, trials),
         )
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-        programs = {
+        programs: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...]]] = {
             "init": (self._init, (), (trials,)),
             "run": (self._run, (0,), (state, trials, batches, count)),
             "evaluate": (self._evaluate, (), (state, eval_batches)),
@@ -217,9 +211,7 @@ class Population:
 
     def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         training, peak = self.training, hyperparameters.learning_rate
-        shape = optim.schedule(
-            training.schedule, self.steps, training.warmup, training.decay_steps
-        )
+        shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
         shared: dict[str, Any] = {
             "layout": self.layout.parameters,
             "recipe": self.recipe,

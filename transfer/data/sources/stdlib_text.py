@@ -23,7 +23,7 @@ _EXCLUDED = frozenset({"site-packages", "dist-packages", "__pycache__"})
 _HELD_OUT_ONE_IN = 20
 
 
-class StdlibText(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # untyped base
+class StdlibText(tfds.core.GeneratorBasedBuilder):
     """Features path and text of every `.py` file, in the order of their paths.
 
     One file in 20, chosen by a hash of its path, is held out as "test"; the rest is "train". No
