@@ -18,7 +18,7 @@ from transfer.runs import Trial
 Curve = tuple[np.ndarray, np.ndarray]  # steps, loss
 
 # Shares of a run: the start, whose steep fall would flatten the rest, and the smoothing window.
-_START, _WINDOW = 0.05, 0.02
+_START, _WINDOW = 0.15, 0.02
 
 
 def curves_figure(

@@ -36,10 +36,7 @@ def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, A
             powers_of_two(axis, "x")
         axes[0].set_ylabel("held-out loss (nats per token)")
         axes[0].set_ylim(*_limits(optima, recipes))
-        targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
-        figure.legend(
-            handles=_legend(colours, max(targets, default=None)), loc="outside right center"
-        )
+        figure.legend(handles=_legend(colours, optima, recipes), loc="outside right center")
     return figure
 
 
@@ -105,11 +102,16 @@ def _limits(
     return low - 0.06 * span, high + 0.18 * span
 
 
-def _legend(colours: Mapping[int, Any], target: int | None) -> list[Line2D]:
+def _legend(
+    colours: Mapping[int, Any], optima: Mapping[str, Sequence[Optimum]], recipes: Mapping[str, Any]
+) -> list[Line2D]:
     handles = [Line2D([], [], color=c, label=f"width {width}") for width, c in colours.items()]
-    marks = [("o", INK, "fitted optimum"), ("x", INK, "diverged")]
-    if target is not None:
-        marks.append(("*", STAR, f"moved to {target}"))
+    marks = [("o", INK, "fitted optimum")]
+    if not all(np.isfinite(o.curve.mean()).all() for found in optima.values() for o in found):
+        marks.append(("x", INK, "diverged"))
+    targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
+    if targets:
+        marks.append(("*", STAR, f"moved to {max(targets)}"))
     return handles + [
         Line2D([], [], marker=marker, color=colour, linestyle="none", label=label)
         for marker, colour, label in marks

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 DPI = 150
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
-LETTER_WIDTH = 0.115  # of a bold title, in inches
+LETTER_WIDTH = 0.107  # of a bold title, in inches
 INK = "#333333"
 # Okabe and Ito's palette without its yellow, which is too light for lines.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
