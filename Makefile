@@ -32,7 +32,8 @@ campaign: $(VENV)/installed
 
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev
-	$(BIN)/pip freeze --exclude-editable | grep -v "^transfer" > constraints.txt
+	echo "# What the tests have passed with; made by \`make constraints\`." > constraints.txt
+	$(BIN)/pip freeze --exclude-editable | grep -v "^transfer" >> constraints.txt
 
 clean:
 	rm -rf $(VENV) runs

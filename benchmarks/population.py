@@ -1,0 +1,59 @@
+"""A population against its trials one by one, and vectorised against in turn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from benchmarks.side_by_side import Ratio, ratio
+from transfer.data import DataConfig
+from transfer.models import TransformerConfig, model_layout
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.training import mesh as meshes
+from transfer.training.config import TrainingConfig
+from transfer.training.population import Population, Trials
+from transfer.training.task import next_token_loss
+
+TRIALS, STEPS = 8, 10
+DATA = DataConfig()
+
+
+def measure() -> dict[str, Ratio]:
+    results = {}
+    for width in (16, 64):
+        model = TransformerConfig(width=width, layers=2, dtype="float32")
+        in_turn = _run(model, "in_turn", TRIALS)
+        one = _run(model, "in_turn", 1)
+        results |= {
+            f"width {width}: {TRIALS} trials vectorised / in turn": ratio(
+                _run(model, "vectorized", TRIALS), in_turn
+            ),
+            f"width {width}: {TRIALS} trials together / {TRIALS} alone": ratio(
+                in_turn, lambda one=one: [one() for _ in range(TRIALS)]
+            ),
+        }
+    return results
+
+
+def _run(model: TransformerConfig, execution: str, count: int):
+    training = TrainingConfig(steps=STEPS, warmup=2)
+    mesh = meshes.make_mesh(count, DATA.batch_size)
+    population = Population(
+        model,
+        model_layout(model, 16),
+        Recipe("mup"),
+        training,
+        STEPS,
+        next_token_loss(model),
+        mesh,
+        execution,
+    )
+    settings = [(Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1), 0)] * count
+    trials = jax.device_put(Trials.of(settings)[0], meshes.per_trial(mesh))
+    shape = (STEPS, 1, DATA.batch_size, DATA.sequence_length + 1)
+    tokens = np.random.default_rng(0).integers(0, model.vocabulary, shape).astype(np.int32)
+    batches = jax.device_put(tokens, meshes.batches(mesh))
+    held_out = jax.ShapeDtypeStruct(shape[1:], jnp.int32, sharding=meshes.eval_batches(mesh))
+    compiled = population.compile(trials, batches, held_out)
+    steps = jax.device_put(np.int32(STEPS), NamedSharding(mesh, PartitionSpec()))
+    return lambda: compiled.run(compiled.init(trials), trials, batches, steps)
