@@ -81,8 +81,9 @@ def spectrum_slopes(
 ) -> dict[str, SpectrumSlope]:
     """Return the width slope of sigma_1 per parameter of one recipe.
 
-    All widths are compared at one setting: the learning rate on every width's grid that is nearest
-    to the transferred one, at the decay and multipliers that are best there. Singular values are
+    All widths are compared at one setting: of those that have settled at every width, or of all
+    where none has, that whose learning rate is nearest to the transferred one, at the decay and
+    multipliers that are best there. Singular values are
     those of rank 0 at the last step recorded, averaged over layers; the interval resamples seeds
     jointly for all widths. Empty when no setting was run, or no spectrum recorded, at two widths.
 
@@ -141,17 +142,21 @@ def _sigma_by_trial(spectrum: pa.Table) -> dict[str, dict[str, float]]:
 
 
 def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperparameters | None:
-    """Return the setting run at all widths that is nearest in learning rate, and best there."""
+    """Return the setting run at all widths that has settled, is nearest in rate, and best there."""
     by_width: dict[int, set[Hyperparameters]] = defaultdict(set)
     loss: dict[Hyperparameters, list[float]] = defaultdict(list)
+    settled: dict[Hyperparameters, bool] = defaultdict(lambda: True)
     for trial in trials:
-        by_width[trial.width].add(setting_of(trial))
-        loss[setting_of(trial)].append(trial.eval_loss)
+        setting = setting_of(trial)
+        by_width[trial.width].add(setting)
+        loss[setting].append(trial.eval_loss)
+        settled[setting] &= trial.settled >= SETTLED
     if len(by_width) < 2:
         return None
     return min(
         set.intersection(*by_width.values()),
         key=lambda setting: (
+            not settled[setting],
             abs(math.log2(setting.learning_rate) - log2_learning_rate),
             float(np.mean(loss[setting])),
         ),

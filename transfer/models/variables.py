@@ -52,7 +52,7 @@ def stack(
     make: Callable[[nnx.Rngs], nnx.Module], axis: str, size: int, rngs: nnx.Rngs
 ) -> nnx.Module:
     """Make `size` copies of a module with a leading axis on every variable, named in each."""
-    stacked = nnx.vmap(make, in_axes=0, out_axes=0)(rngs.fork(split=size))
+    stacked = nnx.vmap(make, in_axes=0, out_axes=0)(rngs.split(size))
     for _, variable in nnx.iter_graph(stacked):
         if isinstance(variable, nnx.Variable) and "annotated" in variable.get_metadata():
             variable.set_metadata(annotated=variable.get_metadata("annotated").stacked(axis, size))

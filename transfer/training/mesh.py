@@ -17,8 +17,8 @@ def make_mesh(trials: int, batch_size: int, devices: Sequence[jax.Device] | None
     as many as divide it. Devices that fit neither stay idle.
 
     Example:
-      >>> make_mesh(trials=1, batch_size=16, devices=jax.devices()[:1]).shape
-      OrderedDict({'trial': 1, 'data': 1})
+      >>> make_mesh(trials=1, batch_size=16, devices=jax.devices()[:1]).axis_names
+      ('trial', 'data')
     """
     devices = jax.devices() if devices is None else list(devices)
     along_trial = min(trials, len(devices))

@@ -1,0 +1,30 @@
+"""Decay and spectrum on runs long enough to have settled: about an hour on 2 CPU cores.
+
+Learning rate and decay are swept together, with decay ~ sqrt(width) against a constant one. Expect
+the best decay of `mup+sqrt` to stay where that of `mup+constant` rises with width, and sigma_1 to
+grow as width^(1/4) under `mup+constant` only.
+"""
+
+from transfer.config import template
+
+
+def get_config():
+    config = template()
+    config.name = "campaign"
+    config.base_width = 16
+    config.model.width = 128
+    config.model.layers = 2
+    config.model.head_dim = 16
+    config.model.dtype = "float32"
+    config.hyperparameters.readout_output = 4.0
+    config.data.sequence_length = 64
+    config.data.batch_size = 16
+    config.training.steps = 1500
+    config.training.warmup = 100
+    config.training.log_every = 100
+    config.sweep.widths = (16, 32, 64)
+    config.sweep.recipes = ("mup+constant", "mup+sqrt")
+    config.sweep.seeds = (0, 1, 2)
+    config.sweep.space.learning_rate = tuple(2.0**k for k in range(-6, -2))
+    config.sweep.space.weight_decay = (0.1, 0.2, 0.4, 0.8)
+    return config
