@@ -116,8 +116,13 @@ class Experiment:
             )
         for width in (self.base_width, *self.sweep.widths):
             dataclasses.replace(self.model, width=width)
-        for name in (self.recipe.name, *self.sweep.recipes):
-            self.recipe.build(name)
+        self.recipe.build()
+        recipes = [str(self.recipe.build(name)) for name in self.sweep.recipes]
+        if len(set(recipes)) < len(recipes):
+            raise TransferError(
+                f"sweep.recipes is {self.sweep.recipes}, which reads as {', '.join(recipes)}; "
+                "expected none twice."
+            )
         if self.hyperparameters.learning_rate <= 0 or self.hyperparameters.weight_decay < 0:
             raise TransferError(
                 f"hyperparameters.learning_rate is {self.hyperparameters.learning_rate} and "
@@ -150,6 +155,25 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Experiment:
 
 def require_key(key: str) -> None:
     """Raise `TransferError` unless `key`, such as `model.width`, is a setting of `Experiment`."""
+    _kind(key)
+
+
+def expected(key: str) -> str:
+    """Say what a setting takes.
+
+    Example:
+      >>> expected("sweep.widths")
+      'a list of whole numbers'
+    """
+    kind = _kind(key)
+    if dataclasses.is_dataclass(kind):
+        return "a section with keys of its own"
+    if typing.get_origin(kind) is tuple:
+        return f"a list of {_PLURAL[typing.get_args(kind)[0]]}"
+    return _ARTICLE[kind]
+
+
+def _kind(key: str) -> Any:
     kind: Any = Experiment
     path = "config"
     for name in key.split("."):
@@ -158,6 +182,7 @@ def require_key(key: str) -> None:
             raise TransferError(f"{path} has no keys of its own, but {path}.{name} was given.")
         _require_key(typing.cast(type, kind), fields, name, path)
         kind, path = fields[name], f"{path}.{name}"
+    return kind
 
 
 def _require_key(kind: type, fields: Mapping[str, Any], name: str, path: str) -> None:
@@ -198,4 +223,5 @@ def _value(kind: Any, value: object, path: str) -> object:
     return value
 
 
+_PLURAL = {int: "whole numbers", float: "numbers", str: "names"}
 _ARTICLE = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}

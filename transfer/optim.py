@@ -193,7 +193,7 @@ def _partition(
 def _clip(bound: float, rules: dict[str, Rule]) -> optax.GradientTransformation:
     def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
         del parameters
-        scale = jnp.minimum(1.0, bound / (_norm(gradients, rules) + 1e-12))
+        scale = bound / jnp.maximum(_norm(gradients, rules), bound)
         return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradients), state
 
     return optax.GradientTransformation(lambda parameters: optax.EmptyState(), update)

@@ -127,7 +127,7 @@ class RunDirectory:
             return None
         try:
             content = json.loads(file.read_text())
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # no JSON, or no text at all
             raise TransferError(
                 f"{file} is not valid JSON ({error}); it is written whole by this program, so "
                 "restore it or start with another --run directory."
@@ -149,8 +149,8 @@ class RunDirectory:
         return file
 
     def trials(self) -> list[Trial]:
-        """Return every finished trial, sorted by recipe, width, learning rate, decay and seed."""
-        table = self._read_table(self.path / "trials.parquet")
+        """Return every finished trial, sorted by recipe, width, origin, rate, decay and seed."""
+        table = self._read_table(self.path / "trials.parquet", TRIALS_SCHEMA)
         if table is None:
             return []
         return [Trial(**row) for row in table.to_pylist()]
@@ -194,19 +194,26 @@ class RunDirectory:
     def _read_folder(self, name: str, schema: pa.Schema) -> pa.Table:
         folder = self.path / name
         files = sorted(folder.glob("*.parquet")) if folder.exists() else []
-        tables = [table for file in files if (table := self._read_table(file)) is not None]
+        tables = [table for file in files if (table := self._read_table(file, schema)) is not None]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def _read_table(self, file: epath.Path) -> pa.Table | None:
+    def _read_table(self, file: epath.Path, schema: pa.Schema) -> pa.Table | None:
         if not file.exists():
             return None
         try:
-            return pq.read_table(pa.BufferReader(file.read_bytes()))
-        except pa.ArrowInvalid as error:
+            table = pq.read_table(pa.BufferReader(file.read_bytes()))
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).partition("\n")[0]
             raise TransferError(
-                f"{file} is not a Parquet table ({error}); it is written whole by this program, so "
-                "restore it or start with another --run directory."
+                f"{file} is not a Parquet table ({reason}); it is written whole by this program, "
+                "so restore it or start with another --run directory."
             ) from error
+        if table.schema != schema:
+            raise TransferError(
+                f"{file} has other columns than this version of the program writes; read "
+                "it with the version that wrote it, or start with another --run directory."
+            )
+        return table
 
     def _write_table(self, name: str, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

@@ -85,6 +85,19 @@ def test_one_unsettled_run_unsettles_the_spectrum(sweep):
     assert not slopes["attention.query"].settled
 
 
+def test_spectra_are_compared_where_runs_have_settled(sweep):
+    trials = sweep()(loss, WIDTHS, GRID)
+    short = [
+        dataclasses.replace(t, settled=2.9) if t.width == 64 and t.learning_rate < 2**-5.5 else t
+        for t in trials
+    ]
+
+    slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
+
+    assert slopes["attention.query"].settled
+    assert slopes["attention.query"].log2_learning_rate == -5.0
+
+
 def test_without_spectra_there_is_no_slope(sweep):
     assert not spectrum_slopes(
         sweep()(loss, WIDTHS, GRID), SPECTRUM_SCHEMA.empty_table(), "mup+sqrt", -6.0

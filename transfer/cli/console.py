@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
 from transfer.runs import RunDirectory, Trial
@@ -12,7 +12,13 @@ from transfer.sweep import Group, unfinished, work
 
 Result = TypeVar("Result")
 
-console = Console(highlight=False)
+# No markup or emoji codes: a path may hold brackets and colons.
+console = Console(highlight=False, markup=False, emoji=False)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence, wrapped at words in a terminal and on one line in a file."""
+    console.print(sentence, soft_wrap=not console.is_terminal)
 
 
 class SweepProgress:
@@ -23,9 +29,8 @@ class SweepProgress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -58,12 +63,12 @@ class SweepProgress:
         self._done += self._share
         self._bar.update(self._task, completed=self._done)
         completed = [trial for trial in trials if trial.status == "completed"]
-        best = min(completed, key=lambda trial: trial.eval_loss, default=None)
-        found = f"lowest held-out loss {best.eval_loss:.3f}" if best else "no trial completed"
+        best = min((trial.eval_loss for trial in completed), default=None)
         diverged = len(trials) - len(completed)
-        console.print(
-            f"{group.recipe:>14}  width {group.width:>5}  {len(trials):>3} trials"
-            f"{f' ({diverged} diverged)' if diverged else ''}  {found}  "
+        say(
+            f"{group.recipe:<10} width {group.width:>4}  {len(trials):>3} trials"
+            f"{f', {diverged} diverged' if diverged else ''}  "
+            f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
             f"{sum(trial.seconds for trial in trials):.0f} s"
         )
 
@@ -79,7 +84,7 @@ def with_progress(
     trials = sum(len(group.settings) for group in missing)
     kept = sum(len(group.settings) for group in groups) - trials
     if kept:
-        console.print(f"{kept} trials are done already, {trials} to go.")
+        say(f"{kept} trials are done already, {trials} to go.")
     with SweepProgress(sum(work(experiment, group) for group in missing)) as progress:
         return function(progress)
 
@@ -91,4 +96,4 @@ def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
     console.print()
     console.print(verdict_table(verdict))
     figures = ", ".join(sorted(file.name for file in run.report.glob("*.png")))
-    console.print(f"Verdict: {run.report}/verdict.json. Figures beside it: {figures}.")
+    say(f"Verdict: {run.report}/verdict.json. Figures beside it: {figures}.")

@@ -4,14 +4,17 @@ Role, growth of fan-in and fan-out over --config.base_width, init std, forward m
 factors of learning rate, weight decay and epsilon. Nothing is allocated.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    flags.define_config(values)
+    define_config(values, argv)
 
 
 def run(values: absl_flags.FlagValues) -> int:

@@ -4,12 +4,14 @@ The folder holds model.safetensors and config.json in the layout that published 
 QK-norm, Qwen3) checkpoints have, so that it runs without this library.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
     absl_flags.DEFINE_string("output", None, "the folder to write", flag_values=values)

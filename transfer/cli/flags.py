@@ -13,55 +13,27 @@ if typing.TYPE_CHECKING:
     from transfer.runs import RunDirectory
 
 
-def define_config(values: flags.FlagValues, default: str | None = None) -> None:
-    """--config=FILE.py and its overrides --config.section.key=value."""
-    from ml_collections import config_flags
-
-    config_flags.DEFINE_config_file(
-        "config",
-        default,
-        "a config file, such as configs/transformer.py; --config.section.key=value overrides it",
-        flag_values=values,
-    )
+def wants_help(argv: Sequence[str]) -> bool:
+    """Whether help is asked for rather than work."""
+    return any(word in ("-h", "-help", "--help", "--helpfull") for word in argv)
 
 
 def define_run(values: flags.FlagValues, default: str | None = None) -> None:
     """--run=DIR."""
-    flags.DEFINE_string("run", default, "the run directory", flag_values=values)
-
-
-def require_config_keys(arguments: Sequence[str]) -> None:
-    """Raise `TransferError` for an override of a setting that does not exist."""
-    prefix = "--config."
-    overrides = [argument for argument in arguments if argument.startswith(prefix)]
-    if overrides:
-        from transfer.config import require_key
-
-        for argument in overrides:
-            require_key(argument.removeprefix(prefix).partition("=")[0])
+    text = "the run directory" + (f" (default: {default})" if default else "")
+    flags.DEFINE_string("run", default, text, flag_values=values)
 
 
 def experiment(values: flags.FlagValues) -> "Experiment":
     """Return the experiment that the flags describe, or say what is missing."""
-    from ml_collections import config_flags
-
     from transfer.config import read
 
-    config = values["config"].value
-    if config is None:
+    if values["config"].value is None:
         raise TransferError(
             "No configuration was given; expected --config=FILE.py, such as "
             "--config=configs/transformer.py."
         )
-    try:
-        content = config.to_dict()
-    except OSError:
-        file = config_flags.get_config_filename(values["config"])
-        raise TransferError(
-            f"The config file {file} cannot be read; expected a Python "
-            "file with a get_config function, such as configs/transformer.py."
-        ) from None
-    return read(content)
+    return read(values["config"].value)
 
 
 def run_directory(values: flags.FlagValues) -> "RunDirectory":
@@ -70,7 +42,10 @@ def run_directory(values: flags.FlagValues) -> "RunDirectory":
 
     if not values["run"].value:
         raise TransferError("No run directory was given; expected --run=DIR.")
-    return RunDirectory(values["run"].value)
+    directory = RunDirectory(values["run"].value)
+    if directory.path.exists() and not directory.path.is_dir():
+        raise TransferError(f"--run={directory} is a file; expected a directory.")
+    return directory
 
 
 def recorded_experiment(run: "RunDirectory") -> "Experiment":

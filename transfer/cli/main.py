@@ -4,13 +4,17 @@ Nothing heavy is imported before the verb is known, so that help is instant.
 """
 
 import importlib
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 
 from absl import flags
 
-from transfer.cli import flags as shared
+from transfer.cli.config_flag import require_config_keys
+from transfer.cli.flags import wants_help
 from transfer.errors import TransferError, nearest
 
 VERBS = {
@@ -40,42 +44,51 @@ def main(argv: Sequence[str]) -> int:
         print(_help())
         return 0 if verb else 2
     if verb not in VERBS:
-        print(
-            f'transfer: the verb "{verb}" is unknown{nearest(verb, VERBS)}.\n{_help()}',
-            file=sys.stderr,
+        _complain(
+            "transfer",
+            f'The verb "{verb}" is unknown{nearest(verb, VERBS) or "."} Expected one of '
+            f"{', '.join(VERBS)}; transfer --help says what they do.",
         )
         return 2
     try:
         module = importlib.import_module(f"transfer.cli.{verb}")
-        values = _define(module)
-        if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[2:]):
+        values = _flags(module, [argv[0], *argv[2:]])
+        if wants_help(argv[2:]):
             print(_verb_help(verb, module, values))
             return 0
-        if "config" in values:
-            shared.require_config_keys(argv[2:])
-        _parse(values, [argv[0], *argv[2:]])
         return int(module.run(values) or 0)
     except TransferError as error:
-        print(f"transfer {verb}: {error}", file=sys.stderr)
+        _complain(f"transfer {verb}", str(error))
         return 1
     except KeyboardInterrupt:
-        print(f"transfer {verb}: interrupted; the same command goes on from here.", file=sys.stderr)
+        _complain(f"transfer {verb}", "interrupted; the same command goes on from here.")
         return 130
 
 
-def _define(module: ModuleType) -> flags.FlagValues:
+def _complain(who: str, sentence: str) -> None:
+    # A suggestion ends in a question mark, and what holds it in a full stop.
+    print(f"{who}: {sentence.replace('?.', '?')}", file=sys.stderr)
+
+
+def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
     values = flags.FlagValues()
-    module.define(values)
+    try:
+        module.define(values, argv)
+        if not wants_help(argv):
+            _parse(values, argv)
+    except flags.UnrecognizedFlagError as error:
+        raise TransferError(_unknown_flag(error.flagname, values)) from None
+    except flags.IllegalFlagValueError as error:
+        raise TransferError(_illegal_value(str(error), values)) from None
+    except flags.Error as error:
+        raise TransferError(_one_line(error)) from None
     return values
 
 
 def _parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
-    try:
-        rest = values(list(argv))
-    except flags.UnrecognizedFlagError as error:
-        raise TransferError(_unknown_flag(error.flagname, values)) from None
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise TransferError(_one_line(error)) from None
+    if "config" in values:
+        require_config_keys(argv)
+    rest = values(list(argv))
     if rest[1:]:
         raise TransferError(
             f'"{rest[1]}" is no flag; expected flags of the form --name=value after the verb.'
@@ -83,27 +96,54 @@ def _parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
 
 
 def _unknown_flag(name: str, values: flags.FlagValues) -> str:
-    known = [flag for flag in values if not flag.startswith("undef")]
+    if name.startswith("config.") and "config" in values:
+        return f"--{name} overrides a configuration, but none was given; expected --config=FILE.py."
+    known = [f"--{flag}" for flag in values]
     return (
-        f"The flag --{name} is unknown{nearest(name, known)}; expected one of "
-        f"{', '.join(f'--{flag}' for flag in sorted(known))}."
+        f"The flag --{name} is unknown{nearest(f'--{name}', known) or '.'} Expected one of "
+        f"{', '.join(sorted(known))}."
     )
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).strip("'\"").split())
+def _illegal_value(message: str, values: flags.FlagValues) -> str:
+    """Put absl's `flag --NAME=VALUE: what Python says of it` into words of our own."""
+    match = re.match(r"flag --([^=]+)=(.*?): ", message, re.DOTALL)
+    if not match:
+        return _one_line(message)
+    name, value = match.groups()
+    if name.startswith("config."):
+        from transfer.config import expected
+
+        return f'--{name} is "{value}"; expected {expected(name.removeprefix("config."))}.'
+    kind = "a whole number" if values[name].flag_type() == "int" else "another value"
+    return f'--{name} is "{value}"; expected {kind}.'
+
+
+def _one_line(error: object) -> str:
+    text = " ".join(str(error).split())
     return text if text.endswith(".") else f"{text}."
 
 
 def _help() -> str:
-    width = max(map(len, VERBS))
-    lines = [f"  {verb:<{width}}  {line}" for verb, line in VERBS.items()]
+    width = max(map(len, VERBS)) + 4
+    lines = [_filled(f"  {verb}".ljust(width) + line, width) for verb, line in VERBS.items()]
     return "\n".join([_USAGE, "", *lines, "", "transfer VERB --help says what a verb takes."])
 
 
 def _verb_help(verb: str, module: ModuleType, values: flags.FlagValues) -> str:
-    own = sorted((flag.name, flag.help or "") for flag in values._flags().values())
-    lines = [f"  --{name}: {text}" for name, text in dict(own).items()]
-    return "\n".join(
-        [f"transfer {verb}: {VERBS[verb]}", "", (module.__doc__ or "").strip(), "", *lines]
+    texts = {flag.name: flag.help or "" for flag in values._flags().values()}
+    lines = [_filled(f"  --{name}: {text}", 6) for name, text in sorted(texts.items())]
+    paragraphs = (module.__doc__ or "").strip().split("\n\n")
+    explained = "\n\n".join(_filled(" ".join(each.split())) for each in paragraphs)
+    return "\n".join([_filled(f"transfer {verb}: {VERBS[verb]}"), "", explained, "", *lines])
+
+
+def _filled(text: str, indent: int = 0) -> str:
+    columns = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(
+        text,
+        columns,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
     )

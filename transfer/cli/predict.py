@@ -3,12 +3,14 @@
 The file is what `transfer train --hyperparameters=FILE` takes.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
     absl_flags.DEFINE_integer("width", None, "the target's width", flag_values=values)

@@ -5,14 +5,18 @@ target, trains the target with it, checks it against a small sweep there, and wr
 Running it again goes on from what is done.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
+from transfer.cli.preflight import load_for
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    flags.define_config(values, default=flags.config_file("quickstart"))
+    define_config(values, argv, default=flags.config_file("quickstart"))
     flags.define_run(values, default="runs/quickstart")
 
 
@@ -20,17 +24,19 @@ def run(values: absl_flags.FlagValues) -> int:
     """Sweep, predict, train, check and report."""
     platform.prepare()
     from transfer.analysis import extrapolate_optimum, predict
-    from transfer.cli.console import SweepProgress, console, show_verdict
-    from transfer.data import load_dataset
+    from transfer.cli.console import SweepProgress, say, show_verdict
+    from transfer.errors import TransferError
     from transfer.report import write_report
     from transfer.sweep import Group, bracket, claim, declared_groups, run_groups, unfinished, work
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target = experiment.model.width
     proxies = declared_groups(experiment)
-    dataset = load_dataset(experiment.data)
-    claim(directory, experiment, dataset.fingerprint, "quickstart")
-
+    if target <= max(experiment.sweep.widths):
+        raise TransferError(
+            f"model.width, the target, is {target}; expected one above every width of "
+            f"sweep.widths, {', '.join(map(str, experiment.sweep.widths))}."
+        )
     recipes = list(dict.fromkeys(group.recipe for group in proxies))
     seeds = experiment.sweep.seeds
     points = len(proxies[0].settings) // len(seeds)
@@ -38,7 +44,9 @@ def run(values: absl_flags.FlagValues) -> int:
     target_groups = [
         Group(target, recipe, proxies[0].settings[: 4 * len(seeds)]) for recipe in recipes
     ]
-    console.print(
+    dataset = load_for(experiment, [*proxies, *target_groups])
+    claim(directory, experiment, dataset.fingerprint, "quickstart")
+    say(
         f"Training {points} learning rates x {len(seeds)} seeds at widths "
         f"{', '.join(str(width) for width in experiment.sweep.widths)} for "
         f"{' and '.join(recipes)}, then the target of width {target}."

@@ -1,11 +1,13 @@
 """Writes report/verdict.json and the figures of the trials in --run, and prints the verdict."""
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
 

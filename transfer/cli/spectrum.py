@@ -4,12 +4,14 @@ Values are of effective weights after the last step, averaged over layers and se
 rate nearest the transferred one; the slope is of log2 sigma_1 over log2 width.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
 

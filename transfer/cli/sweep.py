@@ -3,27 +3,30 @@
 Running the same command again does only what is missing.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
+from transfer.cli.preflight import load_for
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    flags.define_config(values)
+    define_config(values, argv)
     flags.define_run(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
     platform.prepare()
-    from transfer.cli.console import console, with_progress
-    from transfer.data import load_dataset
+    from transfer.cli.console import say, with_progress
     from transfer.sweep import claim, declared_groups, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
-    dataset = load_dataset(experiment.data)
+    dataset = load_for(experiment, groups)
     claim(directory, experiment, dataset.fingerprint, "sweep")
     failures = with_progress(
         directory,
@@ -32,7 +35,7 @@ def run(values: absl_flags.FlagValues) -> int:
         lambda progress: run_groups(experiment, directory, dataset, groups, progress),
     )
     flags.require_success(failures)
-    console.print(
+    say(
         f"Trials are in {directory}/trials.parquet. Next: transfer report --run={directory}, or "
         f"transfer predict --run={directory} --width=WIDTH."
     )

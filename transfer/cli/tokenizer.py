@@ -4,15 +4,20 @@ An --output ending in .model is a SentencePiece model, one in .json a Hugging Fa
 --config.data.tokenizer=FILE then uses it.
 """
 
+from collections.abc import Sequence
+
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    flags.define_config(values)
-    absl_flags.DEFINE_integer("vocabulary_size", 4096, "how many tokens", flag_values=values)
+    define_config(values, argv)
+    absl_flags.DEFINE_integer(
+        "vocabulary_size", 4096, "how many tokens (default: 4096)", flag_values=values
+    )
     absl_flags.DEFINE_string("output", None, "FILE.model or FILE.json", flag_values=values)
 
 

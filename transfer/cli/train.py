@@ -7,18 +7,21 @@ wrote: width, recipe, learning rate, decay and multipliers.
 import dataclasses
 import json
 import typing
+from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
+from transfer.cli.preflight import load_for
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
 
 
-def define(values: absl_flags.FlagValues) -> None:
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    flags.define_config(values)
+    define_config(values, argv)
     flags.define_run(values)
     absl_flags.DEFINE_string(
         "hyperparameters", None, "a hyperparameters.json from predict", flag_values=values
@@ -28,8 +31,7 @@ def define(values: absl_flags.FlagValues) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
     platform.prepare()
-    from transfer.cli.console import console, with_progress
-    from transfer.data import load_dataset
+    from transfer.cli.console import say, with_progress
     from transfer.sweep import Group, Setting, claim, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
@@ -45,7 +47,7 @@ def run(values: absl_flags.FlagValues) -> int:
             ),
         ),
     )
-    dataset = load_dataset(experiment.data)
+    dataset = load_for(experiment, [group])
     claim(directory, experiment, dataset.fingerprint, "training run")
     failures = with_progress(
         directory,
@@ -62,7 +64,7 @@ def run(values: absl_flags.FlagValues) -> int:
     )
     flags.require_success(failures)
     (trial,) = directory.trials()
-    console.print(
+    say(
         f"Held-out loss {trial.eval_loss:.4f} after {trial.steps} steps ({trial.status}). "
         f"Checkpoints are in {directory.checkpoints}. "
         f"Next: transfer export --run={directory} --output=FOLDER."
@@ -77,24 +79,25 @@ def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
     another base width, where its numbers would mean something else.
     """
     from transfer.analysis import Prediction
+    from transfer.config import read
     from transfer.errors import TransferError
 
     try:
         with open(file) as stream:
             prediction = Prediction.from_json(json.load(stream))
-    except (OSError, json.JSONDecodeError) as error:
+        hyperparameters = dataclasses.asdict(prediction.hyperparameters)
+    except (OSError, ValueError, TypeError, TransferError) as error:
         raise TransferError(
-            f"The hyperparameters {file} cannot be read ({error}); expected what transfer predict "
-            "wrote."
+            f"The hyperparameters {file} cannot be read ({str(error).rstrip('.')}); expected what "
+            "transfer predict wrote."
         ) from None
     if prediction.base_width != experiment.base_width:
         raise TransferError(
             f"The hyperparameters {file} are meant at base width {prediction.base_width} but the "
             f"configuration has {experiment.base_width}; expected the sweep's own configuration."
         )
-    return dataclasses.replace(
-        experiment,
-        model=experiment.at(prediction.target_width),
-        recipe=dataclasses.replace(experiment.recipe, name=prediction.recipe),
-        hyperparameters=prediction.hyperparameters,
-    )
+    content = dataclasses.asdict(experiment)
+    content["model"]["width"] = prediction.target_width
+    content["recipe"]["name"] = prediction.recipe
+    content["hyperparameters"] = hyperparameters
+    return read(content)

@@ -32,7 +32,14 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
     }
     known = run.read_json("config.json")
     if known is None:
-        if run.path.exists() and any(run.path.iterdir()):
+        if run.path.exists() and not run.path.is_dir():
+            raise TransferError(
+                f"{run} is a file; expected a directory, new or of an earlier run: choose another "
+                "--run."
+            )
+        # A first write that was cut off leaves a partial file behind, which is no one's.
+        files = run.path.iterdir() if run.path.exists() else ()
+        if any(file.suffix != ".partial" for file in files):
             raise TransferError(
                 f"The directory {run} holds files but no config.json, so it is no run directory; "
                 "expected a new directory or that of an earlier run: choose another --run."

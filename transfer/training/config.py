@@ -15,9 +15,9 @@ class TrainingConfig:
 
     The length is `steps`, or `tokens_per_parameter` times the number of parameters where that is
     above 0. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
-    `checkpoint_every` of 0 keeps no checkpoints. `execution` is `vectorized` or `in_turn`, or empty
-    for what the hardware does faster: accelerators vectorise the trials of a device, CPUs run them
-    one after another inside the same compiled program.
+    `checkpoint_every` of 0 keeps that of the last step alone. `execution` is `vectorized` or
+    `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
+    device, CPUs run them one after another inside the same compiled program.
     """
 
     steps: int = 200

@@ -62,7 +62,8 @@ def train(
     Trials of one seed see the same batches; another seed means another init and other batches. A
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
-    the same devices. `progress` is told the fraction done and the median loss.
+    the same devices. `progress` is told the fraction done and the median loss of the trials that
+    have one.
     """
     started = time.perf_counter()
     layout = model_layout(model, base_width)
@@ -77,11 +78,12 @@ def train(
         model, layout, recipe, training, steps, next_token_loss(model), mesh, execution
     )
 
+    # The data goes first, for it refuses what is no seed.
+    data = PopulationBatches(dataset, sorted({seed for _, seed in settings}))
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
     padding = -len(settings) % mesh.shape[meshes.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
     trials = jax.device_put(trials, meshes.per_trial(mesh))
-    data = PopulationBatches(dataset, seeds)
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     shape = (chunk, len(seeds), batch_size, window + 1)
     compiled = population.compile(
@@ -111,7 +113,7 @@ def train(
         for name, values in history.items():
             values[:, step : step + taken] = np.asarray(measured[name])[:, :taken]
         step += taken
-        progress(step / steps, float(np.median(history["loss"][:, step - 1])))
+        progress(step / steps, _median(history["loss"][: len(settings), step - 1]))
         every = training.checkpoint_every
         due = step == steps or (every and step % every == 0)
         if checkpoints is not None and due:
@@ -138,6 +140,11 @@ def _until_next_stop(step: int, chunk: int, checkpoint_every: int, steps: int) -
     if checkpoint_every:
         stops.append((step // checkpoint_every + 1) * checkpoint_every)
     return min(stops) - step
+
+
+def _median(losses: np.ndarray) -> float:
+    finite = losses[np.isfinite(losses)]
+    return float(np.median(finite)) if finite.size else float("nan")
 
 
 def _padded(tokens: np.ndarray, length: int) -> np.ndarray:

@@ -1,0 +1,156 @@
+"""From a sweep to exported weights, each verb on what the one before it wrote."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from transfer.cli.console import SweepProgress
+from transfer.cli.train import with_hyperparameters
+from transfer.config import read
+from transfer.runs import RunDirectory
+
+from .terminal import transfer, tree
+
+PNG = b"\x89PNG"
+
+
+def trials(run):
+    return RunDirectory(run).trials()
+
+
+def test_a_sweep_records_every_trial_it_declares(swept):
+    found = {(trial.width, trial.learning_rate, trial.status) for trial in trials(swept)}
+    rates = [2.0**k for k in range(-7, 2, 2)]
+    assert found == {(width, rate, "completed") for width in (8, 16) for rate in rates}
+    assert {trial.base_width for trial in trials(swept)} == {8}
+
+
+def test_the_same_sweep_again_trains_nothing(swept, config, capsys, monkeypatch):
+    monkeypatch.setattr("transfer.sweep.runner.train", None)
+    before = tree(swept)
+    assert transfer("sweep", f"--config={config}", f"--run={swept}") == 0
+    assert "10 trials are done already, 0 to go." in capsys.readouterr().out
+    assert tree(swept) == before
+
+
+def test_the_report_is_a_verdict_with_figures(swept, capsys):
+    assert transfer("report", f"--run={swept}") == 0
+    verdict = json.loads((swept / "report/verdict.json").read_text())
+    assert verdict["task"].startswith("tiny: next token on synthetic (bytes), 1 layers")
+    assert verdict["provenance"]["data_fingerprint"]
+    assert set(verdict["recipes"]["mup+sqrt"]["optimum_log2_learning_rate"]) == {"8", "16"}
+    figures = sorted((swept / "report").glob("*.png"))
+    assert figures
+    assert all(figure.read_bytes().startswith(PNG) for figure in figures)
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert f"{swept}/report/verdict.json" in last
+    assert all(figure.name in last for figure in figures)
+
+
+def test_the_spectrum_has_a_row_for_every_kind_of_sublayer(swept, capsys):
+    assert transfer("spectrum", f"--run={swept}") == 0
+    output = capsys.readouterr().out
+    for sublayer in ("query", "key", "value", "out"):
+        assert f"attention.{sublayer} " in output
+    for sublayer in ("gate", "up", "down"):
+        assert f"feed_forward.{sublayer} " in output
+
+
+def test_a_prediction_lies_in_the_run_and_names_the_next_command(swept, capsys):
+    assert transfer("predict", f"--run={swept}", "--width=64", "--recipe=mup+sqrt") == 0
+    output = capsys.readouterr().out
+    content = json.loads((swept / "hyperparameters.json").read_text())
+    assert content["target_width"] == 64
+    assert content["proxy_widths"] == [8, 16]
+    assert f"{content['learning_rate']:.4g}" in output
+    assert f"transfer train --hyperparameters={swept}/hyperparameters.json" in output
+
+
+def test_training_takes_all_of_the_prediction(trained, folder):
+    (trial,) = trials(trained)
+    recorded = json.loads((trained / "config.json").read_text())["experiment"]
+    assert trial.origin == "predicted"
+    assert (trial.width, trial.recipe, trial.status) == (32, "mup+sqrt", "completed")
+    assert recorded["hyperparameters"]["learning_rate"] == trial.learning_rate
+    assert recorded["model"]["width"] == 32
+
+
+@pytest.fixture
+def hyperparameters(folder, predicted):
+    """A prediction of which every number is unlike the configuration's."""
+    content = json.loads(predicted.read_text())
+    content |= {"base_width": 16, "target_width": 48, "learning_rate": 0.0123, "weight_decay": 0.45}
+    content["multipliers"] |= {"readout_output": 3.0, "init_scale": 0.5}
+    file = folder / "other.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_hyperparameters_overrule_the_configuration(hyperparameters):
+    experiment = with_hyperparameters(read({"base_width": 16}), str(hyperparameters))
+    assert experiment.model.width == 48
+    tuned = experiment.hyperparameters
+    assert (tuned.learning_rate, tuned.weight_decay) == (0.0123, 0.45)
+    assert (tuned.readout_output, tuned.init_scale) == (3.0, 0.5)
+    assert tuned.embedding_output == 1.0
+
+
+def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):
+    monkeypatch.setattr("transfer.sweep.runner.train", None)
+    before = tree(trained)
+    arguments = (f"--config={config}", f"--hyperparameters={predicted}", f"--run={trained}")
+    assert transfer("train", *arguments) == 0
+    assert "1 trials are done already, 0 to go." in capsys.readouterr().out
+    assert tree(trained) == before
+
+
+def test_an_interrupted_training_goes_on_and_ends_the_same(
+    trained, config, predicted, tmp_path, capsys, monkeypatch
+):
+    fractions = []
+
+    def interrupt(self, fraction, loss):
+        fractions.append(fraction)
+        if len(fractions) == 4:
+            raise KeyboardInterrupt
+
+    run = tmp_path / "interrupted"
+    arguments = ("train", f"--config={config}", f"--hyperparameters={predicted}", f"--run={run}")
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepProgress, "step", interrupt)
+        assert transfer(*arguments) == 130
+    error = capsys.readouterr().err
+    assert error == "transfer train: interrupted; the same command goes on from here.\n"
+    assert trials(run) == []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepProgress, "step", lambda self, fraction, _: fractions.append(fraction))
+        assert transfer(*arguments) == 0
+    assert fractions[4:] == [8 / 12, 10 / 12, 1]
+    (resumed,), (straight,) = trials(run), trials(trained)
+    assert (resumed.loss, resumed.eval_loss) == (straight.loss, straight.eval_loss)
+    assert RunDirectory(run).metrics() == RunDirectory(trained).metrics()
+
+
+def test_exported_weights_load_without_this_library(trained, tmp_path, capsys):
+    output = tmp_path / "weights"
+    assert transfer("export", f"--run={trained}", f"--output={output}") == 0
+    assert str(output) in capsys.readouterr().out
+    description = json.loads((output / "config.json").read_text())
+    tensors = load_file(output / "model.safetensors")
+    assert (description["hidden_size"], description["vocab_size"]) == (32, 256)
+    assert tensors["model.embed_tokens.weight"].shape == (256, 32)
+    assert tensors["model.layers.0.self_attn.q_proj.weight"].shape == (32, 32)
+    assert all(np.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_a_tokenizer_is_trained_and_then_used(config, tmp_path, capsys):
+    file = tmp_path / "bpe.json"
+    arguments = (f"--config={config}", f"--output={file}", "--vocabulary_size=300")
+    assert transfer("tokenizer", *arguments) == 0
+    assert f"--config.data.tokenizer={file}" in capsys.readouterr().out
+    used = (f"--config.data.tokenizer={file}", "--config.training.warmup=12")
+    assert transfer("sweep", f"--config={config}", *used, f"--run={tmp_path}/run") == 1
+    assert "warmup" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""What `prepare` settles before JAX starts, on machines of every kind."""
+
+import importlib.util
+import os
+import pathlib
+
+import pytest
+
+from transfer.cli import platform
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Pretend to be a machine with these devices, cores and packages."""
+
+    def pretend(devices=(), libtpu=True, cores=4):
+        monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+        monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+
+        def glob(folder, pattern):
+            found = [pathlib.Path(device) for device in devices]
+            return (each for each in found if each.match(str(folder / pattern)))
+
+        monkeypatch.setattr(pathlib.Path, "glob", glob)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if libtpu else None)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("devices", "libtpu", "platforms"),
+    [
+        ((), True, "cpu"),
+        (("/dev/nvidia0",), True, "cuda,cpu"),
+        (("/dev/accel0",), True, None),
+        (("/dev/vfio/0",), True, None),
+        (("/dev/vfio/vfio",), True, "cpu"),
+        ((), False, None),
+        (("/dev/nvidia0",), False, None),
+    ],
+)
+def test_platforms_are_set_only_where_a_tpu_would_be_sought_in_vain(
+    machine, devices, libtpu, platforms
+):
+    machine(devices, libtpu)
+    platform.prepare()
+    assert os.environ.get("JAX_PLATFORMS") == platforms
+
+
+@pytest.mark.parametrize(("cores", "devices"), [(1, "1"), (2, "2"), (64, "8")])
+def test_each_core_is_a_device_up_to_a_limit(machine, cores, devices):
+    machine(cores=cores)
+    platform.prepare()
+    assert os.environ["JAX_NUM_CPU_DEVICES"] == devices
+
+
+def test_what_the_user_set_is_left_alone(machine, monkeypatch):
+    machine()
+    monkeypatch.setenv("JAX_PLATFORMS", "tpu")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "3")
+    platform.prepare()
+    assert (os.environ["JAX_PLATFORMS"], os.environ["JAX_NUM_CPU_DEVICES"]) == ("tpu", "3")
+
+
+def test_a_machine_that_cannot_count_its_affinity_counts_its_cores(machine, monkeypatch):
+    machine()
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    platform.prepare()
+    assert os.environ["JAX_NUM_CPU_DEVICES"] == "5"

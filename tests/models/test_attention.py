@@ -1,0 +1,100 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from transfer.errors import TransferError
+from transfer.models.attention import causal_attention, select_backend
+
+HALF, FULL = jnp.dtype("bfloat16"), jnp.dtype("float32")
+
+
+@pytest.mark.parametrize(
+    ("platform", "dtype", "time", "head_dim", "backend"),
+    [
+        ("cpu", HALF, 1024, 64, "xla"),
+        ("gpu", HALF, 1024, 64, "cudnn"),
+        ("cuda", jnp.dtype("float16"), 64, 128, "cudnn"),
+        ("gpu", FULL, 1024, 64, "xla"),
+        ("gpu", HALF, 1023, 64, "xla"),
+        ("gpu", HALF, 1024, 68, "xla"),
+        ("gpu", HALF, 1024, 256, "xla"),
+        ("tpu", HALF, 1024, 64, "splash"),
+        ("tpu", FULL, 128, 128, "splash"),
+        ("tpu", HALF, 64, 64, "xla"),
+    ],
+)
+def test_the_hardware_chooses_the_kernel(platform, dtype, time, head_dim, backend):
+    assert select_backend(platform, dtype, time, head_dim) == backend
+
+
+def inputs(time: int, heads: int, kv_heads: int, size: int, dtype: str = "float32"):
+    keys = jax.random.split(jax.random.key(0), 3)
+    counts = (heads, kv_heads, kv_heads)
+    return [
+        jax.random.normal(key, (2, time, count, size), dtype)
+        for key, count in zip(keys, counts, strict=True)
+    ]
+
+
+def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
+    out = np.zeros_like(q)
+    group = q.shape[2] // k.shape[2]
+    for b, t, n in np.ndindex(q.shape[:3]):
+        scores = np.exp(k[b, : t + 1, n // group] @ q[b, t, n])
+        out[b, t, n] = scores / scores.sum() @ v[b, : t + 1, n // group]
+    return out
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_it_is_a_causal_softmax_of_unscaled_products(kv_heads):
+    q, k, v = inputs(7, 4, kv_heads, 6)
+    np.testing.assert_allclose(causal_attention(q, k, v), reference(q, k, v), rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kv_heads", [2, 4])
+def test_splash_computes_the_same(kv_heads, monkeypatch):
+    from jax.experimental.pallas.ops.tpu import splash_attention
+
+    # The kernel itself, interpreted: there is no TPU to compile it for.
+    interpreted = functools.partial(splash_attention.make_splash_mha_single_device, interpret=True)
+    monkeypatch.setattr(splash_attention, "make_splash_mha_single_device", interpreted)
+    q, k, v = inputs(128, 4, kv_heads, 8)
+
+    splash = causal_attention(q, k, v, "splash")
+
+    np.testing.assert_allclose(splash, causal_attention(q, k, v, "xla"), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("platform", "backend", "call"),
+    [("cuda", "cudnn", "__cudnn$fmhaSoftmax"), ("tpu", "splash", "tpu_custom_call")],
+)
+def test_the_fused_kernels_are_called_forwards_and_backwards(platform, backend, call, monkeypatch):
+    # Lowering asks for the installed cuDNN's version; a machine without a GPU has none.
+    version = "jax._src.cudnn.fused_attention_stablehlo.check_cudnn_version"
+    monkeypatch.setattr(version, lambda: 91000)
+    q, k, v = inputs(256, 4, 2, 64, "bfloat16")
+
+    def loss(q, k, v):
+        return jnp.sum(causal_attention(q, k, v, backend).astype(jnp.float32))
+
+    def lowered(function):
+        traced = jax.jit(function).trace(q, k, v)
+        return traced.lower(lowering_platforms=(platform,)).as_text()
+
+    assert lowered(loss).count(call) >= 1
+    assert lowered(jax.grad(loss, argnums=(0, 1, 2))).count(call) >= 2
+    assert call not in lowered(lambda q, k, v: causal_attention(q, k, v, "xla"))
+
+
+def test_the_dtype_of_the_queries_is_kept():
+    assert causal_attention(*inputs(4, 2, 2, 8, "bfloat16")).dtype == HALF
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(TransferError, match=r'backend "flash" is unknown; expected one of xla'):
+        causal_attention(*inputs(4, 2, 2, 8), "flash")

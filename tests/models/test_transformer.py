@@ -1,0 +1,208 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from transfer.errors import TransferError
+from transfer.models import TransformerConfig, forward_pass, initialize, model_layout
+from transfer.models.layers import rotary
+from transfer.scaling import Hyperparameters, Recipe
+
+CONFIG = TransformerConfig(
+    width=16,
+    layers=3,
+    vocabulary=11,
+    head_dim=4,
+    queries_per_kv_head=2,
+    feed_forward_multiple=2.0,
+    dtype="float32",
+)
+TOKENS = jax.random.randint(jax.random.key(7), (2, 9), 0, 11)
+
+
+def draw(config: TransformerConfig, recipe: str = "mup"):
+    layout, one = model_layout(config, base_width=8), Hyperparameters(learning_rate=1.0)
+    function = jax.jit(lambda key: initialize(config, layout, Recipe.parse(recipe), one, key))
+    return function(jax.random.key(0))
+
+
+def logits(config: TransformerConfig, parameters, multipliers, tokens=TOKENS):
+    return jax.jit(forward_pass(config))(parameters, multipliers, tokens)
+
+
+@pytest.mark.parametrize("changes", [{}, {"qk_norm": True}, {"head_dim": 0, "heads": 2}])
+def test_the_past_does_not_see_the_future(changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    trained = draw(config)
+    changed = TOKENS.at[:, 5].add(1) % 11
+
+    before, after = logits(config, *trained), logits(config, *trained, changed)
+
+    np.testing.assert_array_equal(before[:, :5], after[:, :5])
+    assert (jnp.abs(before[:, 5:] - after[:, 5:]).max(axis=-1) > 1e-6).all()
+
+
+def test_grouped_queries_are_repeated_keys_and_values():
+    parameters, multipliers = draw(CONFIG)
+    repeated = jax.tree.map(lambda leaf: leaf, parameters)
+    for name in ("key", "value"):
+        kernel = parameters["blocks"]["attention"][name]["kernel"]
+        repeated["blocks"]["attention"][name]["kernel"] = jnp.repeat(kernel, 2, axis=2)
+    full = dataclasses.replace(CONFIG, queries_per_kv_head=1)
+
+    np.testing.assert_allclose(
+        logits(CONFIG, parameters, multipliers), logits(full, repeated, multipliers), atol=1e-5
+    )
+
+
+def test_scanned_layers_are_applied_one_after_another():
+    parameters, multipliers = draw(CONFIG)
+    model = CONFIG.build(nnx.Rngs(0))
+    nnx.update(model, nnx.state(model))
+    one_layer = dataclasses.replace(CONFIG, layers=1)
+    x = None
+    for layer in range(CONFIG.layers):
+        # A model of one layer with this layer's weights, fed with the stream so far.
+        block = one_layer.build(nnx.Rngs(0)).blocks
+        weights = jax.tree.map(
+            lambda leaf, layer=layer: leaf[layer : layer + 1],
+            (parameters["blocks"], multipliers["blocks"]),
+        )
+        nnx.update(block, nnx.State(_merged(*weights)))
+        single = jax.tree.map(lambda leaf: leaf[0], block)
+        if x is None:
+            table = parameters["embedding"]["table"]
+            x = table[TOKENS] * multipliers["embedding"]["multiplier"]
+        x = single(x)
+    x /= jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
+    readout = parameters["readout"]["kernel"] * multipliers["readout"]["multiplier"]
+
+    np.testing.assert_allclose(logits(CONFIG, parameters, multipliers), x @ readout, atol=1e-5)
+
+
+def _merged(one, other):
+    """Two trees of dictionaries with no leaf in common, as one."""
+    both = dict(one)
+    for name, value in other.items():
+        both[name] = _merged(both[name], value) if name in both else value
+    return both
+
+
+def test_rematerialisation_changes_memory_and_not_gradients():
+    parameters, multipliers = draw(CONFIG)
+
+    def gradients(config):
+        def loss(parameters):
+            return jnp.mean(jnp.square(forward_pass(config)(parameters, multipliers, TOKENS)))
+
+        return jax.jit(jax.grad(loss)), jax.make_jaxpr(jax.grad(loss))(parameters)
+
+    plain, plain_program = gradients(CONFIG)
+    again, again_program = gradients(dataclasses.replace(CONFIG, rematerialise=True))
+    for one, other in zip(
+        jax.tree.leaves(plain(parameters)), jax.tree.leaves(again(parameters)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert "remat" in str(again_program)
+    assert "remat" not in str(plain_program)
+
+
+def test_bfloat16_is_for_products_only():
+    config = dataclasses.replace(CONFIG, dtype="bfloat16")
+    parameters, multipliers = draw(config)
+
+    assert {leaf.dtype for leaf in jax.tree.leaves(parameters)} == {jnp.dtype("float32")}
+    half, full = logits(config, parameters, multipliers), logits(CONFIG, parameters, multipliers)
+    assert half.dtype == jnp.float32
+    # 8 bits of mantissa through three layers: near, but not the same.
+    assert 1e-4 < jnp.abs(half - full).max() / jnp.abs(full).max() < 5e-2
+
+
+def test_a_tied_readout_is_the_embeddings_table():
+    config = dataclasses.replace(CONFIG, tied=True)
+    parameters, multipliers = draw(config)
+    assert "readout" not in parameters
+
+    # A token that never occurs is seen by the readout alone.
+    absent = (
+        int(np.setdiff1d(np.arange(11), np.asarray(TOKENS))[0])
+        if len(np.setdiff1d(np.arange(11), np.asarray(TOKENS)))
+        else 10
+    )
+    tokens = jnp.where(TOKENS == absent, (absent + 1) % 11, TOKENS)
+    table = parameters["embedding"]["table"]
+    moved = dict(parameters, embedding={"table": table.at[absent].mul(3.0)})
+    before = logits(config, parameters, multipliers, tokens)
+    after = logits(config, moved, multipliers, tokens)
+
+    np.testing.assert_allclose(after[..., absent], 3 * before[..., absent], rtol=1e-4)
+    others = np.delete(np.arange(11), absent)
+    np.testing.assert_array_equal(before[..., others], after[..., others])
+
+
+@pytest.mark.parametrize(("recipe", "power"), [("mup", -1.0), ("standard", -0.5)])
+def test_logits_fall_with_a_head_dimension_that_grows(recipe, power):
+    growing = dataclasses.replace(CONFIG, head_dim=0, heads=2)
+    multiplier = draw(growing, recipe)[1]["blocks"]["attention"]["logit_multiplier"]
+    # Base width 8 has head dimension 4, width 16 has 8.
+    np.testing.assert_allclose(multiplier, 4**-0.5 * 2**power, rtol=1e-6)
+    fixed = draw(CONFIG, recipe)[1]["blocks"]["attention"]["logit_multiplier"]
+    np.testing.assert_allclose(fixed, 4**-0.5, rtol=1e-6)
+
+
+def test_zero_inits_are_zero_and_only_they():
+    config = dataclasses.replace(CONFIG, zero_init_query=True, zero_init_readout=True)
+    parameters, multipliers = draw(config)
+
+    assert not parameters["readout"]["kernel"].any()
+    assert not parameters["blocks"]["attention"]["query"]["kernel"].any()
+    assert parameters["blocks"]["attention"]["key"]["kernel"].all()
+    assert not logits(config, parameters, multipliers).any()
+
+
+def test_gains_can_be_left_out():
+    with_gains, without = (
+        set(model_layout(dataclasses.replace(CONFIG, norm_gains=on), 8).parameters)
+        for on in (True, False)
+    )
+    assert without < with_gains
+    assert {path.rpartition(".")[2] for path in with_gains - without} == {"gain"}
+
+
+def test_rotary_products_depend_on_distance_alone():
+    q, k = jax.random.normal(jax.random.key(0), (2, 8))
+    everywhere = jnp.ones((1, 12, 1, 1))
+    rotated_q = rotary(q * everywhere)[0, :, 0]
+    rotated_k = rotary(k * everywhere)[0, :, 0]
+    products = rotated_q @ rotated_k.T
+
+    for distance in range(-5, 6):
+        diagonal = jnp.diagonal(products, distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], atol=1e-5)
+    assert jnp.ptp(products[0]) > 0.1
+    np.testing.assert_allclose(rotated_q[0], q, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"width": 0}, r"model\.width is 0"),
+        ({"layers": 0}, r"model\.layers is 0"),
+        ({"width": 18}, r"head_dim = 4 does not divide the width 18"),
+        ({"head_dim": 0, "heads": 3}, r"heads = 3 does not divide the width 16"),
+        ({"heads": 2}, "exactly one above 0"),
+        ({"head_dim": 0}, "exactly one above 0"),
+        ({"queries_per_kv_head": 3}, r"queries_per_kv_head = 3 does not divide the 4 heads"),
+        ({"width": 15, "head_dim": 5, "queries_per_kv_head": 1}, "odd; expected an even one"),
+        ({"feed_forward_multiple": 2.7}, r"feed_forward_multiple = 2\.7 gives no whole number"),
+        ({"embedding_std": 0.0}, r"embedding_std is 0\.0"),
+        ({"dtype": "float8"}, 'dtype "float8" is unknown'),
+        ({"attention": "flash"}, 'attention "flash" is unknown'),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(changes, sentence):
+    with pytest.raises(TransferError, match=sentence):
+        dataclasses.replace(CONFIG, **changes)

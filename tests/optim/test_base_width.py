@@ -1,0 +1,74 @@
+"""At the base width every recipe is optax's AdamW on the model's own init, to the last bit."""
+
+import itertools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from transfer.scaling import PARAMETRIZATIONS, Recipe, Role
+
+from .training import ADAMW, GROWING_HEADS, MLP, TRANSFORMER, at_width, train
+
+RATES = ("uniform", "full", "none")
+DECAYS = ("constant", "sqrt", "independent")
+EVERY = tuple(PARAMETRIZATIONS)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_parametrization_trains_the_same_transformer(name):
+    np.testing.assert_array_equal(train(TRANSFORMER, Recipe(name)), train(TRANSFORMER, Recipe()))
+
+
+def test_both_classes_train_the_same_transformer_whose_heads_grow():
+    """Their attention multipliers meet at the base head dimension, whatever it is."""
+    np.testing.assert_array_equal(*(train(GROWING_HEADS, Recipe(n)) for n in ("standard", "mup")))
+
+
+# A Latin square: every pair of name, rates and decay rule is met.
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("rates", RATES)
+def test_rates_and_decay_rules_change_nothing(name, rates):
+    decay = DECAYS[(EVERY.index(name) + RATES.index(rates)) % 3]
+    recipe = Recipe(name, rates=rates, decay=decay)
+    np.testing.assert_array_equal(train(MLP, recipe), train(MLP, Recipe()))
+
+
+def test_recipes_part_off_the_base_width():
+    names = ("standard", "mup", "unit")
+    wide = [train(at_width(MLP, 2), Recipe(name), steps=2) for name in names]
+    for one, other in itertools.combinations(wide, 2):
+        assert not np.array_equal(one, other)
+
+
+def plain(layout, recipe):
+    """Optax as a user of a framework writes it: one AdamW, one norm, decay on matrices."""
+    del recipe
+
+    def decayed(parameters):
+        return jax.tree_util.tree_map_with_path(
+            lambda keys, _: (
+                layout[jax.tree_util.keystr(keys, simple=True, separator=".")].role == Role.HIDDEN
+            ),
+            parameters,
+        )
+
+    return optax.chain(
+        optax.clip_by_global_norm(ADAMW["clip"]),
+        optax.adamw(
+            ADAMW["learning_rate"],
+            b1=0.9,
+            b2=0.95,
+            eps=ADAMW["eps"],
+            weight_decay=ADAMW["weight_decay"],
+            mask=decayed,
+        ),
+    )
+
+
+@pytest.mark.parametrize("config", [MLP, TRANSFORMER], ids=["mlp", "transformer"])
+def test_it_is_the_adamw_of_optax_with_a_mask(config):
+    ours, theirs = train(config, Recipe("standard")), train(config, Recipe(), optimizer=plain)
+    # Not to the last bit: optax divides by the norm before it multiplies by the bound.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)

@@ -1,0 +1,31 @@
+"""The library face: what `import transfer` offers, and what it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import transfer
+
+
+@pytest.mark.parametrize("name", transfer.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(transfer, name) is not None
+    assert getattr(transfer, name).__doc__
+
+
+def test_the_public_names_are_those_of_the_readme():
+    needed = {"Hyperparameters", "Layout", "Recipe", "TransferError", "adamw", "explain", "sgd"}
+    assert needed <= set(transfer.__all__)
+    assert transfer.__all__ == sorted(transfer.__all__)
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'adamww'"):
+        transfer.adamww  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["", ".Recipe", ".TransferError"])
+def test_importing_the_library_imports_no_jax(name):
+    program = f"import sys, transfer; transfer{name}; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -1,0 +1,52 @@
+import pytest
+
+from transfer.errors import TransferError
+from transfer.training import TrainingConfig
+
+
+def test_the_number_of_steps_is_as_declared():
+    assert TrainingConfig(steps=123).resolved_steps(10**9, 1) == 123
+
+
+@pytest.mark.parametrize(
+    ("ratio", "parameters", "tokens_per_step", "steps"),
+    [
+        (20.0, 1_000_000, 10_000, 2000),
+        (20.0, 1_000_000, 5_000, 4000),
+        (0.5, 1_000, 100, 5),
+        (1.0, 1_060, 100, 11),
+        (1e-6, 1_000, 100, 1),
+    ],
+)
+def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step, steps):
+    config = TrainingConfig(steps=7, tokens_per_parameter=ratio)
+    assert config.resolved_steps(parameters, tokens_per_step) == steps
+
+
+def test_sgd_reads_its_own_column_of_a_table():
+    assert TrainingConfig(optimizer="sgd").family == "sgd"
+    assert TrainingConfig(optimizer="adamw").family == "adam"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "training.steps is 0 .* at least 1"),
+        ({"log_every": 0}, "training.log_every 0; .* at least 1"),
+        ({"tokens_per_parameter": -1.0}, "training.tokens_per_parameter"),
+        ({"clip": -1.0}, "training.clip .* at least 0"),
+        ({"checkpoint_every": -1}, "training.checkpoint_every"),
+        ({"optimizer": "adamv"}, 'training.optimizer "adamv" .*did you mean "adamw"'),
+        ({"execution": "in turn"}, 'training.execution .*did you mean "in_turn"'),
+    ],
+)
+def test_what_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(TransferError, match=message):
+        TrainingConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"clip": 0.0}, {"checkpoint_every": 0}, {"execution": ""}, {"steps": 1}]
+)
+def test_what_turns_something_off_is_accepted(changes):
+    assert TrainingConfig(**changes)

@@ -1,0 +1,198 @@
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from transfer.data import load_dataset
+from transfer.errors import TransferError
+from transfer.models import model_layout
+from transfer.scaling import Hyperparameters
+from transfer.scaling.hyperparameters import NAMES
+from transfer.training import Population, TrainingConfig, Trials
+from transfer.training import mesh as meshes
+from transfer.training.config import EXECUTIONS
+from transfer.training.task import next_token_loss
+
+from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, train
+
+# Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
+CLOSE = {"rtol": 1e-5}
+NEXT = SETTINGS[1][0]
+
+
+@pytest.fixture(scope="module", params=EXECUTIONS)
+def execution(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def together(execution):
+    return train(execution=execution)
+
+
+def measurements(outcome):
+    return {
+        **outcome.history,
+        "eval_loss": outcome.eval_loss,
+        **outcome.spectrum,
+        **{
+            jax.tree_util.keystr(keys): np.asarray(leaf)
+            for keys, leaf in jax.tree_util.tree_leaves_with_path(outcome.state)
+        },
+    }
+
+
+@pytest.mark.parametrize("index", range(len(SETTINGS)))
+def test_a_trial_trained_with_others_equals_the_same_trial_alone(together, execution, index):
+    alone = train(SETTINGS[index : index + 1], execution=execution)
+
+    assert alone.history["loss"].shape == (1, STEPS)
+    for name, values in alone.history.items():
+        np.testing.assert_allclose(together.history[name][index], values[0], **CLOSE)
+    np.testing.assert_allclose(together.eval_loss[index], alone.eval_loss[0], **CLOSE)
+    for path, values in alone.spectrum.items():
+        np.testing.assert_allclose(together.spectrum[path][index], values[0], **CLOSE)
+
+
+def test_the_trials_compared_differ_by_far_more_than_the_tolerance(together):
+    for one, other in itertools.combinations(together.history["loss"], 2):
+        assert np.max(np.abs(one / other - 1)) > 1e3 * CLOSE["rtol"]
+
+
+def test_vectorised_trials_equal_trials_in_turn():
+    vectorized, in_turn = (train(execution=each) for each in EXECUTIONS)
+
+    assert vectorized.execution.startswith("vectorized, 1 trial")
+    assert in_turn.execution.startswith("in_turn, 1 trial")
+    for name, values in in_turn.history.items():
+        np.testing.assert_allclose(vectorized.history[name], values, **CLOSE)
+    np.testing.assert_allclose(vectorized.eval_loss, in_turn.eval_loss, **CLOSE)
+
+
+@pytest.mark.parametrize("rate", [1e30, np.inf])
+def test_a_diverging_trial_is_marked_and_changes_no_bit_of_its_neighbours(
+    together, execution, rate
+):
+    wild = (dataclasses.replace(NEXT, learning_rate=rate), 0)
+    outcome = train([SETTINGS[0], wild, SETTINGS[2]], execution=execution)
+
+    assert outcome.diverged.tolist() == [False, True, False]
+    assert together.diverged.tolist() == [False, False, False]
+    expected = measurements(together)
+    for name, values in measurements(outcome).items():
+        np.testing.assert_array_equal(values[[0, 2]], expected[name][[0, 2]], err_msg=name)
+
+
+def test_a_history_has_every_step_of_every_trial_and_shows_where_one_diverged(execution):
+    wild = (dataclasses.replace(NEXT, learning_rate=np.inf), 0)
+    outcome = train([SETTINGS[0], wild, SETTINGS[2]], execution=execution)
+
+    assert outcome.steps == STEPS
+    assert set(outcome.history) == {"loss", "grad_norm"}
+    for values in outcome.history.values():
+        assert values.shape == (3, STEPS)
+        assert values.dtype == np.float32
+        assert np.isfinite(values[[0, 2]]).all()
+    # The first loss is that of the init, which no learning rate has touched.
+    assert np.isfinite(outcome.history["loss"][1, 0])
+    assert not np.isfinite(outcome.history["loss"][1, 2:]).any()
+    assert np.isfinite(outcome.eval_loss).tolist() == [True, False, True]
+
+
+def test_a_seed_has_its_own_batches_and_a_trial_sees_those_of_its_seed(execution):
+    frozen = Hyperparameters(learning_rate=1e-30)
+    louder = dataclasses.replace(frozen, readout_output=2.0)
+    # Not in order, so that a trial is not simply given the stream of its own place.
+    outcome = train([(frozen, 7), (louder, 0), (frozen, 7)], execution=execution)
+    loss = jax.vmap(next_token_loss(Tiny()), in_axes=(None, None, 0))
+
+    def losses(trial, seed):
+        of_trial = jax.tree.map(
+            lambda leaf: leaf[trial], (outcome.state.parameters, outcome.state.multipliers)
+        )
+        batches = load_dataset(DATA).batches(seed)
+        return np.asarray(loss(*of_trial, np.stack(list(itertools.islice(batches, STEPS)))))
+
+    for trial, seed, other in ((0, 7, 0), (1, 0, 7), (2, 7, 0)):
+        measured = outcome.history["loss"][trial]
+        np.testing.assert_allclose(measured, losses(trial, seed), **CLOSE)
+        assert np.max(np.abs(measured / losses(trial, other) - 1)) > 1e-3
+
+
+def test_trials_of_one_seed_have_one_init_and_another_seed_has_another(execution):
+    frozen = Hyperparameters(learning_rate=1e-30)
+    outcome = train([(frozen, 7), (frozen, 0), (frozen, 7)], execution=execution)
+
+    for leaf in jax.tree.leaves(outcome.state.parameters):
+        np.testing.assert_array_equal(leaf[0], leaf[2])
+        assert np.mean(np.asarray(leaf[0]) == np.asarray(leaf[1])) < 0.01
+    np.testing.assert_array_equal(outcome.history["loss"][0], outcome.history["loss"][2])
+
+
+def test_every_hyperparameter_changes_what_is_learnt():
+    base = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
+    changed = [dataclasses.replace(base, **{name: 2 * getattr(base, name)}) for name in NAMES]
+    losses = train([(each, 0) for each in (base, *changed)]).eval_loss
+
+    # Far above rounding; decay is the weakest, with twice a hundredth lost over the run.
+    assert dict(zip(NAMES, np.abs(losses[1:] / losses[0] - 1) > 1e-5, strict=True)) == (
+        dict.fromkeys(NAMES, True)
+    )
+    assert len(set(losses.tolist())) == len(losses)
+
+
+def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
+    config = TrainingConfig(steps=STEPS, warmup=4, log_every=LOG_EVERY)
+    mesh = meshes.make_mesh(len(SETTINGS), DATA.batch_size)
+    population = Population(
+        Tiny(),
+        model_layout(Tiny(), BASE_WIDTH),
+        RECIPE,
+        config,
+        STEPS,
+        next_token_loss(Tiny()),
+        mesh,
+        "in_turn",
+    )
+    trials, seeds = Trials.of(SETTINGS)
+    trials = jax.device_put(trials, meshes.per_trial(mesh))
+    shape = (len(seeds), DATA.batch_size, DATA.sequence_length + 1)
+    tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), meshes.batches(mesh))
+    held_out = load_dataset(DATA).eval_batches().shape
+    compiled = population.compile(
+        trials,
+        jax.ShapeDtypeStruct(tokens.shape, np.int32, sharding=meshes.batches(mesh)),
+        jax.ShapeDtypeStruct(held_out, np.int32, sharding=meshes.eval_batches(mesh)),
+    )
+    state, measured = compiled.run(compiled.init(trials), trials, tokens, np.int32(3))
+
+    for values in measured.values():
+        assert np.isfinite(values[:, :3]).all()
+        assert np.isnan(values[:, 3:]).all()
+    assert state.step.tolist() == [3, 3, 3]
+
+
+def test_progress_is_the_median_loss_of_the_trials_that_have_one():
+    def watch(settings):
+        told = []
+        outcome = train(settings, progress=lambda *words: told.append(words))
+        assert [fraction for fraction, _ in told] == [8 / 20, 16 / 20, 1.0]
+        return [loss for _, loss in told], outcome.history["loss"][:, [7, 15, 19]]
+
+    told, losses = watch(SETTINGS)
+    assert told == pytest.approx(np.median(losses, axis=0))
+
+    wild = (dataclasses.replace(NEXT, learning_rate=np.inf), 0)
+    told, losses = watch([SETTINGS[0], wild, SETTINGS[2]])
+    assert told == pytest.approx((losses[0] + losses[2]) / 2)
+
+    told, _ = watch([wild, wild, (wild[0], 3)])
+    assert np.isnan(told).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(TransferError, match=f"seed is {seed}"):
+        train([(NEXT, seed)])

@@ -1,0 +1,141 @@
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from transfer.errors import TransferError
+from transfer.training import Checkpoints, restore_parameters
+
+from . import killed
+from .tiny import SETTINGS, STEPS, train
+
+TESTS = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return train()
+
+
+def interrupt_at(step):
+    def progress(fraction, loss):
+        if round(fraction * STEPS) >= step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def resume(folder, **changes):
+    """Train on from the folder; returns the outcome and the steps at which there was progress."""
+    steps = []
+    with Checkpoints(folder) as checkpoints:
+        outcome = train(
+            checkpoints=checkpoints,
+            progress=lambda fraction, loss: steps.append(round(fraction * STEPS)),
+            **changes,
+        )
+    return outcome, steps
+
+
+def require_same_bits(one, other):
+    for name, values in one.history.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(values, other.history[name])
+    np.testing.assert_array_equal(one.eval_loss, other.eval_loss)
+    for path, values in one.spectrum.items():
+        np.testing.assert_array_equal(values, other.spectrum[path])
+    jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_every", "interrupted_at", "steps"),
+    [
+        (8, 16, [16, 20]),  # with every word of progress
+        (12, 20, [20]),  # not a multiple of log_every
+        (5, 15, [15, 20]),  # more often than log_every
+        (3, 2, [3, 6, 9, 12, 15, 18, 20]),  # before the first checkpoint
+    ],
+)
+def test_a_resumed_run_ends_with_the_same_bits(
+    tmp_path, uninterrupted, checkpoint_every, interrupted_at, steps
+):
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
+        train(
+            checkpoints=checkpoints,
+            checkpoint_every=checkpoint_every,
+            progress=interrupt_at(interrupted_at),
+        )
+    outcome, done = resume(tmp_path, checkpoint_every=checkpoint_every)
+
+    # What was done before the checkpoint is not done again, and nothing after it is left out.
+    assert done == steps
+    require_same_bits(uninterrupted, outcome)
+
+
+def test_checkpoints_do_not_change_a_run(tmp_path, uninterrupted):
+    outcome, _ = resume(tmp_path, checkpoint_every=3)
+    require_same_bits(uninterrupted, outcome)
+
+
+def test_a_finished_run_is_measured_again_without_a_step(tmp_path, uninterrupted):
+    resume(tmp_path)
+    outcome, steps = resume(tmp_path)
+
+    assert steps == []
+    require_same_bits(uninterrupted, outcome)
+
+
+def test_a_run_killed_in_the_middle_ends_with_the_same_bits(tmp_path, uninterrupted):
+    folder = tmp_path / "checkpoints"
+    child = subprocess.Popen([sys.executable, "-m", killed.__name__, str(folder)], cwd=TESTS)
+    try:
+        while child.poll() is None and not _steps(folder):
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        status = child.wait()
+
+    assert status == -signal.SIGKILL
+    assert 0 < max(_steps(folder)) < STEPS
+    outcome, steps = resume(folder, checkpoint_every=killed.CHECKPOINT_EVERY)
+    assert steps[0] > killed.CHECKPOINT_EVERY
+    require_same_bits(uninterrupted, outcome)
+
+
+def _steps(folder):
+    return [int(each.name) for each in folder.glob("*") if each.name.isdigit()]
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    resume(tmp_path, checkpoint_every=8)
+    assert sorted(_steps(tmp_path)) == [16, 20]
+
+
+def test_the_parameters_of_a_single_run_are_read_back(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        outcome = train(SETTINGS[1:2], checkpoints=checkpoints, checkpoint_every=8)
+    parameters, multipliers = restore_parameters(tmp_path)
+
+    for restored, trained in (
+        (parameters, outcome.state.parameters),
+        (multipliers, outcome.state.multipliers),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[0]), restored, trained)
+    assert multipliers["readout"]["multiplier"] == 1.0  # 2 times the 1/2 of muP at twice the base
+
+
+@pytest.mark.parametrize("folder", ["missing", "."])
+def test_parameters_of_a_run_without_checkpoints_are_refused(tmp_path, folder):
+    with pytest.raises(TransferError, match="holds no checkpoint; expected those of a finished"):
+        restore_parameters(tmp_path / folder)
+
+
+def test_parameters_of_several_trials_are_refused(tmp_path):
+    resume(tmp_path)
+    with pytest.raises(TransferError, match="holds a population of 3 trials; expected one run"):
+        restore_parameters(tmp_path)

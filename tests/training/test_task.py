@@ -1,0 +1,58 @@
+import jax
+import numpy as np
+import pytest
+
+from transfer.models import forward_pass, initialize, model_layout
+from transfer.scaling import Hyperparameters
+from transfer.training.task import next_token_loss
+
+from .tiny import BASE_WIDTH, RECIPE, Tiny
+
+
+@pytest.fixture(scope="module")
+def trained():
+    layout = model_layout(Tiny(), BASE_WIDTH)
+    hyperparameters = Hyperparameters(learning_rate=1.0, readout_output=4.0)
+    return initialize(Tiny(), layout, RECIPE, hyperparameters, jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return np.random.default_rng(0).integers(0, Tiny().vocabulary, (3, 6))
+
+
+def cross_entropy(logits, targets):
+    """Return mean -log softmax(logits)[target], by its definition, in float64."""
+    powers = np.exp(np.asarray(logits, np.float64))
+    probabilities = powers / powers.sum(axis=-1, keepdims=True)
+    rows = [-np.log(probabilities[index][target]) for index, target in np.ndenumerate(targets)]
+    return np.mean(rows)
+
+
+def test_the_loss_is_the_cross_entropy_of_the_next_token_in_nats(trained, tokens):
+    logits = forward_pass(Tiny())(*trained, tokens[:, :-1])
+    measured = float(next_token_loss(Tiny())(*trained, tokens))
+
+    assert measured == pytest.approx(cross_entropy(logits, tokens[:, 1:]), rel=1e-6)
+    assert abs(measured - cross_entropy(logits, tokens[:, :-1])) > 1e-3
+
+
+def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary(trained, tokens):
+    parameters, multipliers = trained
+    silent = jax.tree.map(np.zeros_like, parameters)
+
+    assert float(next_token_loss(Tiny())(silent, multipliers, tokens)) == pytest.approx(
+        np.log(Tiny().vocabulary), rel=1e-6
+    )
+
+
+def test_the_last_token_is_predicted_but_never_read(trained, tokens):
+    changed = tokens.copy()
+    changed[:, -1] = (changed[:, -1] + 1) % Tiny().vocabulary
+    loss = next_token_loss(Tiny())
+    by_hand = forward_pass(Tiny())(*trained, tokens[:, :-1])
+
+    assert float(loss(*trained, changed)) == pytest.approx(
+        cross_entropy(by_hand, changed[:, 1:]), rel=1e-6
+    )
+    assert float(loss(*trained, changed)) != float(loss(*trained, tokens))

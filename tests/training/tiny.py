@@ -1,0 +1,97 @@
+"""A model, data and settings small enough that a population compiles in a few seconds."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
+
+from transfer.data import DataConfig, load_dataset
+from transfer.models.layers import Embedding, Linear
+from transfer.models.variables import multiplier
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.training import Checkpoints, Outcome, TrainingConfig
+from transfer.training import train as train_population
+
+DATA = DataConfig(name="synthetic", sequence_length=8, batch_size=8, eval_sequences=16)
+BASE_WIDTH = 8
+RECIPE = Recipe("mup")
+STEPS, LOG_EVERY = 20, 8
+# Learning rates below the optimum, so that training does not amplify rounding. Every population of
+# three trials and two seeds shares its compiled program with this one.
+SETTINGS = (
+    (Hyperparameters(learning_rate=2.0**-8, weight_decay=0.1), 0),
+    (Hyperparameters(learning_rate=2.0**-7, readout_output=2.0), 0),
+    (Hyperparameters(learning_rate=2.0**-9, init_scale=0.5), 3),
+)
+Setting = tuple[Hyperparameters, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiny:
+    """Embedding, one hidden matrix, readout."""
+
+    width: int = 16
+    vocabulary: int = 128
+    dtype: str = "float32"
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        return Bigram(self, rngs)
+
+
+class Bigram(nnx.Module):
+    """Predicts a token from the one before it, which is all that the synthetic text has."""
+
+    def __init__(self, config: Tiny, rngs: nnx.Rngs):
+        D, V, dtype = config.width, config.vocabulary, jnp.dtype(config.dtype)
+        self.embedding = Embedding(rngs, V, D, std=1.0, tied=False, dtype=dtype)
+        self.hidden = Linear(rngs, "embed -> embed", (D,), (D,), dtype=dtype)
+        self.readout = Linear(rngs, "embed -> vocab", (D,), (V,), dtype=dtype)
+        self.logits = multiplier("head_dim ->", (4,))
+
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        x = self.embedding(tokens)
+        return self.readout(x + jax.nn.gelu(self.hidden(x) * self.logits[...]))
+
+
+def train(
+    settings: Sequence[Setting] = SETTINGS,
+    *,
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[float, float], None] = lambda fraction, loss: None,
+    **changes,
+) -> Outcome:
+    """Train settings of the tiny model; `changes` are those of the training configuration."""
+    shared = {"steps": STEPS, "warmup": 4, "log_every": LOG_EVERY}
+    return train_population(
+        Tiny(),
+        BASE_WIDTH,
+        RECIPE,
+        TrainingConfig(**(shared | changes)),
+        load_dataset(DATA),
+        settings,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+
+
+@contextlib.contextmanager
+def compiled_once(folder: str) -> Iterator[None]:
+    """Inside, a program that several tests train is compiled by the first of them alone."""
+    settings = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
