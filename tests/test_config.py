@@ -159,10 +159,25 @@ def test_a_refused_setting_says_why():
             {"sweep": {"search": "random", "space": {"learning_rate": [0.1, 0.01]}}},
             r"expected \(low, high\)",
         ),
-        ({"hyperparameters": {"learning_rate": 0.0}}, "expected a positive learning rate"),
+        (
+            {"sweep": {"search": "random", "space": {"weight_decay": [0.0, 0.1]}}},
+            "weight_decay is .*expected positive",
+        ),
+        ({"sweep": {"seeds": [0, -1]}}, "The seed -1 does not fit"),
+        ({"seed": 2**32}, "The seed 4294967296 does not fit"),
+        ({"hyperparameters": {"learning_rate": float("nan")}}, "learning_rate is nan"),
+        (
+            {"hyperparameters": {"learning_rate": 0.1, "readout_output": float("inf")}},
+            "readout_output is inf",
+        ),
+        ({"hyperparameters": {"weight_decay": 0.1}}, r"hyperparameters\.learning_rate is missing"),
+        (
+            {"hyperparameters": {"learning_rate": 0.0}},
+            "learning_rate is 0.0; expected a finite number",
+        ),
         (
             {"hyperparameters": {"learning_rate": 0.1, "weight_decay": -1}},
-            "a decay of at least 0",
+            "weight_decay is -1.0; expected",
         ),
     ],
 )

@@ -5,6 +5,8 @@ A config file returns `template()` with its own values; `--config.section.key=va
 """
 
 import dataclasses
+import math
+import sys
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +80,9 @@ class SweepConfig:
             )
         for field in dataclasses.fields(SearchSpace):
             values = getattr(self.space, field.name)
-            positive = min(values, default=1.0) > (-1e-300 if field.name == "weight_decay" else 0.0)
-            if not positive:
+            may_be_zero = field.name == "weight_decay" and self.search == "grid"
+            lowest = 0.0 if may_be_zero else sys.float_info.min
+            if not all(lowest <= value < math.inf for value in values):
                 raise TransferError(
                     f"sweep.space.{field.name} is {values}; expected positive numbers, since their "
                     "logarithm is what is searched."
@@ -123,12 +126,19 @@ class Experiment:
                 f"sweep.recipes is {self.sweep.recipes}, which reads as {', '.join(recipes)}; "
                 "expected none twice."
             )
-        if self.hyperparameters.learning_rate <= 0 or self.hyperparameters.weight_decay < 0:
-            raise TransferError(
-                f"hyperparameters.learning_rate is {self.hyperparameters.learning_rate} and "
-                f"weight_decay {self.hyperparameters.weight_decay}; expected a positive learning "
-                "rate and a decay of at least 0."
+        for name, value in dataclasses.asdict(self.hyperparameters).items():
+            lowest, words = (
+                (0.0, "of at least 0") if name == "weight_decay" else (sys.float_info.min, "above 0")
             )
+            if not lowest <= value < math.inf:
+                raise TransferError(
+                    f"hyperparameters.{name} is {value}; expected a finite number {words}."
+                )
+        for seed in (self.seed, *self.sweep.seeds):
+            if not 0 <= seed < 2**32:
+                raise TransferError(
+                    f"The seed {seed} does not fit; expected a whole number from 0 to 2^32 - 1."
+                )
 
     def at(self, width: int) -> TransformerConfig:
         """The model at another width."""
@@ -203,6 +213,9 @@ def _read(kind: type, content: object, path: str) -> object:
     fields = {field.name: types[field.name] for field in dataclasses.fields(kind)}
     for name in content:
         _require_key(kind, fields, str(name), path)
+    for field in dataclasses.fields(kind):
+        if field.name not in content and field.default is dataclasses.MISSING:
+            raise TransferError(f"{path}.{field.name} is missing; expected it in the section.")
     return kind(
         **{name: _value(fields[name], value, f"{path}.{name}") for name, value in content.items()}
     )

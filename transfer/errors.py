@@ -12,11 +12,11 @@ class TransferError(Exception):
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the candidate closest to `word`, or an empty string.
+    """Return ` (did you mean "x"?)` for the candidate closest to `word`, or an empty string.
 
     Example:
       >>> nearest("learning_rat", ["learning_rate", "seed"])
-      '; did you mean "learning_rate"?'
+      ' (did you mean "learning_rate"?)'
     """
     matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
-    return f'; did you mean "{matches[0]}"?' if matches else ""
+    return f' (did you mean "{matches[0]}"?)' if matches else ""

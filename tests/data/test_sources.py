@@ -146,9 +146,9 @@ def test_default_folder_without_the_environment_variable(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "tiny_poem"}, r'neither known to TFDS nor .*did you mean "tiny_poems"\?'),
+        ({"name": "tiny_poem"}, r'neither known to TFDS nor .*did you mean "tiny_poems"\?\)'),
         ({"name": "tiny poems:x"}, "cannot be opened"),
-        ({"text_feature": "vers"}, r'no text feature "vers"; did you mean "verse"\?'),
+        ({"text_feature": "vers"}, r'no text feature "vers" \(did you mean "verse"\?\)'),
         ({"text_feature": "line"}, 'no text feature "line".* one of: verse'),
         ({"train_split": "training"}, r'no split "training".* over: train, test'),
         ({"train_split": "train[:x"}, r'no split "train\[:x"'),

@@ -116,7 +116,11 @@ def test_a_learning_rate_of_a_role_acts_on_it_alone(make, knob, role):
 def test_the_learning_rate_may_be_a_schedule(make):
     """It meets the recipe's factors step by step, and decay follows it."""
     scheduled = make(
-        optim.schedule("linear", 3), DECAY, layout=LAYOUT, recipe=recipe(), readout_learning_rate=2.0
+        optim.schedule("linear", 3),
+        DECAY,
+        layout=LAYOUT,
+        recipe=recipe(),
+        readout_learning_rate=2.0,
     )
     parameters, state = random(1), scheduled.init(random(1))
     for value in (1.0, 2 / 3, 1 / 3, 0.0):

@@ -5,7 +5,7 @@ import pathlib
 import jax
 import pytest
 
-from transfer.config import Experiment, read
+from transfer.config import Experiment, SearchSpace, SweepConfig, read
 from transfer.data import DataConfig
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
@@ -87,6 +87,34 @@ def test_another_run_is_refused_and_nothing_is_changed(
     with pytest.raises(TransferError, match=message):
         claim(claimed, experiment, fingerprint, kind)
     assert files(claimed) == before
+
+
+def sweeping(*rates: float) -> Experiment:
+    sweep = SweepConfig(widths=(16, 32), recipes=("mup",), space=SearchSpace(learning_rate=rates))
+    return dataclasses.replace(EXPERIMENT, sweep=sweep)
+
+
+def test_a_sweep_may_grow(run):
+    claim(run, sweeping(0.1, 0.2), FINGERPRINT, "sweep")
+    claim(run, sweeping(0.1, 0.2, 0.4), FINGERPRINT, "sweep")
+    assert read(run.read_json("config.json")["experiment"]) == sweeping(0.1, 0.2, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kind"),
+    [
+        (sweeping(0.1, 0.4), "sweep"),
+        (dataclasses.replace(sweeping(0.1, 0.2, 0.4), base_width=16), "sweep"),
+        (dataclasses.replace(sweeping(0.1, 0.2, 0.4), training=LONGER.training), "sweep"),
+        (sweeping(0.1, 0.2, 0.4), "quickstart"),
+    ],
+)
+def test_only_a_sweep_may_grow_and_only_by_trials(run, experiment, kind):
+    claim(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
+    before = files(run)
+    with pytest.raises(TransferError, match="belongs to another configuration"):
+        claim(run, experiment, FINGERPRINT, kind)
+    assert files(run) == before
 
 
 def test_foreign_files_are_left_alone(run):

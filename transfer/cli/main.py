@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     if verb not in VERBS:
         _complain(
             "transfer",
-            f'The verb "{verb}" is unknown{nearest(verb, VERBS) or "."} Expected one of '
+            f'The verb "{verb}" is unknown{nearest(verb, VERBS)}; expected one of '
             f"{', '.join(VERBS)}; transfer --help says what they do.",
         )
         return 2
@@ -66,8 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _complain(who: str, sentence: str) -> None:
-    # A suggestion ends in a question mark, and what holds it in a full stop.
-    print(f"{who}: {sentence.replace('?.', '?')}", file=sys.stderr)
+    print(f"{who}: {sentence}", file=sys.stderr)
 
 
 def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
@@ -100,7 +99,7 @@ def _unknown_flag(name: str, values: flags.FlagValues) -> str:
         return f"--{name} overrides a configuration, but none was given; expected --config=FILE.py."
     known = [f"--{flag}" for flag in values]
     return (
-        f"The flag --{name} is unknown{nearest(f'--{name}', known) or '.'} Expected one of "
+        f"The flag --{name} is unknown{nearest(f'--{name}', known)}; expected one of "
         f"{', '.join(sorted(known))}."
     )
 

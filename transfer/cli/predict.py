@@ -35,7 +35,9 @@ def run(values: absl_flags.FlagValues) -> int:
         raise TransferError(
             f"The sweep has the recipes {', '.join(recipes)}; expected one of them in --recipe."
         )
-    prediction = predict(trials, recipe, values["width"].value)
+    # As declared: the quickstart's directory also holds a small sweep of its target.
+    proxies = flags.recorded_experiment(directory).sweep.widths
+    prediction = predict(trials, recipe, values["width"].value, proxies)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     interval = prediction.log2_learning_rate_interval
     rate = with_interval(prediction.log2_learning_rate, interval and list(interval))

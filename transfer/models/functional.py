@@ -5,6 +5,7 @@ joins the names with dots (`blocks.attention.query.kernel`).
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -130,7 +131,7 @@ def map_paths(function: Callable[[str, Any], Any], tree: Arrays) -> Arrays:
 
 def parameter_count(layout: Layout) -> int:
     """Number of trained scalars."""
-    return sum(jnp.size(jax.ShapeDtypeStruct(p.shape, jnp.float32)) for p in layout.values())
+    return sum(math.prod(parameter.shape) for parameter in layout.values())
 
 
 def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:

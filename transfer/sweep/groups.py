@@ -83,7 +83,7 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
 
 
 def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
-    """Name a trial by a hash of all that decides its outcome, and of nothing else."""
+    """Name a trial by a hash of its resolved settings: all that its run directory was made for."""
     return _digest(
         [
             dataclasses.asdict(experiment.at(group.width)),

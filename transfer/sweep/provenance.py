@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 
-from transfer.config import Experiment
+from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
+from transfer.sweep.groups import declared_groups, trial_name
 
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
 
@@ -21,6 +22,7 @@ _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "or
 def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
     """Write config.json into a new run directory, or check that an old one is the same run.
 
+    A sweep may declare more than it did; config.json then says so.
     Raises `TransferError`, and changes nothing, when the directory belongs to another
     configuration, was made from other data, or holds files but no configuration.
     """
@@ -51,13 +53,19 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
             f"The run directory {run} belongs to a {known.get('kind')}, not to a {kind}; expected "
             "its own verb, or another --run."
         )
-    difference = _difference(known.get("experiment", {}), content["experiment"], "config")
-    if difference:
+    recorded = known.get("experiment", {})
+    difference = _difference(recorded, content["experiment"], "config")
+    # A sweep may grow: an optimum on the edge of a grid asks for more points.
+    sweep_differs = kind == "sweep" and difference.startswith("config.sweep.")
+    grown = sweep_differs and _trials(read(recorded)) <= _trials(experiment)
+    if difference and not grown:
         raise TransferError(
             f"The run directory {run} belongs to another configuration ({difference}); expected "
             "the configuration it was started with, or another --run."
         )
     check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
+    if grown:
+        run.write_json("config.json", content)
 
 
 def provenance() -> dict[str, Any]:
@@ -67,6 +75,14 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "revision": _revision(),
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+    }
+
+
+def _trials(experiment: Experiment) -> set[str]:
+    return {
+        trial_name(experiment, group, setting)
+        for group in declared_groups(experiment)
+        for setting in group.settings
     }
 
 

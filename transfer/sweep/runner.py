@@ -1,5 +1,6 @@
 """Run groups on this machine, adding each to the run directory as it ends."""
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -30,13 +31,18 @@ class Reporter(Protocol):
 
 
 def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
-    """Return the groups of which a trial is missing in the run directory."""
+    """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
     done = {trial.trial for trial in run.trials()}
-    return [
-        group
-        for group in groups
-        if any(trial_name(experiment, group, setting) not in done for setting in group.settings)
-    ]
+    missing = []
+    for group in groups:
+        settings = tuple(
+            setting
+            for setting in group.settings
+            if trial_name(experiment, group, setting) not in done
+        )
+        if settings:
+            missing.append(dataclasses.replace(group, settings=settings))
+    return missing
 
 
 def run_groups(
