@@ -271,9 +271,10 @@ def test_a_damaged_configuration_of_a_run(refused, run, content):
 # Predictions.
 
 
-def test_a_target_that_is_not_wider_than_the_proxies(refused, run):
-    error = refused("predict", "--run=swept", "--width=8")
-    assert "target width 8 is not wider than its proxies (8, 16); ask for a larger" in error
+@pytest.mark.parametrize("width", [8, 12, 16])
+def test_a_target_that_is_not_wider_than_the_proxies(refused, run, width):
+    error = refused("predict", "--run=swept", f"--width={width}")
+    assert f"target width {width} is not wider than its proxies (8, 16); ask for a larger" in error
 
 
 def test_a_target_is_needed(refused, run):

@@ -7,11 +7,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from transfer.errors import TransferError
-from transfer.models import TransformerConfig, forward_pass, initialize, model_layout
+from transfer.models import TransformerConfig
 from transfer.models.export import export_llama
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Recipe
 
-from . import llama
+from . import drawn, llama
 
 CONFIG = TransformerConfig(
     width=24,
@@ -23,22 +23,15 @@ CONFIG = TransformerConfig(
     dtype="float32",
 )
 # Away from 1, so that a multiplier that is not folded in shows.
-HYPERPARAMETERS = Hyperparameters(
-    learning_rate=1.0,
-    embedding_output=3.0,
-    readout_output=2.0,
-    attention_logits=5.0,
-)
+HYPERPARAMETERS = {"embedding_output": 3.0, "readout_output": 2.0, "attention_logits": 5.0}
 TOKENS = np.array([3, 1, 4, 1, 5, 9, 2, 6])
 
 
 def trained(config: TransformerConfig, recipe: str):
     """Parameters as training leaves them: gains too have moved."""
-    layout = model_layout(config, base_width=12)
-    draw = jax.jit(
-        lambda key: initialize(config, layout, Recipe.parse(recipe), HYPERPARAMETERS, key)
+    parameters, multipliers = drawn.draw(
+        config, Recipe.parse(recipe), base_width=12, **HYPERPARAMETERS
     )
-    parameters, multipliers = draw(jax.random.key(0))
     leaves, structure = jax.tree.flatten(parameters)
     generator = np.random.default_rng(1)
     moved = [leaf + 0.1 * generator.normal(size=leaf.shape).astype("f4") for leaf in leaves]
@@ -68,9 +61,9 @@ def test_an_exported_model_is_the_published_one(recipe, changes, tmp_path):
 
     described = json.loads((tmp_path / "config.json").read_text())
     weights = load_file(tmp_path / "model.safetensors")
-    ours = jax.jit(forward_pass(config))(parameters, multipliers, TOKENS[None])[0]
+    ours = drawn.logits(config, parameters, multipliers, TOKENS[None])[0]
     # Float32 here against float64 there.
-    assert relative(np.asarray(ours), llama.logits(described, weights, TOKENS)) < 1e-5
+    assert relative(ours, llama.logits(described, weights, TOKENS)) < 1e-5
 
 
 @pytest.mark.parametrize("recipe", ["mup", "mean_field"])
@@ -82,9 +75,9 @@ def test_a_tied_model_is_exported_untied(recipe, tmp_path):
 
     described = json.loads((tmp_path / "config.json").read_text())
     assert described["tie_word_embeddings"] is False
-    ours = jax.jit(forward_pass(config))(parameters, multipliers, TOKENS[None])[0]
+    ours = drawn.logits(config, parameters, multipliers, TOKENS[None])[0]
     theirs = llama.logits(described, load_file(tmp_path / "model.safetensors"), TOKENS)
-    assert relative(np.asarray(ours), theirs) < 1e-5
+    assert relative(ours, theirs) < 1e-5
 
 
 def test_a_multiplier_that_is_not_folded_in_would_show(tmp_path):
@@ -94,9 +87,9 @@ def test_a_multiplier_that_is_not_folded_in_would_show(tmp_path):
     export_llama(CONFIG, parameters, ones, tmp_path)
 
     described = json.loads((tmp_path / "config.json").read_text())
-    ours = jax.jit(forward_pass(CONFIG))(parameters, multipliers, TOKENS[None])[0]
+    ours = drawn.logits(CONFIG, parameters, multipliers, TOKENS[None])[0]
     theirs = llama.logits(described, load_file(tmp_path / "model.safetensors"), TOKENS)
-    assert relative(np.asarray(ours), theirs) > 0.1
+    assert relative(ours, theirs) > 0.1
 
 
 def test_the_description_has_the_published_names_and_sizes(tmp_path):

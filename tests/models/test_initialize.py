@@ -58,7 +58,7 @@ def test_every_weight_of_a_transformer_has_the_std_of_its_recipe(name):
 
 
 def test_stds_at_the_base_width_are_the_models_own():
-    layout, parameters, _ = real(WIDE, Recipe(), base_width=WIDE.width)
+    _, parameters, _ = real(WIDE, Recipe(), base_width=WIDE.width)
     found = {path: leaf.std() for path, leaf in flat(parameters)}
     branch = 1 / math.sqrt(2 * WIDE.layers)
     for path, std in {

@@ -29,7 +29,7 @@ def test_a_linear_layer_contracts_all_its_inputs_and_applies_its_multiplier():
 
 
 def test_the_multiplier_meets_the_weight_before_it_is_rounded():
-    """Times a third, a bfloat16 weight is another number than a weight times a third in bfloat16."""
+    """A third of a bfloat16 weight is rounded twice, a weight times a third once."""
     layer = Linear(nnx.Rngs(0), "embed -> ffn", (1,), (64,), dtype=jnp.bfloat16)
     layer.multiplier[...] = jnp.asarray(1 / 3)
     once = (layer.kernel[...] / 3).astype(jnp.bfloat16)

@@ -4,12 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import nnx, traverse_util
 
 from transfer.errors import TransferError
-from transfer.models import TransformerConfig, forward_pass, initialize, model_layout
+from transfer.models import TransformerConfig, forward_pass, model_layout
 from transfer.models.layers import rotary
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.models.transformer import Block
+from transfer.models.variables import Multiplier
+from transfer.scaling import Recipe
+
+from . import drawn
 
 CONFIG = TransformerConfig(
     width=16,
@@ -24,13 +28,11 @@ TOKENS = jax.random.randint(jax.random.key(7), (2, 9), 0, 11)
 
 
 def draw(config: TransformerConfig, recipe: str = "mup"):
-    layout, one = model_layout(config, base_width=8), Hyperparameters(learning_rate=1.0)
-    function = jax.jit(lambda key: initialize(config, layout, Recipe.parse(recipe), one, key))
-    return function(jax.random.key(0))
+    return drawn.draw(config, Recipe.parse(recipe))
 
 
 def logits(config: TransformerConfig, parameters, multipliers, tokens=TOKENS):
-    return jax.jit(forward_pass(config))(parameters, multipliers, tokens)
+    return drawn.forward(config)(parameters, multipliers, tokens)
 
 
 @pytest.mark.parametrize("changes", [{}, {"qk_norm": True}, {"head_dim": 0, "heads": 2}])
@@ -60,35 +62,28 @@ def test_grouped_queries_are_repeated_keys_and_values():
 
 def test_scanned_layers_are_applied_one_after_another():
     parameters, multipliers = draw(CONFIG)
-    model = CONFIG.build(nnx.Rngs(0))
-    nnx.update(model, nnx.state(model))
-    one_layer = dataclasses.replace(CONFIG, layers=1)
-    x = None
+    graph, *states = nnx.split(
+        nnx.eval_shape(lambda: Block(CONFIG, nnx.Rngs(0))), nnx.Param, Multiplier
+    )
+
+    x = parameters["embedding"]["table"][TOKENS] * multipliers["embedding"]["multiplier"]
     for layer in range(CONFIG.layers):
-        # A model of one layer with this layer's weights, fed with the stream so far.
-        block = one_layer.build(nnx.Rngs(0)).blocks
-        weights = jax.tree.map(
-            lambda leaf, layer=layer: leaf[layer : layer + 1],
-            (parameters["blocks"], multipliers["blocks"]),
-        )
-        nnx.update(block, nnx.State(_merged(*weights)))
-        single = jax.tree.map(lambda leaf: leaf[0], block)
-        if x is None:
-            table = parameters["embedding"]["table"]
-            x = table[TOKENS] * multipliers["embedding"]["multiplier"]
-        x = single(x)
+        weights = (_layer(tree["blocks"], layer) for tree in (parameters, multipliers))
+        x = nnx.merge(graph, *map(_filled, states, weights))(x)
     x /= jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
     readout = parameters["readout"]["kernel"] * multipliers["readout"]["multiplier"]
 
     np.testing.assert_allclose(logits(CONFIG, parameters, multipliers), x @ readout, atol=1e-5)
 
 
-def _merged(one, other):
-    """Two trees of dictionaries with no leaf in common, as one."""
-    both = dict(one)
-    for name, value in other.items():
-        both[name] = _merged(both[name], value) if name in both else value
-    return both
+def _layer(blocks, layer):
+    return {path: leaf[layer] for path, leaf in traverse_util.flatten_dict(blocks).items()}
+
+
+def _filled(state, weights):
+    return nnx.from_flat_state(
+        [(path, variable.replace(weights[path])) for path, variable in nnx.to_flat_state(state)]
+    )
 
 
 def test_rematerialisation_changes_memory_and_not_gradients():
@@ -98,7 +93,7 @@ def test_rematerialisation_changes_memory_and_not_gradients():
         def loss(parameters):
             return jnp.mean(jnp.square(forward_pass(config)(parameters, multipliers, TOKENS)))
 
-        return jax.jit(jax.grad(loss)), jax.make_jaxpr(jax.grad(loss))(parameters)
+        return drawn.jit(jax.grad(loss)), jax.make_jaxpr(jax.grad(loss))(parameters)
 
     plain, plain_program = gradients(CONFIG)
     again, again_program = gradients(dataclasses.replace(CONFIG, rematerialise=True))
@@ -132,7 +127,7 @@ def test_a_tied_readout_is_the_embeddings_table():
         if len(np.setdiff1d(np.arange(11), np.asarray(TOKENS)))
         else 10
     )
-    tokens = jnp.where(TOKENS == absent, (absent + 1) % 11, TOKENS)
+    tokens = jnp.where(absent == TOKENS, (absent + 1) % 11, TOKENS)
     table = parameters["embedding"]["table"]
     moved = dict(parameters, embedding={"table": table.at[absent].mul(3.0)})
     before = logits(config, parameters, multipliers, tokens)

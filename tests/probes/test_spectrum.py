@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -12,9 +14,14 @@ CONFIG = TransformerConfig(
 LAYOUT = model_layout(CONFIG, base_width=16)
 
 
+@functools.cache
 def parameters(recipe: str):
     one = Hyperparameters(learning_rate=1.0)
-    draw = jax.jit(lambda key: initialize(CONFIG, LAYOUT, Recipe.parse(recipe), one, key))
+    draw = jax.jit(
+        lambda key: initialize(CONFIG, LAYOUT, Recipe.parse(recipe), one, key),
+        # Drawing so little does not pay for optimised code.
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
     return draw(jax.random.key(0))[0]
 
 

@@ -212,6 +212,18 @@ def test_a_wider_grid_trains_only_the_new_width(copy, declared, dataset):
     assert [group.width for group in missing(copy, wider, declared_groups(wider))] == [32]
 
 
+def test_a_finer_grid_trains_only_the_new_points(copy, declared, dataset):
+    space = dataclasses.replace(declared.sweep.space, learning_rate=(*RATES, WILD, 2.0**-7))
+    finer = dataclasses.replace(declared, sweep=dataclasses.replace(declared.sweep, space=space))
+
+    groups = missing(copy, finer, declared_groups(finer))
+
+    assert [group.width for group in groups] == list(WIDTHS)
+    for group in groups:
+        assert [setting.seed for setting in group.settings] == list(SEEDS)
+        assert {setting.hyperparameters.learning_rate for setting in group.settings} == {2.0**-7}
+
+
 def test_a_group_is_done_only_when_its_trials_are_written(
     swept, declared, dataset, tmp_path, monkeypatch
 ):
