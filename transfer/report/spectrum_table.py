@@ -47,7 +47,7 @@ def _rows(slopes: Mapping[str, Any]) -> "Table":
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("sublayer")
+    table.add_column("sublayer", overflow="fold")
     widths = list(next(iter(slopes.values()))["values"])
     for width in widths:
         table.add_column(width, justify="right", no_wrap=True)
