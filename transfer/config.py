@@ -6,7 +6,6 @@ A config file returns `template()` with its own values; `--config.section.key=va
 
 import dataclasses
 import math
-import sys
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -81,8 +80,7 @@ class SweepConfig:
         for field in dataclasses.fields(SearchSpace):
             values = getattr(self.space, field.name)
             may_be_zero = field.name == "weight_decay" and self.search == "grid"
-            lowest = 0.0 if may_be_zero else sys.float_info.min
-            if not all(lowest <= value < math.inf for value in values):
+            if not all(0 < value < math.inf or (may_be_zero and value == 0) for value in values):
                 raise TransferError(
                     f"sweep.space.{field.name} is {values}; expected positive numbers, since their "
                     "logarithm is what is searched."
@@ -127,12 +125,11 @@ class Experiment:
                 "expected none twice."
             )
         for name, value in dataclasses.asdict(self.hyperparameters).items():
-            lowest, words = (
-                (0.0, "of at least 0") if name == "weight_decay" else (sys.float_info.min, "above 0")
-            )
-            if not lowest <= value < math.inf:
+            may_be_zero = name == "weight_decay"
+            if not (0 < value < math.inf or (may_be_zero and value == 0)):
                 raise TransferError(
-                    f"hyperparameters.{name} is {value}; expected a finite number {words}."
+                    f"hyperparameters.{name} is {value}; expected a finite number "
+                    f"{'of at least 0' if may_be_zero else 'above 0'}."
                 )
         for seed in (self.seed, *self.sweep.seeds):
             if not 0 <= seed < 2**32:

@@ -118,7 +118,10 @@ def test_a_configuration_is_needed(refused, verb):
         ("training.steps=0", "training.steps is 0"),
         ("training.warmup=12", "warmup of 12 .* do not fit a run of 12; expected fewer"),
         ("training.schedule=cosin", 'The schedule "cosin" is unknown.*did you mean "cosine"'),
-        ("hyperparameters.learning_rate=0", "learning_rate is 0.0;.*expected a finite number above 0"),
+        (
+            "hyperparameters.learning_rate=0",
+            "learning_rate is 0.0;.*expected a finite number above 0",
+        ),
         ("sweep.space.learning_rate=(0.01,)", "learning-rate grid has one point; expected several"),
         ("sweep.space.learning_rate=(0.0,1.0)", "learning_rate is .*; expected positive numbers"),
         ("sweep.search=rndom", 'sweep.search "rndom" is unknown.*did you mean "random"'),
