@@ -187,6 +187,8 @@ def _partition(
     groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
     if clip is None:
         return groups
+    if not clip > 0:
+        raise TransferError(f"clip is {clip}; expected a bound above 0, or None for no clipping.")
     return optax.named_chain(("clip", _clip(clip, rules)), ("optimizer", groups))
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfer import optim
+from transfer.errors import TransferError
 from transfer.scaling import Recipe
 
 from .leaves import LAYOUT, M, after, ones, random, recipe
@@ -121,8 +122,15 @@ def test_adamw_clips_before_its_moments():
         assert np.max(np.abs(one[path] - free[path])) > 1e-3
 
 
-def test_a_gradient_in_bfloat16_keeps_its_type():
-    gradients = jax.tree.map(lambda g: g.astype(jnp.bfloat16), random())
+def test_a_gradient_in_bfloat16_among_others_keeps_its_type():
+    gradients = random() | {"hidden": random()["hidden"].astype(jnp.bfloat16)}
     tx = sgd(recipe(), 1e-2)
     updates, _ = tx.update(gradients, tx.init(gradients), gradients)
-    assert {leaf.dtype for leaf in updates.values()} == {jnp.dtype("bfloat16")}
+    for path, leaf in updates.items():
+        assert leaf.dtype == gradients[path].dtype
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, math.nan])
+def test_a_bound_that_bounds_nothing_is_refused(clip):
+    with pytest.raises(TransferError, match="expected a bound above 0, or None"):
+        sgd(Recipe("mup"), clip)
