@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from transfer.analysis import find_optimum, judge
+from transfer.analysis.names import short_names
 from transfer.report.curves_figure import curves_figure
 from transfer.report.loss_figure import loss_figure
 from transfer.report.optimum_figure import optimum_figure
 from transfer.report.spectrum_figure import spectrum_figure
 from transfer.report.style import to_png, width_colours
-from transfer.report.words import short_names
 
 from .conftest import RECIPES, SUBLAYERS, WIDTHS
 

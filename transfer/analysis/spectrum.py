@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import setting_of
+from transfer.analysis.names import short_names
 from transfer.analysis.slope import least_squares_slope
 from transfer.runs import Trial
 from transfer.scaling import Recipe, Role
@@ -79,7 +80,7 @@ def spectrum_slopes(
     recipe: str,
     log2_learning_rate: float,
 ) -> dict[str, SpectrumSlope]:
-    """Return the width slope of sigma_1 per parameter of one recipe.
+    """Return the width slope of sigma_1 per sublayer of one recipe.
 
     All widths are compared at one setting: of those that have settled at every width, or of all
     where none has, that whose learning rate is nearest to the transferred one, at the decay and
@@ -112,11 +113,11 @@ def spectrum_slopes(
     settled = all(trial.settled >= SETTLED for trial in used)
     parameters = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in used)))
     result = {}
-    for parameter in parameters:
+    for name, parameter in zip(short_names(parameters), parameters, strict=True):
         logs: dict[int, dict[int, float]] = defaultdict(dict)
         for trial in used:
             logs[trial.width][trial.seed] = math.log2(sigma[trial.trial][parameter])
-        result[parameter] = SpectrumSlope(
+        result[name] = SpectrumSlope(
             slope=_slope(logs),
             predicted=predicted,
             settled=settled,

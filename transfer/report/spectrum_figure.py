@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from transfer.report.style import CATEGORIES, INK, house_style, panels, width_axis
-from transfer.report.words import short_names
 
 
 def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
@@ -83,8 +82,8 @@ def _title(recipe: str, slopes: Mapping[str, Any]) -> str:
 
 def _legend(colours: Mapping[str, str]) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=colours[name], marker="o", markersize=4.5, label=label)
-        for name, label in zip(colours, short_names(list(colours)), strict=True)
+        Line2D([], [], color=colour, marker="o", markersize=4.5, label=name)
+        for name, colour in colours.items()
     ]
     predicted = Line2D([], [], color=INK, linestyle="--", label="predicted slope")
     return [*handles, predicted]

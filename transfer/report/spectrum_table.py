@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transfer.report.words import short_names, with_interval
+from transfer.report.words import with_interval
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -52,7 +52,7 @@ def _rows(slopes: Mapping[str, Any]) -> "Table":
     for width in widths:
         table.add_column(width, justify="right", no_wrap=True)
     table.add_column("slope", no_wrap=True)
-    for name, slope in zip(short_names(list(slopes)), slopes.values(), strict=True):
+    for name, slope in slopes.items():
         values = (f"{slope['values'][width]:.2f}" for width in widths)
         table.add_row(name, *values, with_interval(slope["value"], slope["interval"], "+z.2f"))
     return table

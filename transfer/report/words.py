@@ -62,18 +62,3 @@ def with_interval(value: float, interval: list[float] | None, form: str = "z.2f"
     if interval is None:
         return f"{value:{form}}"
     return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Drop the leading and trailing path segments that all names share.
-
-    Example:
-      >>> short_names(["layers.attention.query.kernel", "layers.mlp.up.kernel"])
-      ['attention.query', 'mlp.up']
-    """
-    paths = [name.split(".") for name in names]
-    while min(map(len, paths)) > 1 and len({path[0] for path in paths}) == 1:
-        paths = [path[1:] for path in paths]
-    while min(map(len, paths)) > 1 and len({path[-1] for path in paths}) == 1:
-        paths = [path[:-1] for path in paths]
-    return [".".join(path) for path in paths]

@@ -77,7 +77,7 @@ def tables(
                 {
                     "trial": name,
                     "step": outcome.steps,
-                    "parameter": parameter.removesuffix(".kernel"),
+                    "parameter": parameter,
                     "layer": layer,
                     "rank": rank,
                     "singular_value": float(value),
