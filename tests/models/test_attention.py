@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
 from transfer.models.attention import causal_attention, select_backend
@@ -55,18 +56,46 @@ def test_it_is_a_causal_softmax_of_unscaled_products(kv_heads):
     np.testing.assert_allclose(causal_attention(q, k, v), reference(q, k, v), rtol=2e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kv_heads", [2, 4])
-def test_splash_computes_the_same(kv_heads, monkeypatch):
+@pytest.fixture
+def interpreted(monkeypatch):
+    """The splash kernel itself, interpreted: there is no TPU to compile it for."""
     from jax.experimental.pallas.ops.tpu import splash_attention
 
-    # The kernel itself, interpreted: there is no TPU to compile it for.
-    interpreted = functools.partial(splash_attention.make_splash_mha_single_device, interpret=True)
-    monkeypatch.setattr(splash_attention, "make_splash_mha_single_device", interpreted)
+    kernel = functools.partial(splash_attention.make_splash_mha_single_device, interpret=True)
+    monkeypatch.setattr(splash_attention, "make_splash_mha_single_device", kernel)
+
+
+@pytest.mark.parametrize("kv_heads", [2, 4])
+@pytest.mark.usefixtures("interpreted")
+def test_splash_computes_the_same(kv_heads):
     q, k, v = inputs(128, 4, kv_heads, 8)
 
     splash = causal_attention(q, k, v, "splash")
 
     np.testing.assert_allclose(splash, causal_attention(q, k, v, "xla"), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_splash_splits_the_batch_by_hand_where_the_mesh_is_left_to_the_compiler():
+    # A Pallas kernel that the compiler had to split would be refused on a TPU.
+    mesh = jax.make_mesh((1, 1), ("trial", "data"))
+    attend = jax.shard_map(
+        lambda q, k, v: causal_attention(q, k, v, "splash"),
+        mesh=mesh,
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(),
+        axis_names={"trial"},
+        check_vma=False,
+    )
+    q, k, v = inputs(128, 4, 2, 8)
+
+    program = str(jax.make_jaxpr(attend)(q, k, v))
+
+    assert "manual_axes=frozenset({'trial'})" in program
+    assert "manual_axes=frozenset({'data'})" in program
+    np.testing.assert_allclose(
+        jax.jit(attend)(q, k, v), causal_attention(q, k, v, "xla"), rtol=2e-5, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize(

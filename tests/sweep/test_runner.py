@@ -86,7 +86,9 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
         (row["trial"], row["step"], row["parameter"], row["layer"], row["rank"])
         for row in run.spectrum().to_pylist()
     }
-    assert places == {(name, STEPS, "hidden.kernel", 0, rank) for name in names for rank in range(4)}
+    assert places == {
+        (name, STEPS, "hidden.kernel", 0, rank) for name in names for rank in range(4)
+    }
 
 
 def test_a_trial_says_what_was_trained(swept):

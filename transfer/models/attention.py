@@ -7,6 +7,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
 
@@ -65,6 +66,14 @@ def _splash(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Arra
 
     _, time, heads, _ = q_BTNH.shape
     mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((time, time))] * heads)
-    kernel = splash_attention.make_splash_mha_single_device(mask)
+    kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
+    mesh = jax.sharding.get_abstract_mesh()
+    if free := set(mesh.axis_names) - set(mesh.manual_axes):
+        # The compiler cannot split a Pallas kernel, so the batch is split by hand over the axes of
+        # the mesh that are left to it.
+        batch = PartitionSpec(tuple(sorted(free)))
+        kernel = jax.shard_map(
+            kernel, in_specs=batch, out_specs=batch, axis_names=free, check_vma=False
+        )
     q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
-    return jax.vmap(kernel)(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)
+    return kernel(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)
