@@ -25,7 +25,7 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
 
-# About an hour on 2 cores: decay and spectrum on settled runs.
+# A good hour on 2 cores: decay and spectrum on settled runs.
 campaign: $(VENV)/installed
 	$(BIN)/transfer sweep --config=configs/campaign.py --run=runs/campaign
 	$(BIN)/transfer report --run=runs/campaign
