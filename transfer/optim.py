@@ -80,7 +80,7 @@ def adamw(
         )
 
     knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
-    return _partition(group, recipe.rules(layout, "adam"), layout, clip)
+    return _partition(group, recipe.rules(layout, "entrywise"), layout, clip)
 
 
 def sgd(
@@ -113,7 +113,7 @@ def sgd(
         )
 
     knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
-    return _partition(group, recipe.rules(layout, "sgd"), layout, clip)
+    return _partition(group, recipe.rules(layout, "linear"), layout, clip)
 
 
 def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:

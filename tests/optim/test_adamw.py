@@ -77,7 +77,7 @@ def test_the_first_step_is_the_rate_times_the_sign_damped_by_epsilon(name):
 @pytest.mark.parametrize("name", PARAMETRIZATIONS)
 def test_sgd_moves_by_its_own_rates(name):
     moved = after(optim.sgd(0.01, layout=LAYOUT, recipe=recipe(name)), ones())
-    for path, rule in recipe(name).rules(LAYOUT, "sgd").items():
+    for path, rule in recipe(name).rules(LAYOUT, "linear").items():
         np.testing.assert_allclose(1.0 - moved[path], 0.01 * rule.learning_rate, rtol=CLOSE)
 
 

@@ -25,7 +25,7 @@ def sgd(recipe, clip):
 
 
 def clipped(gradients, recipe, clip):
-    rules = recipe.rules(LAYOUT, "sgd")
+    rules = recipe.rules(LAYOUT, "linear")
     moved = after(sgd(recipe, clip), gradients, jax.tree.map(jnp.zeros_like, gradients))
     return {path: -leaf / rules[path].learning_rate for path, leaf in moved.items()}
 

@@ -97,15 +97,15 @@ def test_what_is_compared_has_learned():
 
 
 class UnconvertedEpsilon(Recipe):
-    def rule(self, parameter, optimizer="adam") -> Rule:
-        return dataclasses.replace(super().rule(parameter, optimizer), epsilon=1.0)
+    def rule(self, parameter, family="entrywise") -> Rule:
+        return dataclasses.replace(super().rule(parameter, family), epsilon=1.0)
 
 
 class UnconvertedDecay(Recipe):
     """Gives every form the coefficient of the effective weight."""
 
-    def rule(self, parameter, optimizer="adam") -> Rule:
-        rule = super().rule(parameter, optimizer)
+    def rule(self, parameter, family="entrywise") -> Rule:
+        rule = super().rule(parameter, family)
         return dataclasses.replace(rule, weight_decay=rule.weight_decay / rule.multiplier)
 
 

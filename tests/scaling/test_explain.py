@@ -3,7 +3,7 @@ import pytest
 from transfer.scaling import Annotated, Axes, Layout, Recipe, explain
 
 PRINTED = """\
-mup+sqrt with adam
+mup+sqrt for entrywise optimizers
 parameter  axes                   shape     role    m in  m out  std    multiplier  learning rate  weight decay  epsilon
 table      vocab -> embed         100x256   input   1     4      0.02   1           1              0             0.25
 up         layers | embed -> ffn  2x256x96  hidden  4     3      0.125  1           0.25           2             0.3333
@@ -31,7 +31,7 @@ def layout() -> Layout:
 
 
 def test_rows(layout):
-    rows = {row.parameter: row for row in explain(layout, Recipe("mup"), "sgd")}
+    rows = {row.parameter: row for row in explain(layout, Recipe("mup"), "linear")}
     assert list(rows) == ["table", "up", "gain", "norm", "readout"]
     up = rows["up"]
     assert (up.axes, up.shape, up.role) == ("layers | embed -> ffn", (2, 256, 96), "hidden")
@@ -59,4 +59,6 @@ def test_cells_hold_the_header_and_every_row(layout):
     assert header[-5:] == ["std", "multiplier", "learning rate", "weight decay", "epsilon"]
     assert [row[0] for row in rows] == ["table", "up", "gain", "norm", "readout"]
     assert rows[1][-5:] == ["0.125", "1", "1", "1", "1"]
-    assert str(explain(layout, Recipe("standard"), "sgd")).startswith("standard with sgd\n")
+    assert str(explain(layout, Recipe("standard"), "linear")).startswith(
+        "standard for linear optimizers\n"
+    )

@@ -47,7 +47,7 @@ def cells(name: str, role: Role, m: Fraction | int, m_out: Fraction | int | None
     """A row as a recipe reads it: the columns of `tables`."""
     weight = of_role(role, m, m_out)
     adam = [Recipe(name, rates=rates).rule(weight) for rates in ALIGNMENTS]
-    sgd = [Recipe(name, rates=rates).rule(weight, "sgd") for rates in ALIGNMENTS]
+    sgd = [Recipe(name, rates=rates).rule(weight, "linear") for rates in ALIGNMENTS]
     rates = [rule.learning_rate for rule in (*adam, *sgd)]
     return (adam[0].std, adam[0].multiplier, *rates, adam[0].epsilon)
 
@@ -70,24 +70,24 @@ def test_the_tables_cover_every_parametrization():
 @pytest.mark.parametrize("m", [3, 4])
 @pytest.mark.parametrize("role", ROLES)
 def test_standard_with_one_rate_scales_nothing_but_the_init(role, m):
-    for optimizer in ("adam", "sgd"):
-        rule = Recipe("standard").rule(of_role(role, m), optimizer)
+    for family in ("entrywise", "linear"):
+        rule = Recipe("standard").rule(of_role(role, m), family)
         assert (rule.multiplier, rule.learning_rate, rule.epsilon, rule.clip) == (1, 1, 1, 1)
         init = m**-0.5 if role in (Role.HIDDEN, Role.OUTPUT) else 1
         assert rule.std == pytest.approx(init, rel=CLOSE)
 
 
 def test_classic_ntk_is_one_rate_with_epsilon_still_following_the_gradient():
-    rules = [Recipe("ntk").rule(of_role(role, 4), "sgd") for role in ROLES]
+    rules = [Recipe("ntk").rule(of_role(role, 4), "linear") for role in ROLES]
     assert [rule.learning_rate for rule in rules] == [1, 1, 1, 1, 1]
     assert [rule.epsilon for rule in rules] == [0.5, 0.25, 0.5, 0.5, 1]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("family", ["entrywise", "linear"])
 @pytest.mark.parametrize("name", EVERY)
-def test_uniform_rates_are_one_rate(name, optimizer):
+def test_uniform_rates_are_one_rate(name, family):
     recipe = Recipe(name, rates="uniform")
-    assert {recipe.rule(of_role(role, 3), optimizer).learning_rate for role in ROLES} == {1.0}
+    assert {recipe.rule(of_role(role, 3), family).learning_rate for role in ROLES} == {1.0}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -183,7 +183,7 @@ def test_unequal_growth_of_a_hidden_matrix_under_mup(name):
 
 def effective(recipe: Recipe, weight) -> dict[str, float]:
     """What a form does to W = A w; "sgd step" is per gradient of W."""
-    adam, sgd = recipe.rule(weight), recipe.rule(weight, "sgd")
+    adam, sgd = recipe.rule(weight), recipe.rule(weight, "linear")
     A = adam.multiplier
     return {
         "init": A * adam.std,

@@ -22,7 +22,7 @@ from .parameters import (
 
 RATES = ("uniform", "full", "none")
 DECAYS = ("constant", "sqrt", "independent", 0.3)
-OPTIMIZERS = ("adam", "sgd")
+FAMILIES = ("entrywise", "linear", "relative", "spectral")
 RATIOS = st.fractions(min_value=Fraction(1, 40), max_value=40, max_denominator=40)
 COLUMNS = ("std", "multiplier", "learning_rate", "epsilon", "clip")
 
@@ -33,13 +33,13 @@ def tied(width: int, base: int = 64):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_at_the_base_width_every_factor_is_exactly_one(name):
-    settings = itertools.product(RATES, DECAYS, ("invariant", "raw"), (False, True), OPTIMIZERS)
-    for rates, decay, clipping, decay_readout, optimizer in settings:
+    settings = itertools.product(RATES, DECAYS, ("invariant", "raw"), (False, True), FAMILIES)
+    for rates, decay, clipping, decay_readout, family in settings:
         recipe = Recipe(
             name, rates=rates, decay=decay, clipping=clipping, decay_readout=decay_readout
         )
         for role in ROLES:
-            rule = recipe.rule(of_role(role, 1), optimizer)
+            rule = recipe.rule(of_role(role, 1), family)
             assert [getattr(rule, column) for column in COLUMNS] == [1.0] * 5
             decayed = role == Role.HIDDEN or (role == Role.OUTPUT and decay_readout)
             assert rule.weight_decay == (1.0 if decayed else 0.0)
@@ -58,10 +58,10 @@ def test_at_the_base_width_the_init_is_the_models_own(name):
 @given(first=RATIOS, second=RATIOS)
 def test_widths_compose(name, first, second):
     """Going from width a to b and from b to c is going from a to c, below the base or above it."""
-    for rates, optimizer, role in itertools.product(RATES, OPTIMIZERS, ROLES):
+    for rates, family, role in itertools.product(RATES, FAMILIES, ROLES):
         recipe = Recipe(name, rates=rates, clipping="invariant")
         one, two, both = (
-            recipe.rule(of_role(role, m), optimizer) for m in (first, second, first * second)
+            recipe.rule(of_role(role, m), family) for m in (first, second, first * second)
         )
         for column in (*COLUMNS, "weight_decay"):
             product = getattr(one, column) * getattr(two, column)
@@ -79,20 +79,20 @@ def test_ratios_are_exact_and_never_floored(m):
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("rates", RATES)
 def test_a_scalar_is_left_alone(name, rates):
-    for optimizer in OPTIMIZERS:
+    for family in FAMILIES:
         for scalar in (
             parameter("head_dim", (16,), (16,)),
             parameter("features -> classes", (5, 10), (5, 10)),
         ):
             recipe = Recipe(name, rates=rates, clipping="invariant")
-            rule = recipe.rule(scalar, optimizer)
+            rule = recipe.rule(scalar, family)
             assert [getattr(rule, column) for column in COLUMNS] == [1.0] * 5
             assert rule.weight_decay == 0.0
 
 
 def test_grouped_query_kernels():
     key = parameter("embed -> kv_heads head_dim", (128, 4, 16), (512, 12, 16), gain=1.0)
-    adam, sgd = Recipe("mup").rule(key), Recipe("mup").rule(key, "sgd")
+    adam, sgd = Recipe("mup").rule(key), Recipe("mup").rule(key, "linear")
     assert (adam.std, adam.learning_rate, adam.weight_decay) == (0.5, 0.25, 2.0)
     assert adam.epsilon == pytest.approx(1 / 3)
     assert sgd.learning_rate == pytest.approx(3 / 4)
@@ -101,7 +101,7 @@ def test_grouped_query_kernels():
     out = parameter("kv_heads head_dim -> embed", (4, 16, 128), (12, 16, 512))
     assert Recipe("mup").rule(out).learning_rate == pytest.approx(1 / 3)
     assert Recipe("mup").rule(out).epsilon == 0.25
-    field = Recipe("mean_field").rule(key, "sgd")
+    field = Recipe("mean_field").rule(key, "linear")
     assert (field.multiplier, field.learning_rate) == (0.5, pytest.approx(3.0))
     assert field.epsilon == pytest.approx(1 / 6)
 
@@ -112,7 +112,7 @@ def test_convolutions_follow_their_channels():
     recipe = Recipe("mup")
     assert recipe.init_std(first) == pytest.approx(27**-0.5)
     assert recipe.init_std(inner) == pytest.approx((9 * 64) ** -0.5)
-    adam, sgd = ([recipe.rule(p, o) for p in (first, inner)] for o in OPTIMIZERS)
+    adam, sgd = ([recipe.rule(p, o) for p in (first, inner)] for o in FAMILIES)
     assert [rule.learning_rate for rule in adam] == [1, 0.25]
     assert [rule.learning_rate for rule in sgd] == [4, 1]
     assert [rule.epsilon for rule in adam] == [0.25, 0.25]
@@ -138,10 +138,10 @@ def test_a_constant_has_no_init_std():
 def test_clip_weights_are_the_full_alignment_sgd_rates(name):
     for rates, role in itertools.product(RATES, ROLES):
         weight = of_role(role, 3, 2)
-        expected = Recipe(name, rates="full").rule(weight, "sgd").learning_rate
+        expected = Recipe(name, rates="full").rule(weight, "linear").learning_rate
         recipe = Recipe(name, rates=rates, clipping="invariant")
-        for optimizer in OPTIMIZERS:
-            assert recipe.rule(weight, optimizer).clip == expected
+        for family in FAMILIES:
+            assert recipe.rule(weight, family).clip == expected
 
 
 def test_clip_weights_as_printed():
@@ -232,23 +232,23 @@ def test_an_unknown_name_names_the_nearest(arguments, message):
     assert "did you mean" in str(refusal.value)
 
 
-def test_an_unknown_optimizer_is_not_taken_for_sgd():
-    with pytest.raises(TransferError, match=r'optimizer "adamw" is unknown.*did you mean "adam"'):
+def test_an_unknown_family_is_not_taken_for_sgd():
+    with pytest.raises(TransferError, match=r'family "adamw" is unknown.*did you mean "entrywise"'):
         Recipe("mup").rule(of_role(Role.HIDDEN, 4), "adamw")
 
 
 # Tied embeddings.
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", ["mup", "mup_table9", "mean_field", "ntk"])
-def test_an_embedding_may_be_the_readout_where_the_rows_agree(name, optimizer):
-    rule = Recipe(name).rule(tied(192), optimizer)
-    assert rule == Recipe(name).rule(of_role(Role.INPUT, 3), optimizer)
+def test_an_embedding_may_be_the_readout_where_the_rows_agree(name, family):
+    rule = Recipe(name).rule(tied(192), family)
+    assert rule == Recipe(name).rule(of_role(Role.INPUT, 3), family)
     assert rule.weight_decay == 0.0
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
@@ -263,10 +263,10 @@ def test_an_embedding_may_be_the_readout_where_the_rows_agree(name, optimizer):
     ],
 )
 @pytest.mark.parametrize("width", [192, 64, 32])
-def test_an_embedding_may_not_be_the_readout_elsewhere(recipe, reason, optimizer, width):
+def test_an_embedding_may_not_be_the_readout_elsewhere(recipe, reason, family, width):
     sentence = f"w is both embedding and readout, but .* gives the two a different {reason}"
     with pytest.raises(TransferError, match=sentence):
-        recipe.rule(tied(width), optimizer)
+        recipe.rule(tied(width), family)
 
 
 def test_a_tied_readout_does_not_decay():
@@ -278,7 +278,7 @@ def test_rules_of_a_layout_refuse_a_tie_and_otherwise_give_every_rule():
     one = layout("vocab -> embed", (100, 64), (100, 192), std=0.02, tied=True)
     with pytest.raises(TransferError, match="untied readout"):
         Recipe("mup_table3").rules(one)
-    assert Recipe("mup").rules(one, "sgd") == {"w": Recipe("mup").rule(one["w"], "sgd")}
+    assert Recipe("mup").rules(one, "linear") == {"w": Recipe("mup").rule(one["w"], "linear")}
 
 
 # Attention.

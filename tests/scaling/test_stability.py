@@ -23,14 +23,14 @@ class Layer(NamedTuple):
     c: Fraction
 
 
-def exponents(name: str, rates: str, optimizer: str) -> list[Layer]:
+def exponents(name: str, rates: str, family: str) -> list[Layer]:
     """(a, b, c) of an input, a hidden and an output layer: minus a row's exponents of width."""
     layers = []
     for role in LAYERS:
         row = PARAMETRIZATIONS[name].rows[role]
         powers = [row.multiplier, row.std]
         if rates != "uniform":
-            powers.append(getattr(row, optimizer)[rates])
+            powers.append(getattr(row, family)[rates])
         falls = [-(power.fan_in + power.fan_out) for power in powers]
         layers.append(Layer(*falls, *[Fraction(0)] * (3 - len(falls))))
     return layers
@@ -58,19 +58,19 @@ def with_rate(layers: list[Layer], c: int) -> list[Layer]:
 
 @pytest.mark.parametrize("name", MUP_FORMS)
 def test_mup_and_mean_field_learn_features(name):
-    assert sgd_regime(exponents(name, "full", "sgd")) == (0, True, "feature")
+    assert sgd_regime(exponents(name, "full", "linear")) == (0, True, "feature")
 
 
 def test_published_values_of_the_standard_class():
-    standard = exponents("standard", "uniform", "sgd")
+    standard = exponents("standard", "uniform", "linear")
     assert sgd_regime(standard) == (-1, False, "none")
     assert sgd_regime(with_rate(standard, 1)) == (HALF, True, "kernel")
-    assert sgd_regime(exponents("ntk", "uniform", "sgd")) == (HALF, True, "kernel")
+    assert sgd_regime(exponents("ntk", "uniform", "linear")) == (HALF, True, "kernel")
 
 
 @pytest.mark.parametrize("name", ["standard", "ntk"])
 def test_rates_per_layer_make_the_standard_class_learn_but_align_its_readout(name):
-    layers = exponents(name, "full", "sgd")
+    layers = exponents(name, "full", "linear")
     r, stable, _ = sgd_regime(layers)
     assert (r, stable) == (0, False)
     readout = layers[-1]
@@ -89,15 +89,15 @@ def adam_r(layers: list[Layer]) -> tuple[Fraction, ...]:
 
 @pytest.mark.parametrize("name", ["standard", "ntk", *MUP_FORMS])
 def test_full_alignment_rates_change_every_layer_as_much_at_every_width(name):
-    assert adam_r(exponents(name, "full", "adam")) == (0, 0, 0)
+    assert adam_r(exponents(name, "full", "entrywise")) == (0, 0, 0)
 
 
 def test_adam_with_one_rate_blows_up_in_the_standard_class():
-    standard = exponents("standard", "uniform", "adam")
+    standard = exponents("standard", "uniform", "entrywise")
     assert adam_r(standard) == (0, -1, -2)
     assert adam_r(with_rate(standard, 1)) == (1, 0, 0)
-    assert adam_r(exponents("ntk", "uniform", "adam")) == (0, -HALF, -1)
+    assert adam_r(exponents("ntk", "uniform", "entrywise")) == (0, -HALF, -1)
 
 
 def test_the_unit_embedding_is_stable_and_slower():
-    assert adam_r(exponents("unit", "full", "adam")) == (HALF, 0, 0)
+    assert adam_r(exponents("unit", "full", "entrywise")) == (HALF, 0, 0)

@@ -29,12 +29,12 @@ def draws(width: int, seed: int) -> tuple[np.ndarray, ...]:
     return (x, residual, *(random.normal(size=shape) for shape in shapes))
 
 
-def measure(name: str, rates: str, optimizer: str, width: int, seed: int) -> dict[str, float]:
+def measure(name: str, rates: str, family: str, width: int, seed: int) -> dict[str, float]:
     """Log RMS of each parameter's gradient, of the first changes, and of the initial output."""
     x, residual, *units = draws(width, seed)
     recipe = Recipe(name, rates=rates)
     m = Fraction(width, WIDTHS[0])
-    rules = [recipe.rule(of_role(role, m), optimizer) for role in LAYERS]
+    rules = [recipe.rule(of_role(role, m), family) for role in LAYERS]
     fans = (FEATURES, WIDTHS[0], WIDTHS[0])
     stds = [rule.multiplier * rule.std * n**-0.5 for rule, n in zip(rules, fans, strict=True)]
     W1, W2, w3 = (std * unit for std, unit in zip(stds, units, strict=True))
@@ -46,7 +46,7 @@ def measure(name: str, rates: str, optimizer: str, width: int, seed: int) -> dic
     effective = (x.T @ d1, swish(h1).T @ d2, swish(h2).T @ residual)
     gradients = [G * rule.multiplier for G, rule in zip(effective, rules, strict=True)]
     D1, D2, D3 = (
-        -rule.multiplier * rule.learning_rate * (np.sign(g) if optimizer == "adam" else g)
+        -rule.multiplier * rule.learning_rate * (np.sign(g) if family == "entrywise" else g)
         for g, rule in zip(gradients, rules, strict=True)
     )
     change1 = x @ D1
@@ -72,9 +72,9 @@ def swish_slope(h: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def slopes(name: str, rates: str, optimizer: str) -> dict[str, float]:
+def slopes(name: str, rates: str, family: str) -> dict[str, float]:
     logs = [
-        [measure(name, rates, optimizer, width, seed) for seed in range(SEEDS)] for width in WIDTHS
+        [measure(name, rates, family, width, seed) for seed in range(SEEDS)] for width in WIDTHS
     ]
     means = {key: [np.mean([run[key] for run in runs]) for runs in logs] for key in logs[0][0]}
     return {key: float(np.polyfit(np.log(WIDTHS), y, 1)[0]) for key, y in means.items()}
@@ -92,7 +92,7 @@ def slopes(name: str, rates: str, optimizer: str) -> dict[str, float]:
     ],
 )
 def test_gradients_at_init_follow_epsilon(name, expected):
-    measured = slopes(name, "full", "adam")
+    measured = slopes(name, "full", "entrywise")
     for role, slope in zip(LAYERS, expected, strict=True):
         assert measured[role.value] == pytest.approx(slope, abs=0.1)
         epsilon = Recipe(name, rates="full").rule(of_role(role, 16)).epsilon
@@ -100,27 +100,27 @@ def test_gradients_at_init_follow_epsilon(name, expected):
 
 
 @pytest.mark.parametrize(
-    ("name", "rates", "optimizer", "expected"),
+    ("name", "rates", "family", "expected"),
     [
-        ("standard", "uniform", "adam", (0, 1, 1.5)),
-        ("standard", "uniform", "sgd", (-0.5, 0.5, 1)),
-        ("standard", "full", "adam", (0, 0, 0.5)),
-        ("ntk", "full", "adam", (0, 0, 0.5)),
-        ("ntk", "uniform", "adam", (0, 0.5, 1)),
-        ("ntk", "uniform", "sgd", (-0.5, -0.5, 0)),
+        ("standard", "uniform", "entrywise", (0, 1, 1.5)),
+        ("standard", "uniform", "linear", (-0.5, 0.5, 1)),
+        ("standard", "full", "entrywise", (0, 0, 0.5)),
+        ("ntk", "full", "entrywise", (0, 0, 0.5)),
+        ("ntk", "uniform", "entrywise", (0, 0.5, 1)),
+        ("ntk", "uniform", "linear", (-0.5, -0.5, 0)),
         *(
-            (form, "full", optimizer, (0, 0, 0))
+            (form, "full", family, (0, 0, 0))
             for form in MUP_FORMS
-            for optimizer in ("adam", "sgd")
+            for family in ("entrywise", "linear")
         ),
     ],
 )
-def test_first_update(name, rates, optimizer, expected):
-    measured = slopes(name, rates, optimizer)
+def test_first_update(name, rates, family, expected):
+    measured = slopes(name, rates, family)
     for key, slope in zip(("h1", "h2", "logit"), expected, strict=True):
         assert measured[key] == pytest.approx(slope, abs=0.15), key
 
 
 @pytest.mark.parametrize(("name", "slope"), [("mup", -0.5), ("standard", 0), ("ntk", 0)])
 def test_initial_output(name, slope):
-    assert slopes(name, "full", "adam")["f0"] == pytest.approx(slope, abs=0.15)
+    assert slopes(name, "full", "entrywise")["f0"] == pytest.approx(slope, abs=0.15)

@@ -24,8 +24,8 @@ def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step
 
 
 def test_sgd_reads_its_own_column_of_a_table():
-    assert TrainingConfig(optimizer="sgd").family == "sgd"
-    assert TrainingConfig(optimizer="adamw").family == "adam"
+    assert TrainingConfig(optimizer="sgd").family == "linear"
+    assert TrainingConfig(optimizer="adamw").family == "entrywise"
 
 
 @pytest.mark.parametrize(

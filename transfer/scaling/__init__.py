@@ -5,7 +5,7 @@ from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Optimizer, Recipe, Rule, multiplier
+from transfer.scaling.recipe import Family, Recipe, Rule, multiplier
 from transfer.scaling.roles import Role
 from transfer.scaling.spectral import spectral_std
 
@@ -15,9 +15,9 @@ __all__ = [
     "Annotated",
     "Axes",
     "Explanation",
+    "Family",
     "Hyperparameters",
     "Layout",
-    "Optimizer",
     "Parameter",
     "Recipe",
     "Role",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from transfer.scaling.layout import Layout
-from transfer.scaling.recipe import Optimizer, Recipe
+from transfer.scaling.recipe import Family, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Explanation:
     """The rows of `explain`; prints as an aligned table."""
 
     recipe: Recipe
-    optimizer: Optimizer
+    family: Family
     rows: tuple[Row, ...]
 
     def __iter__(self) -> Iterator[Row]:
@@ -51,10 +51,10 @@ class Explanation:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in cells
         ]
-        return "\n".join([f"{self.recipe} with {self.optimizer}", *lines])
+        return "\n".join([f"{self.recipe} for {self.family} optimizers", *lines])
 
 
-def explain(layout: Layout, recipe: Recipe, optimizer: Optimizer = "adam") -> Explanation:
+def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:
     """Say what a recipe gives each parameter of a layout, at the layout's width.
 
     Example:
@@ -67,7 +67,7 @@ def explain(layout: Layout, recipe: Recipe, optimizer: Optimizer = "adam") -> Ex
       hidden 0.25 2.0
     """
     rows = []
-    for path, rule in recipe.rules(layout, optimizer).items():
+    for path, rule in recipe.rules(layout, family).items():
         parameter = layout[path]
         rows.append(
             Row(
@@ -84,7 +84,7 @@ def explain(layout: Layout, recipe: Recipe, optimizer: Optimizer = "adam") -> Ex
                 epsilon=rule.epsilon,
             )
         )
-    return Explanation(recipe, optimizer, tuple(rows))
+    return Explanation(recipe, family, tuple(rows))
 
 
 def _text(value: object) -> str:

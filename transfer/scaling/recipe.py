@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import typing
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,12 +14,13 @@ from transfer.scaling.powers import Power
 from transfer.scaling.roles import Role
 from transfer.scaling.spectral import spectral_std
 
-Optimizer = Literal["adam", "sgd"]
-_OPTIMIZERS = ("adam", "sgd")
+Family = Literal["entrywise", "linear", "relative", "spectral"]
+FAMILIES: tuple[Family, ...] = typing.get_args(Family)
 _RATES = ("uniform", "full", "none")
 _CLIPPING = ("invariant", "raw")
 _INITIALIZERS = ("gaussian", "spectral")
 _ONE = Power()
+_SPECTRAL_STEP = Power.parse("in^-1/2 out^1/2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +46,24 @@ class Rule:
 class Recipe:
     """A parametrization, its learning-rate exponents, a decay rule and a clipped norm.
 
+    The learning rate's exponents depend on the size of an optimizer's step, by which optimizers
+    fall into four families:
+
+    | family    | step                               | optimizers                               |
+    |-----------|------------------------------------|------------------------------------------|
+    | entrywise | every entry of order 1             | Adam(W), Adam-atan2, AdamP, Lion         |
+    | linear    | proportional to the gradient       | SGD, with momentum too                   |
+    | relative  | every entry of order rms(w)        | Adafactor scaled by parameter size       |
+    | spectral  | all singular values of a matrix 1  | Muon; entrywise on all that is not hidden |
+
     Arguments:
       parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
         or `unit`.
       rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
         (no alignment); by default `uniform` for standard and ntk, `full` for the others.
       decay: `sqrt`, `constant`, `independent` or a number x for decay ~ m_in^x; by default
-        `constant` for standard and ntk, `sqrt` for the others. Under SGD lr * decay is held fixed.
+        `constant` for standard and ntk, `sqrt` for the others. It is the entrywise optimizers'
+        rule; the other families hold lr * decay fixed.
       clipping: `invariant`, sqrt(sum_l c_l |g_l|^2) with c_l the full-alignment SGD learning rate,
         the same for all forms of a class, or `raw`; by default `raw` for standard with uniform
         rates, as frameworks do, and `invariant` otherwise.
@@ -119,26 +132,26 @@ class Recipe:
         """The table this recipe reads."""
         return PARAMETRIZATIONS[self.parametrization]
 
-    def rules(self, layout: Layout, optimizer: Optimizer = "adam") -> dict[str, Rule]:
+    def rules(self, layout: Layout, family: Family = "entrywise") -> dict[str, Rule]:
         """Return the rule of every parameter of a layout.
 
         Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
         different things of the two.
         """
-        return {path: self.rule(parameter, optimizer) for path, parameter in layout.items()}
+        return {path: self.rule(parameter, family) for path, parameter in layout.items()}
 
-    def rule(self, parameter: Parameter, optimizer: Optimizer = "adam") -> Rule:
+    def rule(self, parameter: Parameter, family: Family = "entrywise") -> Rule:
         """Return the rule of one parameter."""
-        _known("optimizer", optimizer, _OPTIMIZERS)
+        _known("family", family, FAMILIES)
         if parameter.tied:
-            self._refuse_unequal_tie(parameter, optimizer)
+            self._refuse_unequal_tie(parameter, family)
         role, m_in, m_out = parameter.role, parameter.m_in, parameter.m_out
         row = self.table.rows[role]
         multiplier = row.multiplier.at(m_in, m_out)
-        learning_rate = self._learning_rate(role, optimizer).at(m_in, m_out)
+        learning_rate = self._learning_rate(role, family).at(m_in, m_out)
 
         weight_decay = 0.0
-        if role == Role.HIDDEN and optimizer == "adam":
+        if role == Role.HIDDEN and family == "entrywise":
             step = multiplier * learning_rate
             weight_decay = decay_rules.factor(self.decay, float(m_in), step) * multiplier
         elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
@@ -178,21 +191,27 @@ class Recipe:
         row = self.table.rows[parameter.role]
         return row.multiplier.at(parameter.m_in, parameter.m_out)
 
-    def _learning_rate(self, role: Role, optimizer: Optimizer) -> Power:
+    def _learning_rate(self, role: Role, family: Family) -> Power:
         if self.rates == "uniform":
             return _ONE
         row = self.table.rows[role]
-        return (row.adam if optimizer == "adam" else row.sgd)[self.rates]
+        if family == "linear":
+            return row.sgd[self.rates]
+        if family == "relative":
+            return row.adam[self.rates] / row.std
+        if family == "spectral" and role == Role.HIDDEN:
+            return _SPECTRAL_STEP / row.multiplier
+        return row.adam[self.rates]
 
     def _epsilon(self, role: Role) -> Power:
         if self.rates == "uniform" and self.table.framework_epsilon:
             return _ONE
         return self.table.rows[role].epsilon
 
-    def _refuse_unequal_tie(self, parameter: Parameter, optimizer: Optimizer) -> None:
+    def _refuse_unequal_tie(self, parameter: Parameter, family: Family) -> None:
         columns = (
             ("init std", lambda role: self.table.rows[role].std),
-            ("learning rate", lambda role: self._learning_rate(role, optimizer)),
+            ("learning rate", lambda role: self._learning_rate(role, family)),
             ("epsilon", self._epsilon),
         )
         for name, column in columns:

@@ -9,7 +9,7 @@ from transfer import optim
 from transfer.config import Experiment
 from transfer.models import model_layout
 from transfer.runs import Trial
-from transfer.scaling import Layout, Optimizer, Recipe, Role
+from transfer.scaling import Family, Layout, Recipe, Role
 from transfer.sweep.groups import Group, trial_name
 from transfer.training import Outcome
 
@@ -88,9 +88,9 @@ def tables(
     return trials, metrics, spectrum
 
 
-def _hidden_decay(recipe: Recipe, layout: Layout, optimizer: Optimizer) -> float:
+def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
     """lr * decay of the hidden matrices over that of the base width, on average."""
-    rules = recipe.rules(layout, optimizer).values()
+    rules = recipe.rules(layout, family).values()
     products = [
         rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN
     ]

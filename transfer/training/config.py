@@ -3,7 +3,7 @@
 import dataclasses
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling import Optimizer
+from transfer.scaling import Family
 
 OPTIMIZERS = ("adamw", "sgd")
 EXECUTIONS = ("vectorized", "in_turn")
@@ -55,9 +55,9 @@ class TrainingConfig:
                 )
 
     @property
-    def family(self) -> Optimizer:
+    def family(self) -> Family:
         """Whose column of a parametrization table the optimizer reads."""
-        return "sgd" if self.optimizer == "sgd" else "adam"
+        return "linear" if self.optimizer == "sgd" else "entrywise"
 
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.
