@@ -30,7 +30,7 @@ def exponents(name: str, rates: str, family: str) -> list[Layer]:
         row = PARAMETRIZATIONS[name].rows[role]
         powers = [row.multiplier, row.std]
         if rates != "uniform":
-            powers.append(getattr(row, family)[rates])
+            powers.append((row.sgd if family == "linear" else row.adam)[rates])
         falls = [-(power.fan_in + power.fan_out) for power in powers]
         layers.append(Layer(*falls, *[Fraction(0)] * (3 - len(falls))))
     return layers
