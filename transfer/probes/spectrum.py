@@ -37,6 +37,7 @@ def top_singular_values(
 def _singular_values(
     weight: jax.Array, parameter: Parameter, k: int, recipe: Recipe | None
 ) -> jax.Array:
+    weight = weight.transpose(parameter.axes.places)
     stack = weight.shape[: len(parameter.axes.stack)]
     matrix = weight.reshape(*stack, parameter.fan_in, parameter.fan_out)
     scale = 1.0 if recipe is None else recipe.multiplier(parameter)
