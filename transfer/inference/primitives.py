@@ -88,7 +88,8 @@ def _dot_general(reader: "Reader", equation: Any, values: Sequence[Value], at: "
             kept = value.looked_up and len(parameters) == 1
             reader.product(value, [Kind.KEPT] * ndim if kept else kinds, at)
     if not parameters and all(isinstance(value, Other) and value.data for value in values):
-        reader.contraction(at)
+        shape = equation.invars[0].aval.shape
+        reader.contraction(math.prod(shape[axis] for axis in contracted[0]), at)
     data = any(isinstance(value, Weight) or value.data for value in values)
     return Other(data=data, scalar=not equation.outvars[0].aval.shape)
 

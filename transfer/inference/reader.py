@@ -22,13 +22,14 @@ class Reader:
     Attributes:
       uses: what the forward pass does with each parameter.
       products: which parameters meet the inputs at an equation.
-      contractions: equations in which two activations are contracted with each other.
+      contractions: equations in which two activations are contracted with each other, and the
+        number of terms in each sum.
     """
 
     def __init__(self) -> None:
         self.uses: dict[str, Uses] = collections.defaultdict(Uses)
         self.products: dict[Location, frozenset[str]] = {}
-        self.contractions: list[Location] = []
+        self.contractions: dict[Location, int] = {}
         self._rehearsing = False
 
     def read(self, jaxpr: Any, inputs: Sequence[Value], at: Location = ()) -> list[Value]:
@@ -50,7 +51,7 @@ class Reader:
 
     def product(self, weight: Weight, kinds: Sequence[Kind], at: Location) -> None:
         """Note that a weight meets the inputs, and what becomes of each of its axes."""
-        if self._rehearsing:
+        if self._rehearsing or not weight.paths:
             return
         self.products[at] = self.products.get(at, frozenset()) | weight.paths
         for path in sorted(weight.paths):
@@ -62,10 +63,10 @@ class Reader:
                         uses.append({axis: kind})
             self.uses[path].products.extend(uses)
 
-    def contraction(self, at: Location) -> None:
+    def contraction(self, terms: int, at: Location) -> None:
         """Note that two activations are contracted with each other."""
         if not self._rehearsing:
-            self.contractions.append(at)
+            self.contractions[at] = terms
 
     def gone(self, labels: Labels, kind: Kind) -> None:
         """Note that an axis leaves an array before the array meets the inputs."""

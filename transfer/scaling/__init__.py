@@ -1,6 +1,7 @@
 """The theory, as plain data: roles, tables, decay rules and recipes. Knows nothing of JAX."""
 
 from transfer.scaling.axes import Axes
+from transfer.scaling.coordinates import Slopes
 from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "Role",
     "Rule",
+    "Slopes",
     "explain",
     "multiplier",
     "spectral_std",
