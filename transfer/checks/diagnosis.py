@@ -23,7 +23,7 @@ def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
     if not found:
         found = [
             f"The {row.quantity} of {row.name} follows width^{row.slope:+.2f}, expected "
-            f"width^{row.predicted:+.2f}, though every init and update is as it should be: "
+            f"width^{row.expected}, though every init and update is as it should be: "
             "something in the forward pass scales with width."
             for row in _differing(rows, "activation", "gradient", "change")
         ][:1]
@@ -58,25 +58,29 @@ def _inits(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         hint = ", as flax's embeddings do by default" if role == Role.INPUT else ""
         yield (
             f"The init of the {role} weight {row.name} follows width^{row.slope:+.2f}{hint}; "
-            f"expected width^{row.predicted:+.2f}: set its initializer, or pass the parameters "
+            f"expected width^{row.expected}: set its initializer, or pass the parameters "
             "through transfer.rescale_init."
         )
 
 
 def _rates(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     gradients = {row.name: row.error for row in rows if row.quantity == "gradient"}
+    groups: dict[tuple[Role, float], list[Row]] = {}
     for row in _differing(rows, "update"):
         # The step of SGD is proportional to the gradient, whose own error is another's fault.
         linear = predictions.slopes.family == "linear"
         error = row.error - (gradients.get(row.name, 0.0) if linear else 0.0)
         if abs(error) > TOLERANCE:
             role = predictions.layout[row.name].role
-            yield (
-                f"The learning rate of the {role} parameter {row.name} is off by width^{error:+.2f}"
-                f": its update follows width^{row.slope:+.2f}, expected "
-                f"width^{row.predicted:+.2f}; make the optimizer with transfer.adamw, transfer.sgd "
-                "or transfer's others from this layout and recipe."
-            )
+            groups.setdefault((role, round(error, 1)), []).append(row)
+    for (role, error), group in groups.items():
+        others = f" and of {len(group) - 1} more" if len(group) > 1 else ""
+        yield (
+            f"The learning rate of the {role} parameter {group[0].name}{others} is off by "
+            f"width^{error:+.1f}: updates follow width^{group[0].slope:+.2f}, expected "
+            f"width^{group[0].expected}; make the optimizer from this layout and recipe, with "
+            "transfer.adamw, transfer.sgd or another of transfer's."
+        )
 
 
 def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
@@ -87,18 +91,23 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     # A zero-initialised readout shows its multiplier in the change alone.
     row = by_quantity["activation"]
     row = row if row.slope is not None else by_quantity["change"]
-    hidden = [other.error for other in rows if other.quantity == row.quantity and other is not row]
-    error = row.error - max((each for each in hidden if each > TOLERANCE), default=0.0)
+    # What the layers below bring along is not the readout's.
+    below = [
+        other.error
+        for other in rows
+        if other.quantity == row.quantity and other.name in predictions.layout and not other.step
+    ]
+    error = row.error - max((each for each in below if each > TOLERANCE), default=0.0)
     if error > TOLERANCE:
         yield (
             f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
-            f"width^{row.predicted:+.2f}: the readout's forward multiplier is missing; multiply "
+            f"width^{row.expected}: the readout's forward multiplier is missing; multiply "
             "its logits by transfer.multiplier."
         )
     elif error < -TOLERANCE:
         yield (
             f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
-            f"width^{row.predicted:+.2f}: the readout is scaled twice; keep either its multiplier "
+            f"width^{row.expected}: the readout is scaled twice; keep either its multiplier "
             "(mup) or its smaller init and learning rate (mup_table3)."
         )
 
@@ -110,7 +119,7 @@ def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
             wanted = predictions.slopes.recipe.table.attention
             yield (
                 f"The attention logits ({row.name}, over a growing head dimension) follow "
-                f"width^{row.slope:+.2f}, expected width^{row.predicted:+.2f}: they are scaled by "
+                f"width^{row.slope:+.2f}, expected width^{row.expected}: they are scaled by "
                 f"head_dim^{row.error + float(wanted):+.2f}, expected "
                 f"head_dim^{float(wanted):+.2f} (1/d under muP, not 1/sqrt(d)), or a fixed head "
                 "dimension and more heads."

@@ -17,6 +17,8 @@ Verdict = Literal["agrees", "differs", "unclear", "not judged"]
 # those of a right recipe were within 0.12 of their limits.
 TOLERANCE = 0.15
 
+Range = tuple[float, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -24,7 +26,8 @@ class Row:
 
     `quantity` is weight, gradient, update, activation or change; the change at step 0 is that by an
     infinitesimal step, times the learning rate. `sizes` are by width, None where a tensor is zero
-    or not finite; `predicted` is None where theory says nothing.
+    or not finite; `predicted` is the lowest and the highest slope that theory allows, mostly the
+    same, and None where it says nothing.
     """
 
     quantity: str
@@ -33,11 +36,11 @@ class Row:
     sizes: Mapping[int, float | None]
     slope: float | None
     interval: Interval | None
-    predicted: float | None
+    predicted: Range | None
     verdict: Verdict
 
     @classmethod
-    def of(cls, key: Key, sizes: Mapping[int, list[float]], predicted: float | None) -> "Row":
+    def of(cls, key: Key, sizes: Mapping[int, list[float]], predicted: Range | None) -> "Row":
         """Make the row of sizes by width and seed."""
         if not all(0 < size < math.inf for each in sizes.values() for size in each):
             # A constant init, or what a zero-initialised readout or query makes zero at first.
@@ -49,12 +52,24 @@ class Row:
             lambda weights: least_squares_slope(widths, logs @ weights), logs.shape[1]
         )
         means = dict(zip(sizes, np.exp2(logs.mean(axis=1)).tolist(), strict=True))
-        return cls(*key, means, slope, interval, predicted, _verdict(slope, interval, predicted))
+        row = cls(*key, means, slope, interval, predicted, "not judged")
+        return row if predicted is None else dataclasses.replace(row, verdict=row._judged())
 
     @property
     def error(self) -> float:
-        """How far the slope is from the predicted one; 0 where either is unknown."""
-        return 0.0 if self.slope is None or self.predicted is None else self.slope - self.predicted
+        """By how much the slope is above (or, negative, below) what theory allows."""
+        if self.slope is None or self.predicted is None:
+            return 0.0
+        low, high = self.predicted
+        return max(self.slope - high, 0.0) + min(self.slope - low, 0.0)
+
+    @property
+    def expected(self) -> str:
+        """What theory allows, as text."""
+        if self.predicted is None:
+            return "-"
+        low, high = self.predicted
+        return f"{low:+.2f}" if low == high else f"{low:+.2f} to {high:+.2f}"
 
     def cells(self) -> list[str]:
         """The row as text."""
@@ -62,21 +77,18 @@ class Row:
         slope = "-" if self.slope is None else f"{self.slope:+.2f}"
         if self.interval is not None:
             slope += f" [{self.interval[0]:+.2f}, {self.interval[1]:+.2f}]"
-        predicted = "-" if self.predicted is None else f"{self.predicted:+.2f}"
         quantity = self.quantity + (f", {self.step} steps" if self.step else "")
-        return [quantity, self.name, *sizes, slope, predicted, self.verdict]
+        return [quantity, self.name, *sizes, slope, self.expected, self.verdict]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return dataclasses.asdict(self) | {
             "sizes": {str(width): size for width, size in self.sizes.items()},
             "interval": interval_json(self.interval),
+            "predicted": interval_json(self.predicted),
         }
 
-
-def _verdict(slope: float, interval: Interval | None, predicted: float | None) -> Verdict:
-    if predicted is None:
-        return "not judged"
-    if interval is not None and (interval[1] - interval[0]) / 2 > TOLERANCE:
-        return "unclear"
-    return "agrees" if abs(slope - predicted) <= TOLERANCE else "differs"
+    def _judged(self) -> Verdict:
+        if self.interval is not None and (self.interval[1] - self.interval[0]) / 2 > TOLERANCE:
+            return "unclear"
+        return "agrees" if abs(self.error) <= TOLERANCE else "differs"
