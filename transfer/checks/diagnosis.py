@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from transfer.checks.predictions import Predictions
 from transfer.checks.rows import TOLERANCE, Row
-from transfer.checks.sizes import OUTPUT
+from transfer.checks.sizes import LOSS, OUTPUT
 from transfer.scaling import Recipe, Role, Slopes
 
 
@@ -87,10 +87,10 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     inits = {predictions.layout[row.name].role for row in _differing(rows, "weight")}
     if Role.OUTPUT in inits:
         return
-    by_quantity = {row.quantity: row for row in rows if row.name == OUTPUT and not row.step}
+    found = {(row.quantity, row.name): row for row in rows if not row.step}
     # A zero-initialised readout shows its multiplier in the change alone.
-    row = by_quantity["activation"]
-    row = row if row.slope is not None else by_quantity["change"]
+    row = found["activation", OUTPUT]
+    row = row if row.slope is not None else found["change", LOSS]
     # What the layers below bring along is not the readout's.
     below = [
         other.error

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from transfer.checks.rows import Range
-from transfer.checks.sizes import OUTPUT, Key
+from transfer.checks.sizes import LOSS, OUTPUT, Key
 from transfer.scaling import Layout, Role, Slopes
 
 
@@ -32,8 +32,11 @@ class Predictions:
             return _exactly(self._activation(name))
         if step and not self.stable:
             return None
-        if name == OUTPUT:
+        if name == LOSS:
             return _exactly(self.slopes.output_change)
+        if name == OUTPUT:
+            # With many outputs and inputs it takes a large width until their sums align.
+            return self.slopes.output_change - 0.5, self.slopes.output_change
         if name in self.wide_terms:
             slope = self.slopes.attention_change(self.grows(name))
             # Queries that change because what is below them does are not aligned with the keys.

@@ -17,6 +17,7 @@ from transfer.inference.taps import rms, tapped
 from transfer.scaling import Layout, Role
 
 OUTPUT = "output"
+LOSS = "loss"
 # (quantity, name, step): `change` has step 0 for an infinitesimal step, else how many were taken.
 Key = tuple[str, str, int]
 MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
@@ -39,8 +40,10 @@ def measure(
     """Measure a subject at one width.
 
     The loss is sum(c * output) with c standard normal, the same for every width: a residual that
-    does not depend on width. The change of an infinitesimal step is the directional derivative
-    along the optimizer's first update; that of `steps` real ones a difference.
+    does not depend on width. Its change is that of the output in the one direction that was asked
+    for; the output's own also holds what other inputs and outputs bring along, which in a narrow
+    model with many of them is most of it. The change of an infinitesimal step is the directional
+    derivative along the optimizer's first update; that of `steps` real ones a difference.
 
     Raises:
       TransferError: the output is not one array.
@@ -64,7 +67,7 @@ def measure(
 
         def look(parameters: Any) -> dict[str, jax.Array]:
             outputs, taps = probe(parameters, state, *subject.inputs)
-            return {**taps, OUTPUT: outputs}
+            return {**taps, OUTPUT: outputs, LOSS: jnp.sum(residual * outputs)}
 
         def walk(carry: Any, first: jax.Array) -> tuple[Any, None]:
             parameters, memory, gradient, updates = carry
@@ -90,7 +93,8 @@ def measure(
                 random = quantity != "weight" or jnp.max(leaf) > jnp.min(leaf)
                 found[quantity, path, 0] = jnp.where(random, rms(leaf), 0.0)
         for name in before:
-            found["activation", name, 0] = rms(before[name])
+            if name != LOSS:
+                found["activation", name, 0] = rms(before[name])
             found["change", name, 0] = rms(changes[name])
             found["change", name, steps] = rms(after[name] - before[name])
         return found
