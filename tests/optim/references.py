@@ -25,7 +25,7 @@ def adamw(w, gradients, lr, decay, *, b1, b2, eps):
 
 
 def adam_atan2(w, gradients, lr, decay, *, b1, b2, a, b):
-    """Everett et al., 2407.05872, section 4.3."""
+    """Everett et al., 2407.05872: epsilon and the quotient give way to an angle."""
     for m, v, _ in _moments(gradients, b1, b2):
         w = w - lr * a * np.arctan2(m, b * np.sqrt(v)) - lr * decay * w
     return w

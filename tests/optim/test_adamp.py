@@ -3,7 +3,7 @@
 A scale-invariant gradient is orthogonal to its weight, so |w|^2 grows by the square of each step.
 Momentum repeats steps that were orthogonal to earlier weights and no longer are: under gradients of
 pure noise, |w|^2 grows by |sum g|^2 instead of sum |m|^2, (1 + b1) / (1 - b1) = 19 times faster for
-b1 = 0.9 (Heo et al., arXiv 2006.08217, section 2.4). AdamP takes that back.
+b1 = 0.9 (Heo et al., arXiv 2006.08217). AdamP takes that back.
 """
 
 import functools

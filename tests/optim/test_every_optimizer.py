@@ -29,7 +29,7 @@ FAMILIES = {
 every = pytest.mark.parametrize(
     "make", FAMILIES, ids=["adam_atan2", "lion", "adamp", "adafactor", "muon"]
 )
-named = pytest.mark.parametrize("name", ["standard", "mup", "mean_field"])
+named = pytest.mark.parametrize("name", ["mup", "mean_field"])
 
 
 @every

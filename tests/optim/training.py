@@ -50,7 +50,7 @@ _OPTIMIZERS = {
     "adam_atan2": (optim.adam_atan2, _PLAIN),
     "lion": (optim.lion, _PLAIN),
     "adamp": (optim.adamp, ADAMW | {"delta": 1.0}),
-    "adafactor": (optim.adafactor, _PLAIN | {"learning_rate": 0.05, "eps": 1e-5, "min_scale": 0.2}),
+    "adafactor": (optim.adafactor, _PLAIN | {"learning_rate": 0.03, "eps": 1e-5, "min_scale": 0.2}),
     "muon": (optim.muon, ADAMW),
 }
 

@@ -11,7 +11,7 @@ from transfer.scaling import Hyperparameters
 from transfer.training import TrainingConfig
 from transfer.training.optimizers import OPTIMIZERS
 
-from .tiny import train
+from .tiny import SETTINGS, train
 
 FAMILIES = {
     "adamw": "entrywise",
@@ -45,7 +45,8 @@ def test_another_name_lists_them_all():
 RATES = {"adafactor": 2.0**-3, "sgd": 1.0}
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+# One of each family; AdamW trains in every other test.
+@pytest.mark.parametrize("name", ["lion", "sgd", "adafactor", "muon"])
 def test_a_population_is_trained_by_it(name):
     rate = RATES.get(name, 2.0**-5)
     settings = [(Hyperparameters(learning_rate=each, weight_decay=0.1), 0) for each in (rate, 0.0)]
@@ -56,6 +57,6 @@ def test_a_population_is_trained_by_it(name):
 
 def test_its_settings_reach_it():
     one, other = (
-        train(optimizer="muon", muon_momentum=value).history["loss"] for value in (0.95, 0.5)
+        train(SETTINGS[:1], optimizer="sgd", momentum=value).history["loss"] for value in (0.9, 0.5)
     )
     assert not np.allclose(one, other, rtol=1e-4)

@@ -40,7 +40,7 @@ def adam_atan2(
       >>> round(float(updates["up"][0, 0]), 6)  # -(0.5 / 4) * pi / 4
       -0.098175
 
-    Source: Everett et al., arXiv 2407.05872 (section 4.3, Adam-atan2).
+    Source: Everett et al., arXiv 2407.05872 (Adam-atan2).
     """
     return scaled(
         _scale_by_adam_atan2(b1, b2, a, b),

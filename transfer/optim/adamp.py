@@ -31,9 +31,10 @@ def adamp(
     As `adamw`, but where a weight looks scale-invariant, |cos(g, w)| < delta / sqrt(dim), its
     radial part is taken off the step, p <- p - (w.p / w.w) w, and its decay is times `wd_ratio`.
     Tested first on every column of the annotation's matrix, the weights into one output, with
-    dim the fan-in, where all columns have to pass; then on the matrix as a whole. Parameters
-    without a fan-in, gains and biases, keep AdamW's step. `shared` and errors are those of
-    `scaled`.
+    dim the fan-in, where all columns have to pass; then on the matrix as a whole. (A column of an
+    embedding table runs over the vocabulary; the paper's code, whose rows are outputs, takes a
+    token's entries.) Parameters without a fan-in, gains and biases, keep AdamW's step. `shared`
+    and errors are those of `scaled`.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes

@@ -91,7 +91,7 @@ def scaled(
       >>> float(updates["up"][0, 0])  # -0.5 / 4
       -0.125
 
-    Source: arXiv 2203.03466 (Appendix B), 2407.05872 (Table 1), by family.
+    Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
     rules = recipe.rules(layout, family)
     knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
