@@ -10,7 +10,18 @@ if typing.TYPE_CHECKING:
     from transfer.errors import TransferError
     from transfer.inference import infer_layout, rescale_init
     from transfer.models import model_layout
-    from transfer.optim import adamw, gradient_norm, schedule, sgd
+    from transfer.optim import (
+        adafactor,
+        adam_atan2,
+        adamp,
+        adamw,
+        gradient_norm,
+        lion,
+        muon,
+        scaled,
+        schedule,
+        sgd,
+    )
     from transfer.probes import top_singular_values
     from transfer.scaling import (
         Annotated,
@@ -28,7 +39,18 @@ _HOMES = {
     "transfer.errors": ("TransferError",),
     "transfer.inference": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
-    "transfer.optim": ("adamw", "gradient_norm", "schedule", "sgd"),
+    "transfer.optim": (
+        "adafactor",
+        "adam_atan2",
+        "adamp",
+        "adamw",
+        "gradient_norm",
+        "lion",
+        "muon",
+        "scaled",
+        "schedule",
+        "sgd",
+    ),
     "transfer.probes": ("top_singular_values",),
     "transfer.scaling": (
         "Annotated",

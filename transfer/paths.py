@@ -29,6 +29,13 @@ def leaves(tree: Any) -> dict[str, Any]:
     return {path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def map_leaves(function: Callable[..., Any], tree: Any) -> Any:
-    """Map function(path, leaf) over a tree."""
-    return jax.tree_util.tree_map_with_path(lambda keys, leaf: function(path(keys), leaf), tree)
+def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Map function(path, leaf, *leaves of the rest) over a tree.
+
+    Example:
+      >>> map_leaves(lambda path, leaf: f"{path}={leaf}", {"up": {"kernel": 1}})
+      {'up': {'kernel': 'up.kernel=1'}}
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda keys, *leaves: function(path(keys), *leaves), tree, *rest
+    )

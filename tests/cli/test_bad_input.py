@@ -109,6 +109,7 @@ def test_a_configuration_is_needed(refused, verb):
         ("model.width=8.5", '--config.model.width is "8.5"; expected a whole number'),
         ("model.tied=maybe", '--config.model.tied is "maybe"; expected True or False'),
         ("hyperparameters.weight_decay=x", 'weight_decay is "x"; expected a number'),
+        ("training.optimizer=muom", 'training.optimizer "muom" is unknown.*did you mean "muon"'),
         ("model=8", '--config.model is "8"; expected a section'),
         ("sweep.widths=(8,'a')", r"config.sweep.widths\[1\] is 'a'; expected a whole number"),
         ("base_width=0", "base_width is 0; expected the width, of at least 1"),

@@ -6,6 +6,7 @@ gradients, a clipped norm that binds at every step.
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from transfer.scaling import Recipe, Rule
@@ -32,6 +33,7 @@ named = pytest.mark.parametrize("forms", CLASSES, ids=["mup", "standard"])
 # One form with and one without a multiplier on its hidden weights, by which decay is converted.
 PAIRS = (("mup", "mean_field"), STANDARD_CLASS)
 paired = pytest.mark.parametrize("forms", PAIRS, ids=["mup", "standard"])
+OTHERS = ("adam_atan2", "lion", "adamp", "adafactor", "muon")
 of_models = pytest.mark.parametrize("config", [MLP, TRANSFORMER], ids=["mlp", "transformer"])
 
 
@@ -80,6 +82,17 @@ def test_forms_of_a_class_train_the_same_model_by_sgd_with_momentum(forms, confi
     assert spread(config, 3, recipes(forms), optimizer="sgd") < ROUNDING["float64"]
 
 
+@pytest.mark.parametrize("optimizer", OTHERS)
+def test_forms_of_a_class_train_the_same_perceptron_by_other_optimizers(optimizer):
+    assert spread(MLP, 3, recipes(MUP_FORMS), optimizer=optimizer) < ROUNDING["float64"]
+
+
+# Those that see matrices, of which a transformer has stacks of several axes.
+@pytest.mark.parametrize("optimizer", ["adamp", "adafactor", "muon"])
+def test_forms_of_a_class_train_the_same_transformer_by_other_optimizers(optimizer):
+    assert spread(TRANSFORMER, 3, recipes(PAIRS[0]), optimizer=optimizer) < ROUNDING["float64"]
+
+
 def test_the_two_classes_are_different_models():
     for config in (MLP, TRANSFORMER):
         assert spread(config, 3, recipes(("mup", "standard"))) > BROKEN
@@ -88,7 +101,7 @@ def test_the_two_classes_are_different_models():
 def test_what_is_compared_has_learned():
     """Trajectories that stand still would agree whatever the rules said."""
     for config in (MLP, TRANSFORMER):
-        for optimizer in ("adamw", "sgd"):
+        for optimizer in ("adamw", "sgd", "adamp", "adafactor", "muon"):
             losses = train(at_width(config, 3), recipes(["mup"])[0], optimizer=optimizer)
             assert losses[23] < 0.6 * losses[0]
 
@@ -119,6 +132,45 @@ def test_a_conversion_left_out_breaks_the_symmetry(broken, forms):
 @paired
 def test_clipping_the_raw_norm_breaks_the_symmetry(forms):
     assert spread(MLP, 3, recipes(forms, clipping="raw")) > BROKEN
+
+
+class AnotherFamily(Recipe):
+    """Takes each optimizer for one whose steps are of another size."""
+
+    def rule(self, parameter, family="entrywise") -> Rule:
+        taken_for = {"entrywise": "linear", "relative": "entrywise", "spectral": "linear"}
+        return super().rule(parameter, taken_for[family])
+
+
+class UnconvertedFloor(Recipe):
+    """Gives every form the same smallest size of a weight."""
+
+    def rule(self, parameter, family="entrywise") -> Rule:
+        return dataclasses.replace(super().rule(parameter, family), std=1.0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "optimizer"),
+    [
+        *((AnotherFamily, optimizer) for optimizer in OTHERS),
+        *((UnconvertedEpsilon, optimizer) for optimizer in ("adamp", "adafactor", "muon")),
+        (UnconvertedFloor, "adafactor"),
+    ],
+)
+def test_a_conversion_left_out_breaks_that_of_other_optimizers(broken, optimizer):
+    wrong = [broken(form, decay="sqrt") for form in PAIRS[0]]
+    assert spread(MLP, 3, wrong, optimizer=optimizer) > BROKEN
+
+
+@pytest.mark.parametrize("optimizer", ["adam_atan2", "lion"])
+def test_without_an_epsilon_there_is_none_to_convert(optimizer):
+    """To the last bit: atan2 and sign see a ratio of gradients alone."""
+    for form in PAIRS[0]:
+        one, other = (
+            train(at_width(MLP, 3), each(form, decay="sqrt"), optimizer=optimizer)
+            for each in (Recipe, UnconvertedEpsilon)
+        )
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("broken", [UnconvertedEpsilon, UnconvertedDecay, Recipe])

@@ -42,7 +42,17 @@ MLP = MLPConfig(width=BASE_WIDTH, layers=2, features=5, outputs=3, activation="t
 # rates below the best ones (where a rounding would grow from step to step).
 ADAMW = {"learning_rate": 0.02, "weight_decay": 0.5, "eps": 3e-3, "clip": 0.05}
 SGD = {"learning_rate": 0.2, "weight_decay": 0.1, "momentum": 0.8, "clip": 0.2}
-_OPTIMIZERS = {"adamw": (optim.adamw, ADAMW), "sgd": (optim.sgd, SGD)}
+# Of each other one, all that could tell forms apart: epsilons and floors that bind, projections.
+_PLAIN = {name: ADAMW[name] for name in ("learning_rate", "weight_decay", "clip")}
+_OPTIMIZERS = {
+    "adamw": (optim.adamw, ADAMW),
+    "sgd": (optim.sgd, SGD),
+    "adam_atan2": (optim.adam_atan2, _PLAIN),
+    "lion": (optim.lion, _PLAIN),
+    "adamp": (optim.adamp, ADAMW | {"delta": 1.0}),
+    "adafactor": (optim.adafactor, _PLAIN | {"learning_rate": 0.03, "eps": 1e-5, "min_scale": 0.2}),
+    "muon": (optim.muon, ADAMW),
+}
 
 # Compiling is most of the time; optimised code would not pay for itself in so few steps.
 _jit = functools.partial(

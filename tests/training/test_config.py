@@ -23,11 +23,6 @@ def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step
     assert config.resolved_steps(parameters, tokens_per_step) == steps
 
 
-def test_sgd_reads_its_own_column_of_a_table():
-    assert TrainingConfig(optimizer="sgd").family == "linear"
-    assert TrainingConfig(optimizer="adamw").family == "entrywise"
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -4,8 +4,8 @@ import dataclasses
 
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Family
+from transfer.training.optimizers import OPTIMIZERS
 
-OPTIMIZERS = ("adamw", "sgd")
 EXECUTIONS = ("vectorized", "in_turn")
 
 
@@ -14,7 +14,9 @@ class TrainingConfig:
     """Length, schedule and optimizer of a run, all but what is tuned.
 
     The length is `steps`, or `tokens_per_parameter` times the number of parameters where that is
-    above 0. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
+    above 0. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`, `b2` and `epsilon` for
+    Adam, its kin and the AdamW beside Muon (Lion takes the first two), `momentum` and `nesterov`
+    for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
     `checkpoint_every` of 0 keeps that of the last step alone. `execution` is `vectorized` or
     `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
     device, CPUs run them one after another inside the same compiled program.
@@ -31,6 +33,7 @@ class TrainingConfig:
     epsilon: float = 1e-8
     momentum: float = 0.9
     nesterov: bool = False
+    muon_momentum: float = 0.95
     clip: float = 1.0
     log_every: int = 50
     checkpoint_every: int = 0
@@ -57,7 +60,7 @@ class TrainingConfig:
     @property
     def family(self) -> Family:
         """Whose column of a parametrization table the optimizer reads."""
-        return "linear" if self.optimizer == "sgd" else "entrywise"
+        return OPTIMIZERS[self.optimizer].family
 
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.

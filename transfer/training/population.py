@@ -21,6 +21,7 @@ from transfer.models import Arrays, ModelConfig, ModelLayout, initialize
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
+from transfer.training.optimizers import OPTIMIZERS
 from transfer.training.task import Loss
 
 jax.tree_util.register_dataclass(Hyperparameters)
@@ -212,29 +213,16 @@ class Population:
     def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         training, peak = self.training, hyperparameters.learning_rate
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
-        shared: dict[str, Any] = {
-            "layout": self.layout.parameters,
-            "recipe": self.recipe,
-            "clip": training.clip or None,
-            "input_learning_rate": hyperparameters.input_learning_rate,
-            "readout_learning_rate": hyperparameters.readout_learning_rate,
-        }
-        rate = lambda step: peak * shape(step)  # noqa: E731
-        if training.optimizer == "sgd":
-            return optim.sgd(
-                rate,
-                hyperparameters.weight_decay,
-                momentum=training.momentum,
-                nesterov=training.nesterov,
-                **shared,
-            )
-        return optim.adamw(
-            rate,
+        optimizer = OPTIMIZERS[training.optimizer]
+        return optimizer.make(
+            lambda step: peak * shape(step),
             hyperparameters.weight_decay,
-            b1=training.b1,
-            b2=training.b2,
-            eps=training.epsilon,
-            **shared,
+            layout=self.layout.parameters,
+            recipe=self.recipe,
+            clip=training.clip or None,
+            input_learning_rate=hyperparameters.input_learning_rate,
+            readout_learning_rate=hyperparameters.readout_learning_rate,
+            **{name: getattr(training, field) for name, field in optimizer.settings.items()},
         )
 
     def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:

@@ -1,0 +1,26 @@
+"""Optimizers whose per-parameter factors follow a layout and a recipe; schedules and clipping."""
+
+from transfer.optim.adafactor import adafactor
+from transfer.optim.adam_atan2 import adam_atan2
+from transfer.optim.adamp import adamp
+from transfer.optim.adamw import adamw
+from transfer.optim.clipping import gradient_norm
+from transfer.optim.lion import lion
+from transfer.optim.muon import muon
+from transfer.optim.scaled import Factors, scaled
+from transfer.optim.schedules import schedule
+from transfer.optim.sgd import sgd
+
+__all__ = [
+    "Factors",
+    "adafactor",
+    "adam_atan2",
+    "adamp",
+    "adamw",
+    "gradient_norm",
+    "lion",
+    "muon",
+    "scaled",
+    "schedule",
+    "sgd",
+]

@@ -1,0 +1,108 @@
+"""Muon on hidden matrices, AdamW on everything else."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import optax
+import optax.contrib
+
+from transfer import paths
+from transfer.optim.scaled import Factors, LearningRate, Scalar, Shared, scaled
+from transfer.scaling import Layout, Parameter, Recipe, Role
+
+
+def muon(
+    learning_rate: LearningRate,
+    weight_decay: Scalar = 0.0,
+    *,
+    layout: Layout,
+    recipe: Recipe,
+    momentum: Scalar = 0.95,
+    nesterov: bool = True,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.95,
+    eps: Scalar = 1e-8,
+    **shared: Unpack[Shared],
+) -> optax.GradientTransformation:
+    """Muon on hidden matrices and AdamW elsewhere, with a recipe's factors for every parameter.
+
+    For a hidden matrix with factors (c, d): w <- w - c lr_t (s O + d decay w), O being the
+    orthogonalised momentum, by five Newton-Schulz iterations on the annotation's (fan-in, fan-out)
+    matrix, each weight of a stack on its own. Its singular values are about 1 at any width, so that
+    width asks for no more than c = sqrt(m_out / m_in) over the form's multiplier, which is 1 for
+    matrices whose sides grow alike. s is `optax.contrib.muon`'s own sqrt(max(1, fan-out / fan-in))
+    at the base width: taken at every width it would be a second scaling of rectangular matrices,
+    and one that stops at fan-out = fan-in. c d is the same at every width. `b1`, `b2` are AdamW's;
+    `eps` is added to its sqrt(v) and to Muon's |momentum|, each following the gradient's size.
+    `shared` (where `input_learning_rate` and `readout_learning_rate` tune AdamW's against Muon's)
+    and errors are those of `scaled`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from transfer.scaling import Annotated, Axes
+      >>> axes = Axes.parse("embed -> ffn")
+      >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
+      >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
+      >>> tx = muon(0.5, layout=layout, recipe=Recipe("mup"))
+      >>> params = {"up": jnp.ones((8, 8))}
+      >>> updates, _ = tx.update({"up": 1e-3 * jnp.eye(8)}, tx.init(params), params)
+      >>> bool(0.7 < jnp.linalg.norm(updates["up"], 2) / 0.5 < 1.2)
+      True
+
+    Source: Jordan et al., Muon, 2024 (in optax's form: momentum debiased as in Nadam); Yang, Simon
+    & Bernstein, arXiv 2310.17813 (Condition 1, the width's exponents).
+    """
+    axes = {path: _dimension_numbers(parameter) for path, parameter in layout.items()}
+    shape = {path: _base_shape_scale(parameter) for path, parameter in layout.items()}
+    # Muon's epsilon meets the norm of a whole gradient, sqrt(m_in m_out) times that of its entries.
+    norm = {path: math.sqrt(each.m_in * each.m_out) for path, each in layout.items()}
+
+    def direction(factors: Factors) -> optax.GradientTransformation:
+        if factors.role != Role.HIDDEN:
+            return optax.scale_by_adam(b1, b2, eps * factors.epsilon)
+        return optax.chain(
+            optax.scale(1.0 / factors.epsilon),
+            _scale_by({path: 1.0 / each for path, each in norm.items()}),
+            optax.contrib.scale_by_muon(
+                beta=momentum,
+                eps=eps,
+                nesterov=nesterov,
+                weight_dimension_numbers=lambda tree: paths.map_leaves(
+                    lambda path, _: axes[path], tree
+                ),
+            ),
+            _scale_by(shape),
+        )
+
+    return scaled(
+        direction,
+        learning_rate,
+        weight_decay,
+        family="spectral",
+        layout=layout,
+        recipe=recipe,
+        **shared,
+    )
+
+
+def _dimension_numbers(parameter: Parameter) -> optax.contrib.MuonDimensionNumbers:
+    """Which axes Muon sums over and which it produces; it takes the rest for a stack."""
+    stack, inputs = len(parameter.axes.stack), len(parameter.axes.inputs or ())
+    return optax.contrib.MuonDimensionNumbers(
+        reduction_axis=parameter.axes.places[stack : stack + inputs],
+        output_axis=parameter.axes.places[stack + inputs :],
+    )
+
+
+def _base_shape_scale(parameter: Parameter) -> float:
+    fan_out, fan_in = parameter.fan_out / parameter.m_out, parameter.fan_in / parameter.m_in
+    return math.sqrt(max(1.0, float(fan_out / fan_in)))
+
+
+def _scale_by(factors: Mapping[str, float]) -> optax.GradientTransformation:
+    def scale(tree: Any, parameters: Any = None) -> Any:
+        del parameters
+        return paths.map_leaves(lambda path, leaf: factors[path] * leaf, tree)
+
+    return optax.stateless(scale)
