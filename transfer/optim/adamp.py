@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from transfer import paths
 from transfer.optim.matrices import matrices, restored
 from transfer.optim.scaled import LearningRate, Scalar, Shared, scaled
+from transfer.paths import map_leaves
 from transfer.scaling import Layout, Recipe
 
 
@@ -88,7 +88,7 @@ def _scale_by_adamp(
             ratio = jnp.where(invariant, wd_ratio, 1.0).astype(weight.dtype)[:, None, None]
             return restored(tangential + decay * ratio * held, parameter)
 
-        return paths.map_leaves(one, steps, gradients, parameters), state
+        return map_leaves(one, steps, gradients, parameters), state
 
     return optax.GradientTransformation(adam.init, update)
 

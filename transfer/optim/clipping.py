@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from transfer import paths
 from transfer.errors import TransferError
+from transfer.paths import leaves
 from transfer.scaling import Layout, Recipe, Rule
 
 
@@ -40,7 +40,6 @@ def clip_by_norm(bound: float, rules: Mapping[str, Rule]) -> optax.GradientTrans
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
     return jnp.sqrt(
         sum(
-            rules[path].clip * jnp.sum(jnp.square(leaf))
-            for path, leaf in paths.leaves(gradients).items()
+            rules[path].clip * jnp.sum(jnp.square(leaf)) for path, leaf in leaves(gradients).items()
         )
     )

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from transfer import paths
+from transfer.paths import map_leaves
 from transfer.scaling import Layout, Parameter
 
 
@@ -48,7 +48,7 @@ def per_matrix(
             parameter = layout[path]
             return jax.vmap(transformation(parameter).init)(matrices(weight, parameter))
 
-        return paths.map_leaves(one, parameters)
+        return map_leaves(one, parameters)
 
     def update(gradients: Any, states: Any, parameters: Any) -> tuple[Any, Any]:
         def one(path: str, gradient: jax.Array, state: Any, weight: jax.Array) -> Any:
@@ -58,7 +58,7 @@ def per_matrix(
             )
             return restored(step, parameter), state
 
-        updated = paths.map_leaves(one, gradients, states, parameters)
+        updated = map_leaves(one, gradients, states, parameters)
         steps, states = (
             jax.tree.map(lambda _, pair, i=i: pair[i], gradients, updated) for i in (0, 1)
         )

@@ -7,8 +7,8 @@ from typing import Any, Unpack
 import optax
 import optax.contrib
 
-from transfer import paths
 from transfer.optim.scaled import Factors, LearningRate, Scalar, Shared, scaled
+from transfer.paths import map_leaves
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
 
@@ -68,9 +68,7 @@ def muon(
                 beta=momentum,
                 eps=eps,
                 nesterov=nesterov,
-                weight_dimension_numbers=lambda tree: paths.map_leaves(
-                    lambda path, _: axes[path], tree
-                ),
+                weight_dimension_numbers=lambda tree: map_leaves(lambda path, _: axes[path], tree),
             ),
             _scale_by(shape),
         )
@@ -103,6 +101,6 @@ def _base_shape_scale(parameter: Parameter) -> float:
 def _scale_by(factors: Mapping[str, float]) -> optax.GradientTransformation:
     def scale(tree: Any, parameters: Any = None) -> Any:
         del parameters
-        return paths.map_leaves(lambda path, leaf: factors[path] * leaf, tree)
+        return map_leaves(lambda path, leaf: factors[path] * leaf, tree)
 
     return optax.stateless(scale)

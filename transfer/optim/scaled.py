@@ -12,8 +12,8 @@ from typing import Any, TypeAlias, TypedDict
 import jax
 import optax
 
-from transfer import paths
 from transfer.optim.clipping import clip_by_norm
+from transfer.paths import leaves, map_leaves
 from transfer.scaling import Family, Layout, Recipe, Role
 
 Scalar = float | jax.Array
@@ -110,8 +110,8 @@ def scaled(
         )
 
     def labels(parameters: Any) -> Any:
-        layout.require(paths.leaves(parameters))
-        return paths.map_leaves(lambda path, _: str(factors[path]), parameters)
+        layout.require(leaves(parameters))
+        return map_leaves(lambda path, _: str(factors[path]), parameters)
 
     groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
     if clip is None:
