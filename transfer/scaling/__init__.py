@@ -2,12 +2,16 @@
 
 from transfer.scaling.axes import Axes
 from transfer.scaling.explain import Explanation, explain
+from transfer.scaling.gauge import Gauge
+from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Family, Recipe, Rule, multiplier
+from transfer.scaling.recipe import Recipe, multiplier
 from transfer.scaling.roles import Role
+from transfer.scaling.rule import Family, Rule
 from transfer.scaling.spectral import spectral_std
+from transfer.scaling.symmetry import shift
 
 __all__ = [
     "MULTIPLIERS",
@@ -16,6 +20,8 @@ __all__ = [
     "Axes",
     "Explanation",
     "Family",
+    "Gauge",
+    "Horizon",
     "Hyperparameters",
     "Layout",
     "Parameter",
@@ -24,5 +30,6 @@ __all__ = [
     "Rule",
     "explain",
     "multiplier",
+    "shift",
     "spectral_std",
 ]

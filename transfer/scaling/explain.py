@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from transfer.scaling.layout import Layout
-from transfer.scaling.recipe import Family, Recipe
+from transfer.scaling.recipe import Recipe
+from transfer.scaling.rule import Family
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which axes of which parameter grow with width, and what follows from it."""
+"""Which axes of which parameter grow with width and depth, and what follows from it."""
 
 import dataclasses
 import math
@@ -74,6 +74,12 @@ class Parameter:
         return Fraction(self.fan_out, math.prod(self._outputs(self.base_shape)))
 
     @property
+    def m_depth(self) -> Fraction:
+        """Number of weights in the stack over that of the base model, exactly; 1 without one."""
+        depth = len(self.axes.stack)
+        return Fraction(math.prod(self.shape[:depth]), math.prod(self.base_shape[:depth]))
+
+    @property
     def base_std(self) -> float | None:
         """Init std at the base width; None for a constant."""
         if self.gain is not None:
@@ -115,7 +121,8 @@ class Layout(Mapping[str, Parameter]):
         """Build a layout from a model declared at three widths.
 
         An axis grows when it differs between `base` and `probe`, a second width that is never the
-        target: so a target of the base width, or one narrower than it, works like any other.
+        target: so a target of the base width, or one narrower than it, works like any other. The
+        target may stack another number of weights than the base: that is its depth.
         Raises `TransferError` when the three do not hold the same parameters, when an annotation
         does not fit its shape, when the number of weights in a stack grows with width, or when the
         target differs from the base in an axis that does not grow.
@@ -175,10 +182,11 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
             "that does not depend on width."
         )
     for name, size, at_base, grows in zip(names, target.shape, base.shape, growing, strict=True):
-        if size != at_base and not grows:
+        if size != at_base and not grows and name not in target.axes.stack:
             raise TransferError(
                 f"The axis {name} of {path} has size {at_base} at the base width and {size} at the "
-                "target but does not grow with width; expected models that differ in width alone."
+                "target but does not grow with width; expected models that differ in width and "
+                "depth alone."
             )
     return Parameter(
         path=path,
