@@ -4,12 +4,12 @@ from transfer.scaling import Annotated, Axes, Layout, Recipe, explain
 
 PRINTED = """\
 mup+sqrt for entrywise optimizers
-parameter  axes                   shape     role    m in  m out  std    multiplier  learning rate  weight decay  epsilon
-table      vocab -> embed         100x256   input   1     4      0.02   1           1              0             0.25
-up         layers | embed -> ffn  2x256x96  hidden  4     3      0.125  1           0.25           2             0.3333
-gain       layers | embed         2x256     vector  1     4      const  1           1              0             0.25
-norm       head_dim               16        scalar  1     1      const  1           1              0             1
-readout    embed -> vocab         256x100   output  4     1      0.125  0.25        1              0             0.25"""  # noqa: E501
+parameter  axes                   shape     role    m in  m out  m depth  std    multiplier  learning rate  weight decay  epsilon
+table      vocab -> embed         100x256   input   1     4      1        0.02   1           1              0             0.25
+up         layers | embed -> ffn  2x256x96  hidden  4     3      1        0.125  1           0.25           2             0.3333
+gain       layers | embed         2x256     vector  1     4      1        const  1           1              0             0.25
+norm       head_dim               16        scalar  1     1      1        const  1           1              0             1
+readout    embed -> vocab         256x100   output  4     1      1        0.125  0.25        1              0             0.25"""  # noqa: E501
 
 
 def model(width: int, ffn: int) -> dict[str, Annotated]:
@@ -35,7 +35,8 @@ def test_rows(layout):
     assert list(rows) == ["table", "up", "gain", "norm", "readout"]
     up = rows["up"]
     assert (up.axes, up.shape, up.role) == ("layers | embed -> ffn", (2, 256, 96), "hidden")
-    assert (up.m_in, up.m_out, up.std, up.multiplier) == ("4", "3", 0.125, 1.0)
+    assert (up.m_in, up.m_out, up.m_depth) == ("4", "3", "1")
+    assert (up.std, up.multiplier) == (0.125, 1.0)
     assert (up.learning_rate, up.weight_decay) == (0.75, pytest.approx(4 / 3))
     table = rows["table"]
     assert (table.std, table.learning_rate, table.weight_decay) == (0.02, 4.0, 0.0)

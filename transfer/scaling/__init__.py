@@ -6,6 +6,7 @@ from transfer.scaling.gauge import Gauge
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter
+from transfer.scaling.moves import Move, Scale, moves
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
 from transfer.scaling.recipe import Recipe, multiplier
 from transfer.scaling.roles import Role
@@ -24,11 +25,14 @@ __all__ = [
     "Horizon",
     "Hyperparameters",
     "Layout",
+    "Move",
     "Parameter",
     "Recipe",
     "Role",
     "Rule",
+    "Scale",
     "explain",
+    "moves",
     "multiplier",
     "shift",
     "spectral_std",

@@ -22,6 +22,7 @@ class Row:
     role: str
     m_in: str
     m_out: str
+    m_depth: str
     std: float | None
     multiplier: float
     learning_rate: float
@@ -56,7 +57,7 @@ class Explanation:
 
 
 def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:
-    """Say what a recipe gives each parameter of a layout, at the layout's width.
+    """Say what a recipe gives each parameter of a layout, at the layout's width and depth.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes, Layout, Recipe
@@ -78,6 +79,7 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
                 role=rule.role.value,
                 m_in=str(parameter.m_in),
                 m_out=str(parameter.m_out),
+                m_depth=str(parameter.m_depth),
                 std=recipe.init_std(parameter),
                 multiplier=rule.multiplier,
                 learning_rate=rule.learning_rate,

@@ -1,8 +1,8 @@
 """How an optimizer's own settings follow batch size and duration.
 
-Where gradients are mostly noise, training is a stochastic differential equation, and runs are the
-same per epoch if they discretise the same one. With kappa = m_batch / m_tokens, the growth of the
-batch over that of the number of tokens,
+Where gradients are mostly noise, training is a stochastic differential equation, and runs of
+different batch sizes are the same per epoch if they discretise the same one. With kappa = m_batch /
+m_tokens, the growth of the batch over that of the number of tokens, and 1 / kappa times the steps,
 
 | setting       | entrywise   | linear | holds                                              |
 |---------------|-------------|--------|----------------------------------------------------|
@@ -12,9 +12,12 @@ batch over that of the number of tokens,
 | 1 - beta      | kappa       | -      | the share of the run that the averages look back   |
 | momentum      | -           | 1      | a memory that is short beside the run              |
 
-and the number of steps is 1 / kappa times the base run's. Entrywise means Adam and what divides
-by an average of squared gradients. The relative and spectral families are refused: their steps are
-normalised by the parameter or by the momentum itself, for which no rule is derived here.
+A run of more tokens is another equation, not another discretisation: that the same factors serve it
+was seen, not derived. They hold the diffusion of the entrywise and the drift of the linear family.
+
+Entrywise means Adam and what divides by an average of squared gradients. The relative and spectral
+families are refused: their steps are normalised by the parameter or by the momentum itself, for
+which no rule is derived here.
 
 Sources: arXiv 2205.10287 (Adam), 2006.09092 (linear for SGD, square root for adaptive methods),
 2512.22382 (Table 1: decay, and tokens beside batch).
@@ -51,7 +54,7 @@ class Horizon:
           >>> round(Horizon(averaging=4.0).beta(0.95), 6)
           0.8
         """
-        if self.averaging * (1.0 - base) >= 1.0:
+        if self.averaging > 1.0 and self.averaging * (1.0 - base) >= 1.0:
             raise TransferError(
                 f"A beta of {base} would have to average over less than a step: 1 - beta grows by "
                 f"the {self.averaging:g} by which batch over tokens does; expected a smaller "

@@ -130,8 +130,9 @@ class Layout(Mapping[str, Parameter]):
         if base.keys() != probe.keys() or base.keys() != target.keys():
             odd = sorted((base.keys() ^ probe.keys()) | (base.keys() ^ target.keys()))
             raise TransferError(
-                f"The model does not have the same parameters at every width ({', '.join(odd[:3])} "
-                "differ); expected one architecture whose shapes alone depend on width."
+                f"The model does not have the same parameters at every width and depth "
+                f"({', '.join(odd[:3])} differ); expected one architecture whose shapes alone "
+                "depend on them: layers of another number are stacked."
             )
         return cls({path: _compare(path, base[path], probe[path], target[path]) for path in target})
 
