@@ -5,6 +5,7 @@ A config file returns `template()` with its own values; `--config.section.key=va
 """
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -162,7 +163,7 @@ class Experiment:
 
     def layout(self, width: int) -> ModelLayout:
         """The model at another width, seen from the base."""
-        return model_layout(self.at(width), self.base_width, self.base_layers)
+        return _layout(self.at(width), self.base_width, self.base_layers)
 
     def steps(self, width: int) -> int:
         """Length of a run at another width."""
@@ -185,6 +186,10 @@ class Experiment:
             Fraction(batch, self.base_batch_size or batch),
             Fraction(tokens, self.base_tokens or tokens),
         )
+
+
+# Asked for several times for each of a few widths, at a good part of a second each.
+_layout = functools.cache(model_layout)
 
 
 def template() -> ConfigDict:
