@@ -50,6 +50,17 @@ def test_ratios_are_printed_exactly():
     assert (row.m_in, row.m_out) == ("3/2", "1/2")
 
 
+def test_what_lies_in_blocks_has_a_depth():
+    def deep(width, layers):
+        blocks = Annotated(axes=Axes.parse("layers | embed"), shape=(layers, width))
+        return {"gain": blocks, "norm": Annotated(axes=Axes.parse("embed"), shape=(width,))}
+
+    layout = Layout.compare(base=deep(8, 2), probe=deep(16, 2), target=deep(8, 3))
+    gain, norm = explain(layout, Recipe("mup", depth="depth_mup"))
+    assert (gain.m_depth, norm.m_depth) == ("3/2", "1")
+    assert gain.learning_rate == pytest.approx(1.5**-0.5)
+
+
 def test_printed_table(layout):
     assert str(explain(layout, Recipe("mup"))) == PRINTED
 

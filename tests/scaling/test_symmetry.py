@@ -175,6 +175,13 @@ def test_weight_and_multipliers_of_a_layer_move_together():
         assert Recipe("mup").shifted({"readout": 3.7}).multiplier(named) == 0.25 * theta
 
 
+def test_the_spectral_init_is_shifted_too():
+    hidden = parameter("embed -> ffn", (64, 64), (256, 256), gain=1.0)
+    spectral = Recipe("mup_table3", initializer="spectral")
+    for shifts, theta in (({"w": 4.0}, 4), ({Role.HIDDEN: "in^1/2"}, 2)):
+        assert spectral.shifted(shifts).init_std(hidden) == spectral.init_std(hidden) / theta
+
+
 def test_a_raw_norm_stays_raw():
     recipe = Recipe("mup", clipping="raw").shifted({"readout": 3.7, Role.HIDDEN: "in"})
     assert {rule.clip for rule in recipe.rules(LAYOUT).values()} == {1.0}

@@ -1,9 +1,7 @@
 """What moving hyperparameters to another width, depth, batch size or duration does, and why.
 
 A move is one axis from where a hyperparameter was tuned to where it is used, with the factors that
-the recipe applies on the way, and how far they can be trusted: `theory` is derived for a limit that
-the model approaches, `empirical` was fitted or holds in a regime that is not checked here, `none`
-moves on no ground at all.
+the recipe applies on the way, and how far they can be trusted (`transfer.scaling.grounds`).
 """
 
 import dataclasses
@@ -12,13 +10,14 @@ from fractions import Fraction
 from typing import Literal
 
 from transfer.errors import TransferError
+from transfer.scaling import grounds
 from transfer.scaling.axes import Axes
+from transfer.scaling.grounds import Ground, Standing
 from transfer.scaling.layout import Parameter
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 
 Axis = Literal["width", "depth", "batch", "tokens"]
-Standing = Literal["theory", "empirical", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,19 +81,9 @@ def _width(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Itera
     wider = dataclasses.replace(start, width=target.width)
     effects = _effects(recipe, family, start, wider)
     decay = {name: effects.pop(name) for name in list(effects) if name.endswith("weight decay")}
-    for found, (standing, source, validity) in (
-        (effects, _rates_ground(recipe)),
-        (decay, _decay_ground(recipe, family)),
-    ):
-        yield Move(
-            axis="width",
-            start=start.width,
-            target=target.width,
-            effects=found,
-            standing=standing,
-            source=source,
-            validity=validity,
-        )
+    ends = start.width, target.width
+    yield _move("width", ends, effects, grounds.of_rates(recipe))
+    yield _move("width", ends, decay, grounds.of_decay(recipe, family))
 
 
 def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
@@ -107,16 +96,8 @@ def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Itera
             "a target of the sweep's own depth."
         )
     deeper = dataclasses.replace(start, layers=target.layers)
-    standing, source, validity = _DEPTH_GROUND[recipe.depth]
-    yield Move(
-        axis="depth",
-        start=start.layers,
-        target=target.layers,
-        effects=_effects(recipe, family, start, deeper),
-        standing=standing,
-        source=source,
-        validity=validity,
-    )
+    effects = _effects(recipe, family, start, deeper)
+    yield _move("depth", (start.layers, target.layers), effects, grounds.DEPTH[recipe.depth])
 
 
 def _horizon(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
@@ -131,32 +112,42 @@ def _horizon(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Ite
             "has no rule; expected a sweep with recipe.horizon = sde, or the sweep's own batch "
             "size and number of tokens."
         )
-    ratios: tuple[tuple[Axis, int, int, Fraction, Fraction], ...] = (
-        ("batch", start.batch_size, target.batch_size, m_batch, Fraction(1)),
-        ("tokens", start.tokens, target.tokens, Fraction(1), m_tokens),
+    if m_batch != 1:
+        effects = _settings(recipe, family, m_batch, Fraction(1))
+        ends = start.batch_size, target.batch_size
+        yield _move("batch", ends, effects, grounds.HORIZON["batch"])
+    if m_tokens != 1:
+        effects = _settings(recipe, family, Fraction(1), m_tokens)
+        yield _move("tokens", (start.tokens, target.tokens), effects, grounds.HORIZON["tokens"])
+
+
+def _move(axis: Axis, ends: tuple[int, int], effects: Mapping[str, float], ground: Ground) -> Move:
+    start, target = ends
+    return Move(
+        axis=axis,
+        start=start,
+        target=target,
+        effects=effects,
+        standing=ground.standing,
+        source=ground.source,
+        validity=ground.validity,
     )
-    for axis, before, after, batch, tokens in ratios:
-        if batch == tokens:
-            continue
-        factors = recipe.at_horizon(family, batch, tokens)
-        standing, source, validity = _HORIZON_GROUND[axis]
-        yield Move(
-            axis=axis,
-            start=before,
-            target=after,
-            effects=_changed(
-                {
-                    "learning rate": factors.learning_rate,
-                    "weight decay": factors.weight_decay,
-                    "epsilon": factors.epsilon,
-                    "1 - beta": factors.averaging,
-                    "steps": float(tokens / batch),
-                }
-            ),
-            standing=standing,
-            source=source,
-            validity=validity,
-        )
+
+
+def _settings(
+    recipe: Recipe, family: Family, m_batch: Fraction, m_tokens: Fraction
+) -> dict[str, float]:
+    """What changes of the optimizer's own settings, and of the number of steps."""
+    factors = recipe.at_horizon(family, m_batch, m_tokens)
+    return _changed(
+        {
+            "learning rate": factors.learning_rate,
+            "weight decay": factors.weight_decay,
+            "epsilon": factors.epsilon,
+            "1 - beta": factors.averaging,
+            "steps": float(m_tokens / m_batch),
+        }
+    )
 
 
 _COLUMNS = {
@@ -208,93 +199,3 @@ def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
 
 def _changed(factors: Mapping[str, float]) -> dict[str, float]:
     return {name: factor for name, factor in factors.items() if factor not in (0.0, 1.0)}
-
-
-_Ground = tuple[Standing, str, str]
-
-
-def _rates_ground(recipe: Recipe) -> _Ground:
-    if recipe.rates == "uniform":
-        return (
-            "none",
-            "arXiv 2407.05872",
-            "one learning rate for all layers does not stay best as width grows: its optimum was "
-            "seen to fall.",
-        )
-    if recipe.table.rates == "full" == recipe.rates:
-        return (
-            "theory",
-            "arXiv 2203.03466",
-            "holds as width grows at fixed depth, batch and number of steps; what is left at "
-            "finite width shrinks with the width of the proxy.",
-        )
-    return (
-        "empirical",
-        "arXiv 2407.05872",
-        "these exponents per layer were seen to transfer; they are not those of the feature-"
-        "learning limit.",
-    )
-
-
-def _decay_ground(recipe: Recipe, family: Family) -> _Ground:
-    if family != "entrywise":
-        return (
-            "empirical",
-            "",
-            "holds what a weight loses per step, learning rate times decay; no width rule of decay "
-            "is known for this family.",
-        )
-    return _DECAY_GROUND.get(str(recipe.decay)) or (
-        "empirical",
-        "arXiv 2510.15262",
-        f"holds the top singular value if that was measured to grow as sqrt(learning rate / decay) "
-        f"width^{(1 + float(recipe.decay)) / 2:g}, and once runs have settled.",
-    )
-
-
-_DECAY_GROUND: Mapping[str, _Ground] = {
-    "sqrt": (
-        "empirical",
-        "arXiv 2510.15262",
-        "holds the top singular value if that grows as sqrt(learning rate / decay) width^0.75, "
-        "which is a fit and may be another power elsewhere, and once runs have settled.",
-    ),
-    "independent": (
-        "empirical",
-        "arXiv 2405.13698, 2510.19093",
-        "holds what a weight loses per step, so the share of the run that it averages over.",
-    ),
-    "constant": (
-        "none",
-        "arXiv 2203.03466",
-        "the coefficient is left as it is: decay as a regulariser is not known to transfer.",
-    ),
-}
-_DEPTH_GROUND: Mapping[str, _Ground] = {
-    "completep": (
-        "theory",
-        "arXiv 2505.01618",
-        "holds as depth grows for residual blocks that normalise their input; decay is beside the "
-        "theory.",
-    ),
-    "depth_mup": (
-        "theory",
-        "arXiv 2309.16620, 2505.01618",
-        "holds as depth grows for blocks of a single layer; in deeper ones, such as a "
-        "transformer's, each layer learns less and less, and decay is beside the theory.",
-    ),
-}
-_HORIZON_GROUND: Mapping[Axis, _Ground] = {
-    "batch": (
-        "empirical",
-        "arXiv 2205.10287, 2006.09092",
-        "is theory where gradients are mostly noise, at batches far below the noise scale; above "
-        "it the best learning rate stops growing.",
-    ),
-    "tokens": (
-        "empirical",
-        "arXiv 2512.22382",
-        "was seen to serve longer runs under the same shape of schedule; no equation says that it "
-        "must.",
-    ),
-}
