@@ -5,28 +5,36 @@ A config file returns `template()` with its own values; `--config.section.key=va
 """
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from transfer.data import DataConfig
 from transfer.errors import TransferError, nearest
-from transfer.models import TransformerConfig
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.models import ModelLayout, TransformerConfig, model_layout, parameter_count
+from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """Which rules a run follows: `name` is PARAMETRIZATION[/RATES][+DECAY], see `Recipe`."""
+    """Which rules a run follows: `name` is PARAMETRIZATION[/RATES][+DECAY], see `Recipe`.
+
+    `depth` and `horizon` say what another depth, batch size or number of tokens than the base run's
+    does; they change nothing at its own.
+    """
 
     name: str = "mup+sqrt"
     clipping: str = ""
     decay_readout: bool = False
     initializer: str = "gaussian"
+    depth: str = ""
+    horizon: str = ""
 
     def build(self, name: str = "") -> Recipe:
         """Make the recipe, under another name with the same options if one is given."""
@@ -35,6 +43,8 @@ class RecipeConfig:
             clipping=self.clipping,
             decay_readout=self.decay_readout,
             initializer=self.initializer,
+            depth=self.depth,
+            horizon=self.horizon,
         )
 
 
@@ -94,13 +104,17 @@ class SweepConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that defines a run; `base_width` is where hyperparameters are meant as they stand.
+    """Everything that defines a run; the base is where hyperparameters are meant as they stand.
 
-    `seed` is that of a single run; a sweep has its own seeds.
+    A base depth, batch size (in windows) or number of tokens (of the whole run) of 0 is the run's
+    own; another needs a rule in the recipe. `seed` is that of a single run; a sweep has its own.
     """
 
     name: str = "transformer"
     base_width: int = 32
+    base_layers: int = 0
+    base_batch_size: int = 0
+    base_tokens: int = 0
     seed: int = 0
     model: TransformerConfig = TransformerConfig()
     recipe: RecipeConfig = RecipeConfig()
@@ -115,6 +129,12 @@ class Experiment:
                 f"base_width is {self.base_width}; expected the width, of at least 1, at which the "
                 "hyperparameters are meant as they stand."
             )
+        for name in ("base_layers", "base_batch_size", "base_tokens"):
+            if getattr(self, name) < 0:
+                raise TransferError(
+                    f"{name} is {getattr(self, name)}; expected a whole number of at least 1, or "
+                    "0 for the run's own."
+                )
         for width in (self.base_width, *self.sweep.widths):
             dataclasses.replace(self.model, width=width)
         self.recipe.build()
@@ -140,6 +160,36 @@ class Experiment:
     def at(self, width: int) -> TransformerConfig:
         """The model at another width."""
         return dataclasses.replace(self.model, width=width)
+
+    def layout(self, width: int) -> ModelLayout:
+        """The model at another width, seen from the base."""
+        return _layout(self.at(width), self.base_width, self.base_layers)
+
+    def steps(self, width: int) -> int:
+        """Length of a run at another width."""
+        count = parameter_count(self.layout(width).parameters)
+        return self.training.resolved_steps(count, self.tokens_per_step)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens in a batch."""
+        return self.data.batch_size * self.data.sequence_length
+
+    def horizon(self, width: int, recipe: str = "") -> Horizon:
+        """What batch size and length of a run do to its optimizer; by default the run's recipe.
+
+        Raises `TransferError` where they are not the base's and the recipe has no rule for it.
+        """
+        batch, tokens = self.data.batch_size, self.steps(width) * self.tokens_per_step
+        return self.recipe.build(recipe).at_horizon(
+            self.training.family,
+            Fraction(batch, self.base_batch_size or batch),
+            Fraction(tokens, self.base_tokens or tokens),
+        )
+
+
+# Asked for several times for each of a few widths, at a good part of a second each.
+_layout = functools.cache(model_layout)
 
 
 def template() -> ConfigDict:

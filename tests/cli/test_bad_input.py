@@ -47,6 +47,15 @@ def run(workplace, swept):
     return shutil.copytree(swept, workplace / "swept")
 
 
+@pytest.fixture
+def ruled(run):
+    """The same sweep with rules for depth and horizon, which at its own change nothing."""
+    content = json.loads((run / "config.json").read_text())
+    content["experiment"]["recipe"] |= {"depth": "completep", "horizon": "sde"}
+    (run / "config.json").write_text(json.dumps(content))
+    return run
+
+
 # Verbs and flags.
 
 
@@ -113,6 +122,12 @@ def test_a_configuration_is_needed(refused, verb):
         ("model=8", '--config.model is "8"; expected a section'),
         ("sweep.widths=(8,'a')", r"config.sweep.widths\[1\] is 'a'; expected a whole number"),
         ("base_width=0", "base_width is 0; expected the width, of at least 1"),
+        ("base_layers=-1", "base_layers is -1; expected a whole number of at least 1, or 0"),
+        ("base_layers=2", "0.5 times the base depth, .* expected depth = completep or depth_mup"),
+        ("base_batch_size=2", "The batch size is 2 .* of the base run.* expected horizon = sde"),
+        ("base_tokens=99", "the number of tokens 7.75758 times .* expected horizon = sde"),
+        ("recipe.depth=complete", 'depth rule "complete" is unknown.*did you mean "completep"'),
+        ("recipe.horizon=sda", 'horizon "sda" is unknown; expected one of sde'),
         ("model.head_dim=5", "head_dim = 5 does not divide the width 32; expected"),
         ("model.kv_heads=2", "kv_heads is not a setting: a fixed number .* no hidden rule fits"),
         ("model.dtype=float23", 'model.dtype "float23" is unknown; expected one of'),
@@ -138,6 +153,12 @@ def test_a_configuration_is_needed(refused, verb):
 )
 def test_a_bad_setting(refused, override, message):
     assert re.search(message, refused(*SWEEP, f"--config.{override}"))
+
+
+def test_a_beta_that_cannot_follow_the_batch_is_refused(refused):
+    batch = ("--config.recipe.horizon=sde", "--config.data.batch_size=48")
+    error = refused(*SWEEP, *batch, "--config.base_batch_size=4", "--config.base_tokens=9216")
+    assert "A beta of 0.9 would have to average over less than a step" in error
 
 
 def test_a_recipe_that_does_not_fit_the_model_leaves_no_run_directory(refused):
@@ -285,6 +306,32 @@ def test_a_target_is_needed(refused, run):
     assert "expected --width=WIDTH" in refused("predict", "--run=swept")
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--layers=0", "--layers is 0; expected a whole number of at least 1"),
+        ("--layers=2", "has 2 layers and the sweep 1, .*expected a sweep with recipe.depth = comp"),
+        ("--batch_size=8", "768 tokens in batches of 8 .* expected a sweep with recipe.horizon"),
+        ("--tokens=1536", "1536 tokens in batches of 4 .* expected a sweep with recipe.horizon"),
+    ],
+)
+def test_a_move_without_a_rule_is_refused(refused, run, flag, message):
+    assert re.search(message, refused("predict", "--run=swept", "--width=32", flag))
+
+
+def test_a_target_batch_that_no_beta_follows_is_refused(refused, ruled):
+    error = refused("predict", "--run=swept", "--batch_size=48")
+    assert "A beta of 0.9 would have to average over less than a step" in error
+
+
+def test_a_sweep_whose_length_follows_its_size_says_so(refused, ruled):
+    content = json.loads((ruled / "config.json").read_text())
+    content["experiment"]["training"]["tokens_per_parameter"] = 0.1
+    (ruled / "config.json").write_text(json.dumps(content))
+    error = refused("predict", "--run=swept", "--batch_size=8")
+    assert "expected --tokens=TOKENS beside --batch_size" in error
+
+
 def test_one_of_several_recipes_has_to_be_named(refused, run):
     directory = RunDirectory(run)
     others = [
@@ -325,6 +372,14 @@ def prediction(workplace):
         ({"multipliers": 3}, "cannot be read .* expected what transfer predict wrote"),
         ({"multipliers": {"red": 1.0}}, "cannot be read .* expected what transfer predict wrote"),
         ({"target_width": 33}, "does not divide the width 33"),
+        ({"base_layers": 2}, "meant at base depth 2 but the configuration has 1"),
+        ({"base_batch_size": 8}, "meant at base batch size 8 but the configuration has 4"),
+        ({"base_tokens": 99}, "meant at base number of tokens 99 but the configuration has 768"),
+        (
+            {"target_layers": "two", "base_layers": 1},
+            "config.model.layers is 'two'; expected a whole number",
+        ),
+        ({"moves": [3]}, "cannot be read .* expected what transfer predict wrote"),
         ({"recipe": "mupp"}, 'parametrization "mupp" is unknown'),
         ({"more": 1}, "file.json cannot be read .*more is missing or unknown"),
     ],

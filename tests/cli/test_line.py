@@ -1,6 +1,7 @@
 """From a sweep to exported weights, each verb on what the one before it wrote."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from transfer.cli.console import SweepProgress
 from transfer.cli.train import with_hyperparameters
 from transfer.config import read
 from transfer.runs import RunDirectory
+from transfer.scaling import Horizon
 
 from .terminal import transfer, tree
 
@@ -95,6 +97,62 @@ def test_hyperparameters_overrule_the_configuration(hyperparameters):
     assert (tuned.learning_rate, tuned.weight_decay) == (0.0123, 0.45)
     assert (tuned.readout_output, tuned.init_scale) == (3.0, 0.5)
     assert tuned.embedding_output == 1.0
+
+
+RULES = ("--config.recipe.depth=completep", "--config.recipe.horizon=sde")
+
+
+@pytest.fixture
+def ruled(swept, tmp_path):
+    """The sweep with rules for depth and horizon, which at its own change nothing."""
+    run = shutil.copytree(swept, tmp_path / "ruled")
+    content = json.loads((run / "config.json").read_text())
+    content["experiment"]["recipe"] |= {"depth": "completep", "horizon": "sde"}
+    (run / "config.json").write_text(json.dumps(content))
+    return run
+
+
+def test_a_prediction_moves_along_every_axis_and_is_trained(ruled, config, tmp_path, capsys):
+    moved = ("--width=32", "--layers=3", "--batch_size=8", "--tokens=3072")
+    assert transfer("predict", f"--run={ruled}", *moved) == 0
+    output = capsys.readouterr().out
+    for line in (
+        "width 16 -> 32 (x 2)",
+        "depth 1 -> 3 (x 3)",
+        "batch 4 -> 8",
+        "tokens 768 -> 3072",
+    ):
+        assert line in output
+    file = ruled / "hyperparameters.json"
+    content = json.loads(file.read_text())
+    assert (content["target_layers"], content["target_tokens"]) == (3, 3072)
+
+    run, changes = tmp_path / "target", (f"--config={config}", f"--hyperparameters={file}", *RULES)
+    assert transfer("train", *changes, f"--run={run}") == 0
+    experiment = read(json.loads((run / "config.json").read_text())["experiment"])
+    assert (experiment.model.layers, experiment.base_layers) == (3, 1)
+    assert (experiment.data.batch_size, experiment.base_batch_size) == (8, 4)
+    # Twice the steps, of which the warmup is the same share.
+    assert (experiment.training.steps, experiment.training.warmup) == (24, 4)
+    assert experiment.horizon(32) == Horizon(
+        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=1 / 0.5**0.5, averaging=0.5
+    )
+    (trial,) = trials(run)
+    assert (trial.tokens, trial.status, trial.width) == (3072, "completed", 32)
+    rates = RunDirectory(run).metrics()["learning_rate"].to_pylist()
+    assert max(rates) == pytest.approx(content["learning_rate"] * 0.5**0.5)
+    assert transfer("explain", *changes[:1], *RULES, "--config.base_tokens=384") == 0
+    assert "learning rate x 0.7071, weight decay x 0.7071" in capsys.readouterr().out
+
+
+def test_the_widest_proxy_is_the_target_where_only_other_axes_move(ruled):
+    numbers = []
+    for moved in (("--layers=3",), ("--width=16", "--layers=3")):
+        assert transfer("predict", f"--run={ruled}", *moved) == 0
+        numbers.append(json.loads((ruled / "hyperparameters.json").read_text()))
+    assert numbers[0] == numbers[1]
+    assert (numbers[0]["target_width"], numbers[0]["target_batch_size"]) == (16, None)
+    assert [move["axis"] for move in numbers[0]["moves"]] == ["depth"]
 
 
 def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):

@@ -47,9 +47,16 @@ jit = functools.partial(
 )
 
 
-def draw(config: Any, recipe: Recipe | None = None, *, base_width: int = 8, **multipliers: float):
+def draw(
+    config: Any,
+    recipe: Recipe | None = None,
+    *,
+    base_width: int = 8,
+    base_layers: int = 0,
+    **multipliers: float,
+):
     """Parameters and multipliers at init."""
-    layout = model_layout(config, base_width)
+    layout = model_layout(config, base_width, base_layers)
     graph, state = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
     filled = nnx.merge(
         graph,

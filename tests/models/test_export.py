@@ -66,6 +66,20 @@ def test_an_exported_model_is_the_published_one(recipe, changes, tmp_path):
     assert relative(ours, llama.logits(described, weights, TOKENS)) < 1e-5
 
 
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_the_multiplier_of_residual_branches_is_folded_in(qk_norm, tmp_path):
+    config = dataclasses.replace(CONFIG, qk_norm=qk_norm)
+    parameters, multipliers = trained(config, "mup")
+    multipliers["blocks"]["branch_multiplier"] = np.array([0.25, 0.5], np.float32)
+
+    export_llama(config, parameters, multipliers, tmp_path)
+
+    described = json.loads((tmp_path / "config.json").read_text())
+    weights = load_file(tmp_path / "model.safetensors")
+    ours = drawn.logits(config, parameters, multipliers, TOKENS[None])[0]
+    assert relative(ours, llama.logits(described, weights, TOKENS)) < 1e-5
+
+
 @pytest.mark.parametrize("recipe", ["mup", "mean_field"])
 def test_a_tied_model_is_exported_untied(recipe, tmp_path):
     config = dataclasses.replace(CONFIG, tied=True)

@@ -78,9 +78,11 @@ def test_every_product_has_a_multiplier_that_grows_as_its_kernel_does():
         if name in ("kernel", "table"):
             scale = layout.multipliers[f"{owner}.multiplier"]
             assert (scale.role, scale.m_in, scale.m_out) == (kernel.role, kernel.m_in, kernel.m_out)
-    # One more: the contraction of queries with keys.
+    # Two more: the contraction of queries with keys, and the residual branches.
     products = sum(path.endswith(("kernel", "table")) for path in layout.parameters)
-    assert len(layout.multipliers) == products + 1
+    assert len(layout.multipliers) == products + 2
+    branch = layout.multipliers["blocks.branch_multiplier"]
+    assert (branch.axes.stack, branch.axes.inputs, branch.axes.outputs) == (("layers",), (), ())
     logits = layout.multipliers["blocks.attention.logit_multiplier"]
     assert (logits.axes.inputs, logits.axes.outputs) == (("head_dim",), ())
 

@@ -22,6 +22,12 @@ def test_every_parametrization_trains_the_same_transformer(name):
     np.testing.assert_array_equal(train(TRANSFORMER, Recipe(name)), train(TRANSFORMER, Recipe()))
 
 
+@pytest.mark.parametrize("depth", ["completep", "depth_mup"])
+def test_a_depth_rule_changes_nothing_at_the_base_depth(depth):
+    ruled = train(TRANSFORMER, Recipe("mup", depth=depth))
+    np.testing.assert_array_equal(ruled, train(TRANSFORMER, Recipe()))
+
+
 def test_both_classes_train_the_same_transformer_whose_heads_grow():
     """Their attention multipliers meet at the base head dimension, whatever it is."""
     np.testing.assert_array_equal(*(train(GROWING_HEADS, Recipe(n)) for n in ("standard", "mup")))

@@ -4,12 +4,12 @@ from transfer.scaling import Annotated, Axes, Layout, Recipe, explain
 
 PRINTED = """\
 mup+sqrt for entrywise optimizers
-parameter  axes                   shape     role    m in  m out  std    multiplier  learning rate  weight decay  epsilon
-table      vocab -> embed         100x256   input   1     4      0.02   1           1              0             0.25
-up         layers | embed -> ffn  2x256x96  hidden  4     3      0.125  1           0.25           2             0.3333
-gain       layers | embed         2x256     vector  1     4      const  1           1              0             0.25
-norm       head_dim               16        scalar  1     1      const  1           1              0             1
-readout    embed -> vocab         256x100   output  4     1      0.125  0.25        1              0             0.25"""  # noqa: E501
+parameter  axes                   shape     role    m in  m out  m depth  std    multiplier  learning rate  weight decay  epsilon
+table      vocab -> embed         100x256   input   1     4      1        0.02   1           1              0             0.25
+up         layers | embed -> ffn  2x256x96  hidden  4     3      1        0.125  1           0.25           2             0.3333
+gain       layers | embed         2x256     vector  1     4      1        const  1           1              0             0.25
+norm       head_dim               16        scalar  1     1      1        const  1           1              0             1
+readout    embed -> vocab         256x100   output  4     1      1        0.125  0.25        1              0             0.25"""  # noqa: E501
 
 
 def model(width: int, ffn: int) -> dict[str, Annotated]:
@@ -35,7 +35,8 @@ def test_rows(layout):
     assert list(rows) == ["table", "up", "gain", "norm", "readout"]
     up = rows["up"]
     assert (up.axes, up.shape, up.role) == ("layers | embed -> ffn", (2, 256, 96), "hidden")
-    assert (up.m_in, up.m_out, up.std, up.multiplier) == ("4", "3", 0.125, 1.0)
+    assert (up.m_in, up.m_out, up.m_depth) == ("4", "3", "1")
+    assert (up.std, up.multiplier) == (0.125, 1.0)
     assert (up.learning_rate, up.weight_decay) == (0.75, pytest.approx(4 / 3))
     table = rows["table"]
     assert (table.std, table.learning_rate, table.weight_decay) == (0.02, 4.0, 0.0)
@@ -47,6 +48,17 @@ def test_ratios_are_printed_exactly():
     wider = Layout.compare(base=model(64, 64), probe=model(128, 128), target=model(96, 32))
     row = next(row for row in explain(wider, Recipe("mup")) if row.parameter == "up")
     assert (row.m_in, row.m_out) == ("3/2", "1/2")
+
+
+def test_what_lies_in_blocks_has_a_depth():
+    def deep(width, layers):
+        blocks = Annotated(axes=Axes.parse("layers | embed"), shape=(layers, width))
+        return {"gain": blocks, "norm": Annotated(axes=Axes.parse("embed"), shape=(width,))}
+
+    layout = Layout.compare(base=deep(8, 2), probe=deep(16, 2), target=deep(8, 3))
+    gain, norm = explain(layout, Recipe("mup", depth="depth_mup"))
+    assert (gain.m_depth, norm.m_depth) == ("3/2", "1")
+    assert gain.learning_rate == pytest.approx(1.5**-0.5)
 
 
 def test_printed_table(layout):

@@ -8,7 +8,7 @@ import pytest
 from transfer.data import load_dataset
 from transfer.errors import TransferError
 from transfer.models import model_layout
-from transfer.scaling import Hyperparameters
+from transfer.scaling import Horizon, Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
 from transfer.training import Population, TrainingConfig, Trials
 from transfer.training import mesh as meshes
@@ -141,6 +141,22 @@ def test_every_hyperparameter_changes_what_is_learnt():
         dict.fromkeys(NAMES, True)
     )
     assert len(set(losses.tolist())) == len(losses)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "averages"), [("adamw", {"b1": 0.7, "b2": 0.85, "epsilon": 3e-8}), ("sgd", {})]
+)
+def test_another_horizon_is_another_optimizer(optimizer, averages):
+    """Rates, betas and epsilon written out by hand are the same run; momentum stays."""
+    horizon = Horizon(learning_rate=2.0, weight_decay=4.0, epsilon=3.0, averaging=3.0)
+    base = Hyperparameters(learning_rate=2.0**-8, weight_decay=0.1)
+    by_hand = Hyperparameters(learning_rate=2.0**-7, weight_decay=0.4)
+    ruled = train([(base, 0)], horizon=horizon, optimizer=optimizer)
+    written = train([(by_hand, 0)], optimizer=optimizer, **averages)
+    unruled = train([(base, 0)], optimizer=optimizer)
+    # The betas differ by a rounding, 1e-16; that of a loss is 1e-7.
+    np.testing.assert_allclose(ruled.eval_loss, written.eval_loss, rtol=1e-6)
+    assert abs(ruled.eval_loss / unruled.eval_loss - 1) > 1e-3
 
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():

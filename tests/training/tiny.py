@@ -12,7 +12,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from transfer.data import DataConfig, load_dataset
 from transfer.models.layers import Embedding, Linear
 from transfer.models.variables import multiplier
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import Checkpoints, Outcome, TrainingConfig
 from transfer.training import train as train_population
 
@@ -62,6 +62,7 @@ def train(
     *,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
+    horizon: Horizon | None = None,
     **changes,
 ) -> Outcome:
     """Train settings of the tiny model; `changes` are those of the training configuration."""
@@ -75,6 +76,7 @@ def train(
         settings,
         checkpoints=checkpoints,
         progress=progress,
+        horizon=horizon,
     )
 
 

@@ -1,4 +1,4 @@
-"""Hyperparameters for a width that was never tuned."""
+"""Hyperparameters for a width, depth, batch size and duration that were never tuned."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,15 +8,17 @@ from transfer.analysis.estimate import Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.runs import Trial
+from transfer.scaling import Family, Move, Recipe, Scale, moves
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What to train the target width with, in canonical units: as it reads at the base width.
+    """What to train the target with, in canonical units: as it reads in the base run.
 
     The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
-    unknown one is None and `notes` says why.
+    unknown one is None and `notes` says why. A target or base of None is the configuration's own;
+    `moves` says what the recipe does on the way from the widest proxy to the target.
     """
 
     recipe: str
@@ -30,12 +32,43 @@ class Prediction:
     log2_weight_decay_interval: Interval | None
     multipliers: Mapping[str, float]
     notes: tuple[str, ...]
+    target_layers: int | None = None
+    target_batch_size: int | None = None
+    target_tokens: int | None = None
+    base_layers: int | None = None
+    base_batch_size: int | None = None
+    base_tokens: int | None = None
+    moves: tuple[Move, ...] = ()
 
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The same as what is trained."""
         return Hyperparameters(
             learning_rate=self.learning_rate, weight_decay=self.weight_decay, **self.multipliers
+        )
+
+    def moved(
+        self, recipe: Recipe, family: Family, *, proxy: Scale, target: Scale, base: Scale
+    ) -> "Prediction":
+        """The same hyperparameters for a target of another depth, batch size or duration too.
+
+        `proxy` is the widest run they were tuned on, and `base` the one they are meant at. What
+        stays as in the proxy is left to the configuration.
+
+        Raises:
+          TransferError: the recipe has no rule for what moves.
+        """
+        deeper = target.layers != proxy.layers
+        longer = (target.batch_size, target.tokens) != (proxy.batch_size, proxy.tokens)
+        return dataclasses.replace(
+            self,
+            target_layers=target.layers if deeper else None,
+            base_layers=base.layers if deeper else None,
+            target_batch_size=target.batch_size if longer else None,
+            target_tokens=target.tokens if longer else None,
+            base_batch_size=base.batch_size if longer else None,
+            base_tokens=base.tokens if longer else None,
+            moves=moves(recipe, family, proxy, target),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -46,6 +79,11 @@ class Prediction:
             "log2_weight_decay_interval": interval_json(self.log2_weight_decay_interval),
             "multipliers": dict(self.multipliers),
             "notes": list(self.notes),
+            "moves": [
+                dataclasses.asdict(move)
+                | {"factor": float(move.factor), "effects": dict(move.effects)}
+                for move in self.moves
+            ],
         }
 
     @classmethod
@@ -56,7 +94,10 @@ class Prediction:
           TransferError: a field is missing or unknown.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        if wrong := sorted(names ^ set(content)):
+        needed = {
+            field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING
+        }
+        if wrong := sorted((needed - set(content)) | (set(content) - names)):
             raise TransferError(
                 f"This is not a prediction: {', '.join(wrong)} is missing or unknown; write it "
                 "anew with `transfer predict`."
@@ -66,20 +107,25 @@ class Prediction:
             for name in ("log2_learning_rate_interval", "log2_weight_decay_interval")
         }
         sequences = {name: tuple(content[name]) for name in ("proxy_widths", "notes")}
-        return cls(**{**content, **intervals, **sequences})
+        moved = tuple(
+            Move(**{name: value for name, value in dict(move).items() if name != "factor"})
+            for move in content.get("moves", ())
+        )
+        return cls(**{**content, **intervals, **sequences, "moves": moved})
 
 
 def predict(
     trials: Iterable[Trial],
     recipe: str,
-    target_width: int,
+    target_width: int | None,
     proxy_widths: Sequence[int] | None = None,
 ) -> Prediction:
     """Return the hyperparameters for a target width from sweeps at narrower ones.
 
     They are the optimum at the *widest* proxy, where finite-width effects are smallest, and are
     moved unchanged: being canonical, they need no further rescaling. Multipliers are those of the
-    best setting. Only sweep trials are read, all narrower widths by default.
+    best setting. Only sweep trials are read, all narrower widths by default. A target of None is
+    the widest proxy itself, to be moved along other axes alone (`Prediction.moved`).
 
     Raises:
       TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
@@ -103,7 +149,13 @@ def predict(
             f"The trials of {recipe} have different base widths ({_listed(base_widths)}), so their "
             "learning rates do not compare; keep them in separate run directories."
         )
-    proxies = _proxies({trial.width for trial in mine}, target_width, proxy_widths)
+    widths = {trial.width for trial in mine}
+    if target_width is None:
+        target_width = max(proxy_widths or widths)
+        widest = target_width + 1
+    else:
+        widest = target_width
+    proxies = _proxies(widths, widest, proxy_widths)
     optimum = find_optimum(mine, recipe, proxies[-1])
     rate, decay = optimum.log2_learning_rate, optimum.log2_weight_decay
     if rate.value is None:

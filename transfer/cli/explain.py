@@ -1,9 +1,11 @@
 """Prints one row per parameter of the model at --config.model.width.
 
-Role, growth of fan-in and fan-out over --config.base_width, init std, forward multiplier, and the
-factors of learning rate, weight decay and epsilon. Nothing is allocated.
+Role, growth of fan-in and fan-out over --config.base_width and of depth over --config.base_layers,
+init std, forward multiplier, and the factors of learning rate, weight decay and epsilon. Nothing is
+allocated.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
@@ -20,10 +22,17 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Print the explanation."""
     platform.prepare()
-    from transfer.models import model_layout
     from transfer.scaling import explain
 
     experiment = flags.experiment(values)
-    layout = model_layout(experiment.model, experiment.base_width).parameters
+    layout = experiment.layout(experiment.model.width).parameters
     print(explain(layout, experiment.recipe.build(), experiment.training.family))
+    horizon = dataclasses.asdict(experiment.horizon(experiment.model.width))
+    if any(factor != 1.0 for factor in horizon.values()):
+        words = {"averaging": "1 - beta"}
+        settings = ", ".join(
+            f"{words.get(name, name.replace('_', ' '))} x {factor:.4g}"
+            for name, factor in horizon.items()
+        )
+        print(f"The optimizer's own, at this batch size and number of tokens: {settings}.")
     return 0

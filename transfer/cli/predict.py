@@ -1,6 +1,8 @@
-"""Fits the optimum of the sweep in --run and writes hyperparameters.json for a target width.
+"""Fits the optimum of the sweep in --run and writes hyperparameters.json for a target.
 
-The file is what `transfer train --hyperparameters=FILE` takes.
+The target may have another width, depth, batch size (in windows) and number of tokens; what is not
+given stays as in the sweep. Depth needs a recipe.depth and the last two a recipe.horizon in the
+sweep's configuration. The file is what `transfer train --hyperparameters=FILE` takes.
 """
 
 from collections.abc import Sequence
@@ -8,12 +10,21 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from transfer.cli import flags
+from transfer.cli.target import moved
+
+_AXES = {
+    "width": "width",
+    "layers": "depth",
+    "batch_size": "batch size, in windows",
+    "tokens": "number of tokens, over the whole run",
+}
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
-    absl_flags.DEFINE_integer("width", None, "the target's width", flag_values=values)
+    for name, what in _AXES.items():
+        absl_flags.DEFINE_integer(name, None, f"the target's {what}", flag_values=values)
     absl_flags.DEFINE_string(
         "recipe", None, "which of the sweep's recipes; needed if it has several", flag_values=values
     )
@@ -27,8 +38,17 @@ def run(values: absl_flags.FlagValues) -> int:
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()
-    if values["width"].value is None:
-        raise TransferError("No target was given; expected --width=WIDTH.")
+    asked: dict[str, int] = {
+        name: value for name in _AXES if (value := values[name].value) is not None
+    }
+    if not asked:
+        raise TransferError(
+            "No target was given; expected --width=WIDTH, or another of --layers, --batch_size and "
+            "--tokens."
+        )
+    for name, value in asked.items():
+        if value < 1:
+            raise TransferError(f"--{name} is {value}; expected a whole number of at least 1.")
     recipes = sorted({trial.recipe for trial in trials})
     recipe = values["recipe"].value or recipes[0]
     if values["recipe"].value is None and len(recipes) > 1:
@@ -36,8 +56,12 @@ def run(values: absl_flags.FlagValues) -> int:
             f"The sweep has the recipes {', '.join(recipes)}; expected one of them in --recipe."
         )
     # As declared: the quickstart's directory also holds a small sweep of its target.
-    proxies = flags.recorded_experiment(directory).sweep.widths
-    prediction = predict(trials, recipe, values["width"].value, proxies)
+    experiment = flags.recorded_experiment(directory)
+    proxies = experiment.sweep.widths
+    width = asked.pop("width", None)
+    if asked and width == max(proxies, default=None):
+        width = None  # The widest proxy may be the target of a move along the other axes.
+    prediction = moved(experiment, predict(trials, recipe, width, proxies), **asked)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     interval = prediction.log2_learning_rate_interval
     rate = with_interval(prediction.log2_learning_rate, interval and list(interval))
@@ -47,7 +71,7 @@ def run(values: absl_flags.FlagValues) -> int:
         f"weight decay {prediction.weight_decay:.4g}, as they read at width "
         f"{prediction.base_width}."
     )
-    for note in prediction.notes:
+    for note in (*prediction.notes, *prediction.moves):
         print(note)
     print(
         f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."

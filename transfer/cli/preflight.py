@@ -15,19 +15,19 @@ def load_for(experiment: "Experiment", groups: Sequence["Group"]) -> "Dataset":
     """Load the data of an experiment, once every group is known to be trainable on it.
 
     A vocabulary larger than the tokenizer's is left alone: padding it to a round number is common.
-    Raises `TransferError` for a recipe that does not fit the model, a schedule that does not fit
-    the run, and a vocabulary without room for the tokens.
+    Raises `TransferError` for a recipe that does not fit the model or has no rule for its depth,
+    batch size or length, a schedule that does not fit the run, and a vocabulary without room for
+    the tokens.
     """
     from transfer import optim
     from transfer.data import load_dataset
-    from transfer.models import model_layout, parameter_count
 
     training, data = experiment.training, experiment.data
     for group in groups:
-        layout = model_layout(experiment.at(group.width), experiment.base_width).parameters
+        layout = experiment.layout(group.width).parameters
         experiment.recipe.build(group.recipe).rules(layout, training.family)
-        tokens_per_step = data.batch_size * data.sequence_length
-        steps = training.resolved_steps(parameter_count(layout), tokens_per_step)
+        training.at(experiment.horizon(group.width, group.recipe))
+        steps = experiment.steps(group.width)
         optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
 
     dataset = load_dataset(data)

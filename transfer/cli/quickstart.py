@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
+from transfer.cli.target import moved
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -61,7 +62,7 @@ def run(values: absl_flags.FlagValues) -> int:
         train(*proxies)
         for recipe in recipes:
             trials = [trial for trial in directory.trials() if trial.width < target]
-            prediction = predict(trials, recipe, target)
+            prediction = moved(experiment, predict(trials, recipe, target))
             expected = extrapolate_optimum(trials, recipe, target)
             bracket(
                 experiment, directory, target, recipe, prediction.hyperparameters, expected, train

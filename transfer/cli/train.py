@@ -1,10 +1,9 @@
 """Trains the model of --config, or a predicted target, into --run, with checkpoints.
 
 The same command goes on from the last checkpoint. --hyperparameters takes what `transfer predict`
-wrote: width, recipe, learning rate, decay and multipliers.
+wrote: the target's width, depth, batch size and length, recipe, learning rate, decay, multipliers.
 """
 
-import dataclasses
 import json
 import typing
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from absl import flags as absl_flags
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
+from transfer.cli.target import target_experiment
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -73,31 +73,21 @@ def run(values: absl_flags.FlagValues) -> int:
 
 
 def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
-    """Return the experiment at the width and with the hyperparameters of a prediction.
+    """Return the experiment of a prediction's target, with its hyperparameters.
 
     Raises `TransferError` when the file is missing or no prediction, or when it was made for
-    another base width, where its numbers would mean something else.
+    another base, where its numbers would mean something else.
     """
     from transfer.analysis import Prediction
-    from transfer.config import read
     from transfer.errors import TransferError
 
     try:
         with open(file) as stream:
             prediction = Prediction.from_json(json.load(stream))
-        hyperparameters = dataclasses.asdict(prediction.hyperparameters)
+        _ = prediction.hyperparameters  # multipliers of other names are a TypeError
     except (OSError, ValueError, TypeError, TransferError) as error:
         raise TransferError(
             f"The hyperparameters {file} cannot be read ({str(error).rstrip('.')}); expected what "
             "transfer predict wrote."
         ) from None
-    if prediction.base_width != experiment.base_width:
-        raise TransferError(
-            f"The hyperparameters {file} are meant at base width {prediction.base_width} but the "
-            f"configuration has {experiment.base_width}; expected the sweep's own configuration."
-        )
-    content = dataclasses.asdict(experiment)
-    content["model"]["width"] = prediction.target_width
-    content["recipe"]["name"] = prediction.recipe
-    content["hyperparameters"] = hyperparameters
-    return read(content)
+    return target_experiment(experiment, prediction)

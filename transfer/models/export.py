@@ -18,7 +18,8 @@ def export_llama(
     """Write config.json and model.safetensors as a LLaMA checkpoint, or Qwen3 with QK-norm.
 
     The embedding's and the readout's multipliers go into their tables (which unties tied ones),
-    each matrix's into the matrix, and that of the attention logits, times the sqrt(head_dim) which
+    each matrix's into the matrix, that of a residual branch into the branch's last matrix, and that
+    of the attention logits, times the sqrt(head_dim) which
     those models divide by, into the query: its matrix, or the gain of its norm. All are float32.
     Raises `TransferError` when the folder holds a checkpoint already.
     """
@@ -61,13 +62,14 @@ def _block(config: TransformerConfig, weights: Arrays, scales: Arrays) -> dict[s
     attention, attention_scale = weights["attention"], scales["attention"]
     logits = attention_scale["logit_multiplier"] * np.sqrt(config.size_per_head)
     query = _matrix(attention["query"], attention_scale["query"], 1)
+    branch = scales["branch_multiplier"]
     tensors = {
         "input_layernorm": _gain(weights.get("attention_norm", {}), config.width),
         "post_attention_layernorm": _gain(weights.get("feed_forward_norm", {}), config.width),
         "self_attn.q_proj": (query if config.qk_norm else query * logits).T,
         "self_attn.k_proj": _matrix(attention["key"], attention_scale["key"], 1).T,
         "self_attn.v_proj": _matrix(attention["value"], attention_scale["value"], 1).T,
-        "self_attn.o_proj": _matrix(attention["out"], attention_scale["out"], 2).T,
+        "self_attn.o_proj": _matrix(attention["out"], attention_scale["out"], 2).T * branch,
     }
     if config.qk_norm:
         size = config.size_per_head
@@ -76,6 +78,7 @@ def _block(config: TransformerConfig, weights: Arrays, scales: Arrays) -> dict[s
     for name in ("gate", "up", "down"):
         linear, scale = weights["feed_forward"][name], scales["feed_forward"][name]
         tensors[f"mlp.{name}_proj"] = _matrix(linear, scale, 1).T
+    tensors["mlp.down_proj"] *= branch
     return tensors
 
 

@@ -44,10 +44,12 @@ class ModelLayout:
     multipliers: Layout
 
 
-def model_layout(config: ModelConfig, base_width: int) -> ModelLayout:
-    """Compare a model at its width with itself at the base width; nothing is allocated.
+def model_layout(config: ModelConfig, base_width: int, base_layers: int = 0) -> ModelLayout:
+    """Compare a model with itself at the base width and depth; nothing is allocated.
 
-    Raises `TransferError` when the base width is below 1 or does not fit the architecture.
+    The base depth of 0 is the model's own. Raises `TransferError` when the base width is below 1 or
+    does not fit the architecture, and when another base depth is asked of a model whose layers are
+    not stacked.
 
     Example:
       >>> from transfer.models import TransformerConfig
@@ -60,9 +62,14 @@ def model_layout(config: ModelConfig, base_width: int) -> ModelLayout:
             f"The base width is {base_width}; expected the width, of at least 1, at which the "
             "learning rate is meant as it stands."
         )
+    base_depth = {"layers": base_layers} if base_layers else {}
     base, probe, target = (
-        _declare(dataclasses.replace(config, width=width))  # type: ignore[type-var]
-        for width in (base_width, 2 * base_width, config.width)
+        _declare(dataclasses.replace(config, **changes))  # type: ignore[type-var]
+        for changes in (
+            {"width": base_width, **base_depth},
+            {"width": 2 * base_width, **base_depth},
+            {},
+        )
     )
 
     def compare(kind: type) -> Layout:
@@ -135,7 +142,7 @@ def parameter_count(layout: Layout) -> int:
 
 
 def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
-    if not declared.axes.outputs:
+    if declared.axes.inputs and not declared.axes.outputs:
         return hyperparameters.attention_logits
     if declared.role == Role.INPUT:
         return hyperparameters.embedding_output

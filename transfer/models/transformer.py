@@ -171,18 +171,22 @@ class SwiGLU(nnx.Module):
 
 
 class Block(nnx.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+    """x + b attention(norm(x)), then x + b feed_forward(norm(x)), with b the branch multiplier."""
 
     def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
         self.attention_norm = RMSNorm("embed", config.width, gains=config.norm_gains)
         self.attention = Attention(config, rngs)
         self.feed_forward_norm = RMSNorm("embed", config.width, gains=config.norm_gains)
         self.feed_forward = SwiGLU(config, rngs)
+        self.branch_multiplier = variables.multiplier("->", ())
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Add both branches; keeps the shape (B, T, D)."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
-        return x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
+        x_BTD = x_BTD + self._branch(self.attention(self.attention_norm(x_BTD)))
+        return x_BTD + self._branch(self.feed_forward(self.feed_forward_norm(x_BTD)))
+
+    def _branch(self, y_BTD: jax.Array) -> jax.Array:
+        return (y_BTD * self.branch_multiplier[...]).astype(y_BTD.dtype)
 
 
 class Transformer(nnx.Module):
@@ -233,5 +237,6 @@ class Transformer(nnx.Module):
 
 
 def _branch_gain(config: TransformerConfig) -> float:
-    # The 2L branches add up to a residual stream of size 1 at init (GPT-2's rule), whatever L.
+    # The 2L branches add up to a residual stream of size 1 at init (GPT-2's rule), whatever L. A
+    # layout takes it from its base model, so under a depth rule L is the base depth.
     return 1.0 / math.sqrt(2 * config.layers)

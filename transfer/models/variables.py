@@ -41,8 +41,8 @@ def multiplier(axes: str, shape: tuple[int, ...], *, gain: float | None = None) 
     """Declare the multiplier of a product with these axes; 1 until a recipe sets it.
 
     `head_dim ->` with shape (head_dim,) is a contraction of two activations over the head
-    dimension: it produces no axis of its own. With `gain` the multiplier is gain / sqrt(fan-in) at
-    the base width, else 1.
+    dimension: it produces no axis of its own. `->` with shape () is the branch of a residual block,
+    once stacked. With `gain` the multiplier is gain / sqrt(fan-in) at the base width, else 1.
     """
     annotated = Annotated(axes=Axes.parse(axes), shape=shape, gain=gain)
     return Multiplier(jnp.ones((), jnp.float32), annotated=annotated)

@@ -23,8 +23,9 @@ import math
 
 from transfer.scaling.axes import Axes
 from transfer.scaling.layout import Parameter
-from transfer.scaling.recipe import Family, Recipe, Rule
+from transfer.scaling.recipe import Recipe
 from transfer.scaling.roles import Role
+from transfer.scaling.rule import Family, Rule
 
 _GROWTH = 4
 _PLACES = {
@@ -100,6 +101,9 @@ class Slopes:
     def _own(self, role: Role) -> float:
         """Change of a layer's output by its own update."""
         aligned = 0.0 if role == Role.INPUT else 1.0
+        if self.family == "spectral" and role == Role.HIDDEN:
+            # No input is moved by more than the largest singular value, aligned or not.
+            aligned = 0.5
         return self._slope(role, "multiplier") + self.update(role) + aligned
 
     def _slope(self, role: Role, column: str) -> float:

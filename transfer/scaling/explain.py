@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from transfer.scaling.layout import Layout
-from transfer.scaling.recipe import Family, Recipe
+from transfer.scaling.recipe import Recipe
+from transfer.scaling.rule import Family
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Row:
     role: str
     m_in: str
     m_out: str
+    m_depth: str
     std: float | str | None
     multiplier: float
     learning_rate: float
@@ -56,7 +58,7 @@ class Explanation:
 
 
 def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:
-    """Say what a recipe gives each parameter of a layout, at the layout's width.
+    """Say what a recipe gives each parameter of a layout, at the layout's width and depth.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes, Layout, Recipe
@@ -78,6 +80,7 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
                 role=rule.role.value,
                 m_in=str(parameter.m_in),
                 m_out=str(parameter.m_out),
+                m_depth=str(parameter.m_depth),
                 std=recipe.init_std(parameter)
                 if layout.multiplied is None
                 else f"x {rule.std:.4g}",

@@ -1,4 +1,4 @@
-"""Which axes of which parameter grow with width, and what follows from it."""
+"""Which axes of which parameter grow with width and depth, and what follows from it."""
 
 import dataclasses
 import math
@@ -74,6 +74,15 @@ class Parameter:
         return Fraction(self.fan_out, math.prod(self._outputs(self.base_shape)))
 
     @property
+    def m_depth(self) -> Fraction:
+        """Number of weights in the stack over that of the base model, exactly; 1 without one."""
+        places = self.axes.places[: len(self.axes.stack)]
+        return Fraction(
+            math.prod(self.shape[place] for place in places),
+            math.prod(self.base_shape[place] for place in places),
+        )
+
+    @property
     def base_std(self) -> float | None:
         """Init std at the base width; None for a constant."""
         if self.gain is not None:
@@ -122,7 +131,8 @@ class Layout(Mapping[str, Parameter]):
         """Build a layout from a model declared at three widths.
 
         An axis grows when it differs between `base` and `probe`, a second width that is never the
-        target: so a target of the base width, or one narrower than it, works like any other.
+        target: so a target of the base width, or one narrower than it, works like any other. The
+        target may stack another number of weights than the base: that is its depth.
         Raises `TransferError` when the three do not hold the same parameters, when an annotation
         does not fit its shape, when the number of weights in a stack grows with width, or when the
         target differs from the base in an axis that does not grow.
@@ -130,8 +140,9 @@ class Layout(Mapping[str, Parameter]):
         if base.keys() != probe.keys() or base.keys() != target.keys():
             odd = sorted((base.keys() ^ probe.keys()) | (base.keys() ^ target.keys()))
             raise TransferError(
-                f"The model does not have the same parameters at every width ({', '.join(odd[:3])} "
-                "differ); expected one architecture whose shapes alone depend on width."
+                f"The model does not have the same parameters at every width and depth "
+                f"({', '.join(odd[:3])} differ); expected one architecture whose shapes alone "
+                "depend on them: layers of another number are stacked."
             )
         layout = cls(
             {path: _compare(path, base[path], probe[path], target[path]) for path in target},
@@ -188,11 +199,12 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
             "that does not depend on width."
         )
     for name, place in zip(names, target.axes.places, strict=True):
-        if target.shape[place] != base.shape[place] and not growing[place]:
+        differs = target.shape[place] != base.shape[place]
+        if differs and not growing[place] and name not in target.axes.stack:
             raise TransferError(
                 f"The axis {name} of {path} has size {base.shape[place]} at the base width and "
                 f"{target.shape[place]} at the target but does not grow with width; expected "
-                "models that differ in width alone."
+                "models that differ in width and depth alone."
             )
     return Parameter(
         path=path,

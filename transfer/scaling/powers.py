@@ -42,6 +42,9 @@ class Power:
     def __truediv__(self, other: "Power") -> "Power":
         return Power(self.fan_in - other.fan_in, self.fan_out - other.fan_out)
 
+    def __pow__(self, exponent: int) -> "Power":
+        return Power(self.fan_in * exponent, self.fan_out * exponent)
+
     def __str__(self) -> str:
         factors = [
             base if exponent == 1 else f"{base}^{exponent}"

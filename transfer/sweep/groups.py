@@ -88,6 +88,7 @@ def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
         [
             dataclasses.asdict(experiment.at(group.width)),
             experiment.base_width,
+            [experiment.base_layers, experiment.base_batch_size, experiment.base_tokens],
             dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
             dataclasses.asdict(experiment.training),
             dataclasses.asdict(experiment.data) | {"data_dir": ""},

@@ -10,7 +10,7 @@ from etils import epath
 
 from transfer.config import Experiment
 from transfer.data import Dataset
-from transfer.models import model_layout, parameter_count
+from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
 from transfer.sweep.tables import tables
@@ -71,6 +71,8 @@ def run_groups(
                     experiment.training,
                     dataset,
                     [(setting.hyperparameters, setting.seed) for setting in group.settings],
+                    base_layers=experiment.base_layers,
+                    horizon=experiment.horizon(group.width, group.recipe),
                     checkpoints=checkpoints,
                     progress=reporter.step,
                 )
@@ -89,11 +91,9 @@ def work(experiment: Experiment, group: Group) -> float:
 
     Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
     """
-    layout = model_layout(experiment.at(group.width), experiment.base_width)
-    count = parameter_count(layout.parameters)
-    tokens_per_step = experiment.data.batch_size * experiment.data.sequence_length
-    steps = experiment.training.resolved_steps(count, tokens_per_step)
-    return len(group.settings) * steps * tokens_per_step * (count + 1e5)
+    count = parameter_count(experiment.layout(group.width).parameters)
+    tokens = experiment.steps(group.width) * experiment.tokens_per_step
+    return len(group.settings) * tokens * (count + 1e5)
 
 
 def _checkpoints(folder: epath.Path | None) -> AbstractContextManager[Checkpoints | None]:

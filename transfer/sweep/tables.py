@@ -7,7 +7,6 @@ import numpy as np
 
 from transfer import optim
 from transfer.config import Experiment
-from transfer.models import model_layout
 from transfer.runs import Trial
 from transfer.scaling import Family, Layout, Recipe, Role
 from transfer.sweep.groups import Group, trial_name
@@ -21,11 +20,11 @@ def tables(
 ) -> tuple[list[Trial], list[Row], list[Row]]:
     """Return the rows of trials, metrics and spectrum that a trained group gives."""
     recipe = experiment.recipe.build(group.recipe)
-    layout = model_layout(experiment.at(group.width), experiment.base_width).parameters
-    training = experiment.training
+    layout = experiment.layout(group.width).parameters
+    horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
     shape = optim.schedule(training.schedule, outcome.steps, training.warmup, training.decay_steps)
     schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
-    tokens = outcome.steps * experiment.data.batch_size * experiment.data.sequence_length
+    tokens = outcome.steps * experiment.tokens_per_step
     last_tenth = slice(-max(1, outcome.steps // 10), None)
 
     trials: list[Trial] = []
@@ -35,8 +34,12 @@ def tables(
         name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
-        rates = hyperparameters.learning_rate * schedule
-        decay = hyperparameters.weight_decay * _hidden_decay(recipe, layout, training.family)
+        rates = hyperparameters.learning_rate * horizon.learning_rate * schedule
+        decay = (
+            hyperparameters.weight_decay
+            * horizon.weight_decay
+            * _hidden_decay(recipe, layout, training.family)
+        )
         trials.append(
             Trial(
                 trial=name,
@@ -89,7 +92,7 @@ def tables(
 
 
 def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
-    """lr * decay of the hidden matrices over that of the base width, on average."""
+    """lr * decay of the hidden matrices over that of the base model, on average."""
     rules = recipe.rules(layout, family).values()
     products = [
         rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN

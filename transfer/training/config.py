@@ -3,7 +3,7 @@
 import dataclasses
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling import Family
+from transfer.scaling import Family, Horizon
 from transfer.training.optimizers import OPTIMIZERS
 
 EXECUTIONS = ("vectorized", "in_turn")
@@ -61,6 +61,20 @@ class TrainingConfig:
     def family(self) -> Family:
         """Whose column of a parametrization table the optimizer reads."""
         return OPTIMIZERS[self.optimizer].family
+
+    def at(self, horizon: Horizon) -> "TrainingConfig":
+        """The same optimizer with the betas and the epsilon of another batch size and duration.
+
+        Raises `TransferError` when a beta cannot follow.
+        """
+        if self.family != "entrywise":
+            return self
+        return dataclasses.replace(
+            self,
+            b1=horizon.beta(self.b1),
+            b2=horizon.beta(self.b2),
+            epsilon=self.epsilon * horizon.epsilon,
+        )
 
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from transfer.data import Dataset, PopulationBatches
 from transfer.models import ModelConfig, model_layout, parameter_count
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
@@ -54,11 +54,14 @@ def train(
     dataset: Dataset,
     settings: Sequence[tuple[Hyperparameters, int]],
     *,
+    base_layers: int = 0,
+    horizon: Horizon | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Progress = lambda fraction, loss: None,
 ) -> Outcome:
     """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
 
+    `base_layers` of 0 is the model's own depth, and no `horizon` that of the base run.
     Trials of one seed see the same batches; another seed means another init and other batches. A
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
@@ -66,7 +69,7 @@ def train(
     have one.
     """
     started = time.perf_counter()
-    layout = model_layout(model, base_width)
+    layout = model_layout(model, base_width, base_layers)
     count = parameter_count(layout.parameters)
     batch_size, window = dataset.config.batch_size, dataset.config.sequence_length
     steps = training.resolved_steps(count, batch_size * window)
@@ -75,7 +78,15 @@ def train(
         "in_turn" if jax.default_backend() == "cpu" else "vectorized"
     )
     population = Population(
-        model, layout, recipe, training, steps, next_token_loss(model), mesh, execution
+        model,
+        layout,
+        recipe,
+        training,
+        steps,
+        next_token_loss(model),
+        mesh,
+        execution,
+        horizon or Horizon(),
     )
 
     # The data goes first, for it refuses what is no seed.

@@ -18,13 +18,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer import optim, probes
 from transfer.models import Arrays, ModelConfig, ModelLayout, initialize
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
 from transfer.training.optimizers import OPTIMIZERS
 from transfer.training.task import Loss
 
 jax.tree_util.register_dataclass(Hyperparameters)
+_BASE_RUN = Horizon()
 
 
 @jax.tree_util.register_dataclass
@@ -96,6 +97,7 @@ class Population:
       loss: parameters, multipliers and a batch to a scalar.
       mesh: from `make_mesh`; its trial axis divides the number of trials.
       execution: `vectorized` or `in_turn`.
+      horizon: what batch size and length of the run do to the optimizer.
     """
 
     model: ModelConfig
@@ -106,6 +108,7 @@ class Population:
     loss: Loss
     mesh: Mesh
     execution: str
+    horizon: Horizon = _BASE_RUN
 
     def compile(
         self, trials: Trials, batches: jax.ShapeDtypeStruct, eval_batches: jax.ShapeDtypeStruct
@@ -211,12 +214,14 @@ class Population:
         return self._over_trials(one, state)
 
     def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        training, peak = self.training, hyperparameters.learning_rate
+        training = self.training.at(self.horizon)
+        peak = hyperparameters.learning_rate * self.horizon.learning_rate
+        weight_decay = hyperparameters.weight_decay * self.horizon.weight_decay
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
         optimizer = OPTIMIZERS[training.optimizer]
         return optimizer.make(
             lambda step: peak * shape(step),
-            hyperparameters.weight_decay,
+            weight_decay,
             layout=self.layout.parameters,
             recipe=self.recipe,
             clip=training.clip or None,

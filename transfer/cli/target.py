@@ -1,0 +1,123 @@
+"""From a prediction to the run that it is made for, along width, depth, batch size and duration."""
+
+import dataclasses
+import typing
+
+from transfer.errors import TransferError
+
+if typing.TYPE_CHECKING:
+    from transfer.analysis import Prediction
+    from transfer.config import Experiment
+    from transfer.scaling import Scale
+
+
+def moved(
+    experiment: "Experiment",
+    prediction: "Prediction",
+    *,
+    layers: int | None = None,
+    batch_size: int | None = None,
+    tokens: int | None = None,
+) -> "Prediction":
+    """Return a prediction from a sweep's experiment, moved along the other axes too.
+
+    What is None stays as in the sweep. Raises `TransferError` when the recipe has no rule for what
+    moves, or the target cannot be trained.
+    """
+    if tokens is None and batch_size is not None and experiment.training.tokens_per_parameter:
+        raise TransferError(
+            "The sweep's number of tokens follows the number of parameters, so that of the target "
+            "is not known; expected --tokens=TOKENS beside --batch_size."
+        )
+    proxy = _proxy(experiment, prediction)
+    target = dataclasses.replace(
+        proxy,
+        width=prediction.target_width,
+        layers=layers or proxy.layers,
+        batch_size=batch_size or proxy.batch_size,
+        tokens=tokens or proxy.tokens,
+    )
+    prediction = prediction.moved(
+        experiment.recipe.build(prediction.recipe),
+        experiment.training.family,
+        proxy=proxy,
+        target=target,
+        base=_base(experiment, proxy),
+    )
+    if target != dataclasses.replace(proxy, width=prediction.target_width):
+        run = target_experiment(experiment, prediction)
+        run.training.at(run.horizon(run.model.width))
+    return prediction
+
+
+def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Experiment":
+    """Return the experiment that trains the target of a prediction from this sweep's experiment.
+
+    Warmup and decay steps keep their share of the run. Raises `TransferError` when the prediction
+    was made for another base, where its numbers would mean something else.
+    """
+    from transfer.config import read
+
+    _require_base(experiment, prediction)
+    content = dataclasses.asdict(experiment)
+    content["model"]["width"] = prediction.target_width
+    content["recipe"]["name"] = prediction.recipe
+    content["hyperparameters"] = dataclasses.asdict(prediction.hyperparameters)
+    if prediction.target_layers is not None:
+        content["base_layers"] = prediction.base_layers
+        content["model"]["layers"] = prediction.target_layers
+    if prediction.target_batch_size is not None and prediction.target_tokens is not None:
+        content["base_batch_size"] = prediction.base_batch_size
+        content["base_tokens"] = prediction.base_tokens
+        content["data"]["batch_size"] = prediction.target_batch_size
+        per_step = prediction.target_batch_size * experiment.data.sequence_length
+        steps = max(1, round(prediction.target_tokens / per_step))
+        longer = steps / experiment.steps(prediction.proxy_widths[-1])
+        content["training"]["steps"], content["training"]["tokens_per_parameter"] = steps, 0.0
+        for phase in ("warmup", "decay_steps"):
+            content["training"][phase] = round(getattr(experiment.training, phase) * longer)
+    return read(content)
+
+
+def _require_base(experiment: "Experiment", prediction: "Prediction") -> None:
+    meant = {
+        "base width": (prediction.base_width, experiment.base_width),
+        "base depth": (prediction.base_layers, experiment.base_layers or experiment.model.layers),
+        "base batch size": (
+            prediction.base_batch_size,
+            experiment.base_batch_size or experiment.data.batch_size,
+        ),
+    }
+    if prediction.base_tokens is not None:
+        own = _base(experiment, _proxy(experiment, prediction)).tokens
+        meant["base number of tokens"] = prediction.base_tokens, own
+    for name, (there, here) in meant.items():
+        if there not in (None, here):
+            raise TransferError(
+                f"The hyperparameters are meant at {name} {there} but the configuration has "
+                f"{here}; expected the sweep's own configuration."
+            )
+
+
+def _proxy(experiment: "Experiment", prediction: "Prediction") -> "Scale":
+    """How large the widest proxy was."""
+    from transfer.scaling import Scale
+
+    width = prediction.proxy_widths[-1]
+    return Scale(
+        width=width,
+        layers=experiment.model.layers,
+        batch_size=experiment.data.batch_size,
+        tokens=experiment.steps(width) * experiment.tokens_per_step,
+    )
+
+
+def _base(experiment: "Experiment", proxy: "Scale") -> "Scale":
+    """What the experiment declares as its base, and for the rest the widest proxy."""
+    return dataclasses.replace(
+        proxy,
+        width=experiment.base_width,
+        layers=experiment.base_layers or proxy.layers,
+        batch_size=experiment.base_batch_size or proxy.batch_size,
+        tokens=experiment.base_tokens or proxy.tokens,
+    )

@@ -1,0 +1,201 @@
+"""What moving hyperparameters to another width, depth, batch size or duration does, and why.
+
+A move is one axis from where a hyperparameter was tuned to where it is used, with the factors that
+the recipe applies on the way, and how far they can be trusted (`transfer.scaling.grounds`).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Literal
+
+from transfer.errors import TransferError
+from transfer.scaling import grounds
+from transfer.scaling.axes import Axes
+from transfer.scaling.grounds import Ground, Standing
+from transfer.scaling.layout import Parameter
+from transfer.scaling.recipe import Recipe
+from transfer.scaling.rule import Family
+
+Axis = Literal["width", "depth", "batch", "tokens"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large a run is: `batch_size` in windows, `tokens` over the whole run."""
+
+    width: int
+    layers: int
+    batch_size: int
+    tokens: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Move:
+    """One axis from `start` to `target`: factors by quantity, their standing, source and limits."""
+
+    axis: Axis
+    start: int
+    target: int
+    effects: Mapping[str, float]
+    standing: Standing
+    source: str
+    validity: str
+
+    @property
+    def factor(self) -> Fraction:
+        """Target over start."""
+        return Fraction(self.target, self.start)
+
+    def __str__(self) -> str:
+        effects = ", ".join(f"{name} x {factor:.4g}" for name, factor in self.effects.items())
+        return (
+            f"{self.axis} {self.start} -> {self.target} (x {float(self.factor):.4g}): "
+            f"{effects or 'nothing changes'}\n"
+            f"  {self.standing}{f', {self.source}' if self.source else ''}: {self.validity}"
+        )
+
+
+def moves(recipe: Recipe, family: Family, start: Scale, target: Scale) -> tuple[Move, ...]:
+    """Return the moves from one scale to another, none for an axis that stays.
+
+    Raises `TransferError` where the recipe has no rule for an axis that moves.
+
+    Example:
+      >>> proxy = Scale(width=64, layers=2, batch_size=16, tokens=10**6)
+      >>> for move in moves(Recipe("mup"), "linear", proxy, dataclasses.replace(proxy, width=256)):
+      ...     print(move.axis, move.factor, move.effects["readout multiplier"])
+      ...     break
+      width 4 0.25
+    """
+    return (
+        *_width(recipe, family, start, target),
+        *_depth(recipe, family, start, target),
+        *_horizon(recipe, family, start, target),
+    )
+
+
+def _width(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+    if start.width == target.width:
+        return
+    wider = dataclasses.replace(start, width=target.width)
+    effects = _effects(recipe, family, start, wider)
+    decay = {name: effects.pop(name) for name in list(effects) if name.endswith("weight decay")}
+    ends = start.width, target.width
+    yield _move("width", ends, effects, grounds.of_rates(recipe))
+    yield _move("width", ends, decay, grounds.of_decay(recipe, family))
+
+
+def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+    if start.layers == target.layers:
+        return
+    if not recipe.depth:
+        raise TransferError(
+            f"The target has {target.layers} layers and the sweep {start.layers}, for which the "
+            "recipe has no rule; expected a sweep with recipe.depth = completep or depth_mup, or "
+            "a target of the sweep's own depth."
+        )
+    deeper = dataclasses.replace(start, layers=target.layers)
+    effects = _effects(recipe, family, start, deeper)
+    yield _move("depth", (start.layers, target.layers), effects, grounds.DEPTH[recipe.depth])
+
+
+def _horizon(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+    m_batch = Fraction(target.batch_size, start.batch_size)
+    m_tokens = Fraction(target.tokens, start.tokens)
+    if m_batch == m_tokens == 1:
+        return
+    if not recipe.horizon:
+        raise TransferError(
+            f"The target trains on {target.tokens} tokens in batches of {target.batch_size} and "
+            f"the sweep on {start.tokens} in batches of {start.batch_size}, for which the recipe "
+            "has no rule; expected a sweep with recipe.horizon = sde, or the sweep's own batch "
+            "size and number of tokens."
+        )
+    if m_batch != 1:
+        effects = _settings(recipe, family, m_batch, Fraction(1))
+        ends = start.batch_size, target.batch_size
+        yield _move("batch", ends, effects, grounds.HORIZON["batch"])
+    if m_tokens != 1:
+        effects = _settings(recipe, family, Fraction(1), m_tokens)
+        yield _move("tokens", (start.tokens, target.tokens), effects, grounds.HORIZON["tokens"])
+
+
+def _move(axis: Axis, ends: tuple[int, int], effects: Mapping[str, float], ground: Ground) -> Move:
+    start, target = ends
+    return Move(
+        axis=axis,
+        start=start,
+        target=target,
+        effects=effects,
+        standing=ground.standing,
+        source=ground.source,
+        validity=ground.validity,
+    )
+
+
+def _settings(
+    recipe: Recipe, family: Family, m_batch: Fraction, m_tokens: Fraction
+) -> dict[str, float]:
+    """What changes of the optimizer's own settings, and of the number of steps."""
+    factors = recipe.at_horizon(family, m_batch, m_tokens)
+    return _changed(
+        {
+            "learning rate": factors.learning_rate,
+            "weight decay": factors.weight_decay,
+            "epsilon": factors.epsilon,
+            "1 - beta": factors.averaging,
+            "steps": float(m_tokens / m_batch),
+        }
+    )
+
+
+_COLUMNS = {
+    "std": "init std",
+    "multiplier": "multiplier",
+    "learning_rate": "learning rate",
+    "weight_decay": "weight decay",
+    "epsilon": "epsilon",
+}
+# A parameter of every kind that a model has; those in a stack lie in its blocks.
+_KINDS = {
+    "embedding": "vocabulary -> embed",
+    "hidden": "layers | embed -> embed",
+    "gain": "layers | embed",
+    "readout": "embed -> vocabulary",
+}
+
+
+def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dict[str, float]:
+    """What changes for each kind of parameter, seen from `start`."""
+    found = {}
+    for kind, axes in _KINDS.items():
+        rule = recipe.rule(_parameter(axes, start, target), family)
+        for column, word in _COLUMNS.items():
+            if not (column == "epsilon" and family == "linear"):
+                found[f"{kind} {word}"] = getattr(rule, column)
+    found["branch multiplier"] = recipe.multiplier(_parameter("layers | ->", start, target))
+    return _changed(found)
+
+
+def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
+    axes = Axes.parse(annotation)
+
+    def shape(scale: Scale) -> tuple[int, ...]:
+        sizes = {"embed": scale.width, "layers": scale.layers}
+        return tuple(sizes.get(name, 1) for name in axes.names)
+
+    return Parameter(
+        path=annotation,
+        axes=axes,
+        shape=shape(target),
+        base_shape=shape(start),
+        growing=tuple(name == "embed" for name in axes.names),
+        gain=None,
+        std=None,
+        tied=False,
+    )
+
+
+def _changed(factors: Mapping[str, float]) -> dict[str, float]:
+    return {name: factor for name, factor in factors.items() if factor not in (0.0, 1.0)}
