@@ -148,7 +148,7 @@ class Recipe:
         role, m_in, m_out = parameter.role, parameter.m_in, parameter.m_out
         row = self.table.rows[role]
         multiplier = row.multiplier.at(m_in, m_out)
-        learning_rate = self._learning_rate(role, family).at(m_in, m_out)
+        learning_rate = self.learning_rate(role, family).at(m_in, m_out)
 
         weight_decay = 0.0
         if role == Role.HIDDEN and family == "entrywise":
@@ -191,7 +191,13 @@ class Recipe:
         row = self.table.rows[parameter.role]
         return row.multiplier.at(parameter.m_in, parameter.m_out)
 
-    def _learning_rate(self, role: Role, family: Family) -> Power:
+    def learning_rate(self, role: Role, family: Family) -> Power:
+        """Learning rate of a role, as powers of the growth of fan-in and fan-out.
+
+        Example:
+          >>> print(Recipe("mup").learning_rate(Role.HIDDEN, "entrywise"))
+          in^-1
+        """
         if self.rates == "uniform":
             return _ONE
         row = self.table.rows[role]
@@ -211,7 +217,7 @@ class Recipe:
     def _refuse_unequal_tie(self, parameter: Parameter, family: Family) -> None:
         columns = (
             ("init std", lambda role: self.table.rows[role].std),
-            ("learning rate", lambda role: self._learning_rate(role, family)),
+            ("learning rate", lambda role: self.learning_rate(role, family)),
             ("epsilon", self._epsilon),
         )
         for name, column in columns:
