@@ -1,0 +1,74 @@
+"""What the table says: how often measured and predicted slopes agree, and where they do not."""
+
+from collections.abc import Mapping, Sequence
+
+from experiments.regimes import predictions
+from transfer.scaling import Exponents, Verdict, classify_regime
+
+
+def summary(table: Sequence[Mapping], tolerance: float) -> str:
+    """Return the numbers of the README, and a line for every disagreement."""
+    return "\n".join(
+        line
+        for family in dict.fromkeys(row["family"] for row in table)
+        for part in (_stable, _unstable)
+        for line in part([row for row in table if row["family"] == family], tolerance)
+    )
+
+
+def _stable(table: Sequence[Mapping], tolerance: float) -> list[str]:
+    rows = [row for row in table if row["part"] == "stable"]
+    lines = [f"stable, {rows[0]['family']}"]
+    for quantity in sorted({row["quantity"] for row in rows}):
+        lines.append(f"  {quantity}: {_share([r for r in rows if r['quantity'] == quantity])}")
+    last = [row for row in rows if row["quantity"] == _last_features(rows)]
+    right = [(row["slope"] > -tolerance) == (row["regime"] == "feature learning") for row in last]
+    lines.append(f"  regime: {sum(right)} of {len(right)}")
+    verdicts = [_verdict(row) for row in last]
+    for rival in predictions.rivals(verdicts[0]):
+        wrong = [
+            abs(row["slope"] - predictions.rivals(verdict)[rival]) < tolerance
+            for row, verdict in zip(last, verdicts, strict=True)
+        ]
+        lines.append(f"  last features if {rival}: {sum(wrong)} of {len(wrong)}")
+    return lines + _disagreements(rows)
+
+
+def _unstable(table: Sequence[Mapping], tolerance: float) -> list[str]:
+    rows = [row for row in table if row["part"] == "unstable"]
+    lines = [f"unstable, {rows[0]['family']}"]
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        named, rest = (
+            [r for r in rows if r["condition"] == condition and (r["predicted"] is None) == bound]
+            for bound in (False, True)
+        )
+        # In the direction predicted, and by more than a stable quantity may.
+        departs = [row["slope"] * (1 if row["predicted"] > 0 else -1) > tolerance for row in named]
+        lines.append(
+            f"  {condition}: departs {sum(departs)} of {len(departs)}, "
+            f"at the rate {_share(named)}; nothing else grows {_share(rest)}"
+        )
+        stable = [classify_regime(_verdict(row).exponents, "full").stable for row in named]
+        lines.append(f"    called stable under the alignment `full`: {sum(stable)} of {len(named)}")
+    return lines + _disagreements(rows)
+
+
+def _disagreements(rows: Sequence[Mapping]) -> list[str]:
+    return [
+        f"    {row['network']} ({row['condition'] or row['regime']}): {row['quantity']} "
+        f"{row['slope']:+.3f} +- {row['standard_error']:.3f}, predicted {row['predicted']}"
+        for row in rows
+        if not row["agrees"]
+    ]
+
+
+def _share(rows: Sequence[Mapping]) -> str:
+    return f"{sum(row['agrees'] for row in rows)} of {len(rows)}"
+
+
+def _last_features(rows: Sequence[Mapping]) -> str:
+    return max(row["quantity"] for row in rows if row["quantity"].startswith("features"))
+
+
+def _verdict(row: Mapping) -> Verdict:
+    return classify_regime(Exponents.parse(row["network"], row["family"]))
