@@ -33,16 +33,16 @@ def measure(
     puts out have moved; `readout_init`: how far that moves the output through the initial readout;
     `output`: how far the output has moved. All networks are as deep and of one family.
     """
-    draws = _draws(networks[0].hidden_layers, width, seed)
+    inputs, normals = draws(networks[0].hidden_layers, width, seed)
     exponents = [[dataclasses.astuple(layer) for layer in net.layers] for net in networks]
     powers = width ** -np.array(exponents, dtype=float)
     with jax.enable_x64(True):
-        measured = _measure(*draws, powers, family=networks[0].family, steps=steps)
+        measured = _measure(inputs, normals, powers, family=networks[0].family, steps=steps)
         return {name: np.asarray(values) for name, values in measured.items()}
 
 
 @functools.lru_cache(maxsize=1)
-def _draws(hidden_layers: int, width: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+def draws(hidden_layers: int, width: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Inputs of length one, the same at every width, and standard normal weights."""
     inputs = np.random.default_rng(seed).normal(size=(INPUTS, FEATURES))
     inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)

@@ -3,6 +3,7 @@
 On the lattice r is a multiple of 1/4, so that it is 0 or at least 1/4 away from it.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -29,6 +30,16 @@ def unstable(family: Family, each: int, seed: int) -> list[Verdict]:
         for condition in Condition
         for verdict in _drawn(family, each, f"{seed} {condition}", _any_inits, _fails(condition))
     ]
+
+
+def isolated(verdict: Verdict) -> Verdict:
+    """The same network with every update of features that is not the largest slowed by n^-1."""
+    layers = tuple(
+        layer if update == verdict.r else dataclasses.replace(layer, c=layer.c + 1)
+        for layer, update in zip(verdict.exponents.layers[:-1], verdict.updates[:-1], strict=True)
+    )
+    layers += verdict.exponents.layers[-1:]
+    return classify_regime(Exponents(layers, verdict.exponents.family))
 
 
 def _is(regime: Regime) -> Callable[[Verdict], bool]:

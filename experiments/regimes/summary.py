@@ -1,6 +1,7 @@
 """What the table says: how often measured and predicted slopes agree, and where they do not."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from experiments.regimes import predictions
 from transfer.scaling import Exponents, Verdict, classify_regime
@@ -8,17 +9,21 @@ from transfer.scaling import Exponents, Verdict, classify_regime
 
 def summary(table: Sequence[Mapping], tolerance: float) -> str:
     """Return the numbers of the README, and a line for every disagreement."""
-    return "\n".join(
-        line
-        for family in dict.fromkeys(row["family"] for row in table)
-        for part in (_stable, _unstable)
-        for line in part([row for row in table if row["family"] == family], tolerance)
-    )
+    lines = []
+    for family in dict.fromkeys(row["family"] for row in table):
+        for part, describe in (("stable", _stable), ("unstable", _unstable)):
+            rows = [row for row in table if row["family"] == family and row["part"] == part]
+            off = [
+                abs(row["slope"] - row["predicted"]) for row in rows if row["predicted"] is not None
+            ]
+            lines.append(f"{part}, {family}: off by {median(off):.3f} in the median")
+            lines += describe(rows, tolerance)
+            lines += [f"    disagrees: {_line(row)}" for row in rows if not row["agrees"]]
+    return "\n".join(lines + [_line(row) for row in table if row["part"] == "isolated"])
 
 
-def _stable(table: Sequence[Mapping], tolerance: float) -> list[str]:
-    rows = [row for row in table if row["part"] == "stable"]
-    lines = [f"stable, {rows[0]['family']}"]
+def _stable(rows: Sequence[Mapping], tolerance: float) -> list[str]:
+    lines = []
     for quantity in sorted({row["quantity"] for row in rows}):
         lines.append(f"  {quantity}: {_share([r for r in rows if r['quantity'] == quantity])}")
     last = [row for row in rows if row["quantity"] == _last_features(rows)]
@@ -31,12 +36,11 @@ def _stable(table: Sequence[Mapping], tolerance: float) -> list[str]:
             for row, verdict in zip(last, verdicts, strict=True)
         ]
         lines.append(f"  last features if {rival}: {sum(wrong)} of {len(wrong)}")
-    return lines + _disagreements(rows)
+    return lines
 
 
-def _unstable(table: Sequence[Mapping], tolerance: float) -> list[str]:
-    rows = [row for row in table if row["part"] == "unstable"]
-    lines = [f"unstable, {rows[0]['family']}"]
+def _unstable(rows: Sequence[Mapping], tolerance: float) -> list[str]:
+    lines = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         named, rest = (
             [r for r in rows if r["condition"] == condition and (r["predicted"] is None) == bound]
@@ -50,16 +54,14 @@ def _unstable(table: Sequence[Mapping], tolerance: float) -> list[str]:
         )
         stable = [classify_regime(_verdict(row).exponents, "full").stable for row in named]
         lines.append(f"    called stable under the alignment `full`: {sum(stable)} of {len(named)}")
-    return lines + _disagreements(rows)
+    return lines
 
 
-def _disagreements(rows: Sequence[Mapping]) -> list[str]:
-    return [
-        f"    {row['network']} ({row['condition'] or row['regime']}): {row['quantity']} "
+def _line(row: Mapping) -> str:
+    return (
+        f"{row['part']} {row['network']} ({row['condition'] or row['regime']}): {row['quantity']} "
         f"{row['slope']:+.3f} +- {row['standard_error']:.3f}, predicted {row['predicted']}"
-        for row in rows
-        if not row["agrees"]
-    ]
+    )
 
 
 def _share(rows: Sequence[Mapping]) -> str:

@@ -209,6 +209,13 @@ def test_an_output_that_stands_still_is_trivial():
     assert adam("0 0 0 | 0 1/2 1 | 1 1/4 1/4").regime == Regime.TRIVIAL
 
 
+def test_either_way_to_the_output_is_enough_to_move_it():
+    through_features = sgd("-1/2 1/2 0 | 0 1/2 0 | 1/2 1/2 1")
+    assert (through_features.regime, through_features.updates[-1]) == (Regime.FEATURE_LEARNING, 1)
+    through_readout = sgd("-1/2 1/2 0 | 0 1/2 0 | 1/2 1 0")
+    assert (through_readout.regime, through_readout.readout_init) == (Regime.FEATURE_LEARNING, HALF)
+
+
 def test_the_first_layer_sums_over_a_constant_number_of_features():
     # Without its 1(l = 1) the first layer of muP would blow up.
     assert sgd(MUP).updates[0] == 0 == sgd("-1/2 1/2 0 | 1/2 1/2 0").updates[0]
