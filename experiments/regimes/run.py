@@ -52,7 +52,7 @@ def groups() -> list[Group]:
         for family in ("linear", "entrywise")
         for group in (
             Group("stable", sets.stable(family, each=32, seed=0), steps=4),
-            Group("unstable", sets.unstable(family, each=4, seed=0), steps=2),
+            Group("unstable", sets.unstable(family, each=8, seed=0), steps=2),
         )
     ]
 
