@@ -29,7 +29,7 @@ def test_text_that_is_no_table_is_refused(text):
 def test_a_network_without_a_hidden_layer_is_refused():
     with pytest.raises(TransferError, match="at least 2"):
         Exponents.parse("0 0 0", "linear")
-    with pytest.raises(TransferError, match="at least 2"):
+    with pytest.raises(TransferError, match="at least 1"):
         Exponents.of(Recipe("mup"), "linear", hidden_layers=0)
 
 

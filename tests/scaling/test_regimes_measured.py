@@ -45,7 +45,7 @@ def measured(family):
     broken = [classify_regime(Exponents.parse(t, family)) for t in UNSTABLE[family].values()]
     verdicts = [*sets.stable(family, each=STABLE, seed=1), *broken]
     # Together, for one compilation a width.
-    group = Group("all", verdicts, steps=4)
+    group = Group("all", verdicts, steps=3)
     logs = stacked([[group.logs(width, seed) for seed in range(SEEDS)] for width in WIDTHS])
     return verdicts, {name: slopes(values, WIDTHS)[0] for name, values in logs.items()}
 
@@ -83,7 +83,7 @@ def test_what_a_violation_names_departs_from_order_one(family):
 
 
 # Compiled once for both tests of each family.
-SMALL = {"steps": 3, "width": 12, "seed": 3}
+SMALL = {"steps": 2, "width": 12, "seed": 3}
 
 
 def plainly_trained(exponents, steps, width, seed):

@@ -47,7 +47,7 @@ class Exponents:
       >>> print(mup.shifted(1, "1/2"))
       0 0 -1 | 0 1/2 0 | 1/2 1/2 0
 
-    Source: Yang & Hu, arXiv 2011.14522, Definition 2.1; rates per layer as in its section 5.
+    Source: Yang & Hu, arXiv 2011.14522 (one rate c for all layers, which equation 5 makes many).
     """
 
     layers: tuple[LayerExponents, ...]
@@ -85,15 +85,20 @@ class Exponents:
     def of(cls, recipe: Recipe, family: Family, hidden_layers: int = 2) -> "Exponents":
         """Return the exponents that a recipe gives when all hidden layers grow alike.
 
+        Raises `TransferError` without a hidden layer.
+
         Example:
           >>> print(Exponents.of(Recipe("mup"), "entrywise"))
           0 0 0 | 0 1/2 1 | 1 0 0
 
         Source: the rows of `PARAMETRIZATIONS`; the input's fan-in does not grow.
         """
-        roles = (Role.INPUT, *[Role.HIDDEN] * (hidden_layers - 1), Role.OUTPUT)
+        if hidden_layers < 1:
+            raise TransferError(
+                f"A network of {hidden_layers} hidden layers has no width; expected at least 1."
+            )
         layers = []
-        for role in roles if hidden_layers > 0 else ():
+        for role in (Role.INPUT, *[Role.HIDDEN] * (hidden_layers - 1), Role.OUTPUT):
             row = recipe.table.rows[role]
             columns = (row.multiplier, row.std, recipe.learning_rate(role, family))
             layers.append(LayerExponents(*map(_fall, columns)))

@@ -79,8 +79,8 @@ def classify_regime(exponents: Exponents, alignment: str = "tensor_programs") ->
         readout: its update moves its output by n^0 (maximal)
         initial readout: moves the output by n^0 (maximal)
 
-    Source: Yang & Hu, arXiv 2011.14522, Theorems 3.3 to 3.6; Yang & Littwin, arXiv 2308.01814;
-    Everett et al., arXiv 2407.05872.
+    Source: Yang & Hu, arXiv 2011.14522, Theorem 3.3 and section 3; Yang & Littwin, arXiv
+    2308.01814; Everett et al., arXiv 2407.05872.
     """
     if alignment not in ALIGNMENTS:
         raise TransferError(

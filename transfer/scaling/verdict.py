@@ -10,12 +10,13 @@ from transfer.scaling.exponents import Exponents
 class Regime(enum.StrEnum):
     """What the infinitely wide network does in any fixed number of steps.
 
-    | regime           | features         | output                       |
-    |------------------|------------------|------------------------------|
-    | feature learning | move by order 1  | moves by order 1             |
-    | kernel           | stand still      | moves by order 1, linearly   |
-    | trivial          |                  | stands still                 |
-    | unstable         | not of order 1 at initialisation, or something blows up |
+    | regime           | features                | output                                 |
+    |------------------|-------------------------|----------------------------------------|
+    | feature learning | move by order 1         | moves by order 1                       |
+    | kernel           | stand still             | moves by order 1, as a kernel method's |
+    | trivial          | do not blow up          | stands still                           |
+
+    It is unstable where preactivations are not of order 1 at initialisation, or anything blows up.
     """
 
     FEATURE_LEARNING = "feature learning"
@@ -74,7 +75,7 @@ class Verdict:
 
     @property
     def nontrivial(self) -> bool:
-        """Stable, and the output moves by order 1 (Theorem 3.4)."""
+        """Stable, and the output moves by order 1."""
         return self.stable and min(self.updates[-1], self.readout_init) == 0
 
     @property
