@@ -47,13 +47,18 @@ class Group:
 
 def groups() -> list[Group]:
     """Two steps of the unstable: the second one's gradient has passed an updated readout."""
+    sent_back = sets.sent_back(32, seed=0)
     return [
-        group
-        for family in ("linear", "entrywise")
-        for group in (
-            Group("stable", sets.stable(family, each=32, seed=0), steps=4),
-            Group("unstable", sets.unstable(family, each=8, seed=0), steps=2),
-        )
+        *(
+            group
+            for family in ("linear", "entrywise")
+            for group in (
+                Group("stable", sets.stable(family, each=32, seed=0), steps=4),
+                Group("unstable", sets.unstable(family, each=8, seed=0), steps=2),
+            )
+        ),
+        Group("sent back", sent_back, steps=2),
+        Group("sent back", sent_back, steps=4),
     ]
 
 
@@ -88,6 +93,7 @@ def rows(group: Group, logs: Logs) -> list[dict]:
             table.append(
                 {
                     "part": group.part,
+                    "steps": group.steps,
                     "family": verdict.exponents.family,
                     "network": str(verdict.exponents),
                     "regime": str(verdict.regime),
@@ -121,14 +127,14 @@ def measured(asked: Sequence[Group]) -> list[dict]:
 
 
 def second_looks(table: Sequence[dict]) -> list[Group]:
-    """Every stable network with a disagreement, with the largest update alone to move it."""
+    """Every stable network with a disagreement, with its weaker terms taken out."""
     found = dict.fromkeys(
         (row["network"], row["family"])
         for row in table
         if row["part"] == "stable" and not row["agrees"]
     )
     verdicts = [classify_regime(Exponents.parse(*network)) for network in found]
-    return [Group("isolated", [sets.isolated(verdict)], steps=4) for verdict in verdicts]
+    return [Group("isolated", sets.isolated(verdict), steps=4) for verdict in verdicts]
 
 
 def main() -> None:

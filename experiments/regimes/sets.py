@@ -32,14 +32,39 @@ def unstable(family: Family, each: int, seed: int) -> list[Verdict]:
     ]
 
 
-def isolated(verdict: Verdict) -> Verdict:
-    """The same network with every update of features that is not the largest slowed by n^-1."""
-    layers = tuple(
+def sent_back(count: int, seed: int) -> list[Verdict]:
+    """SGD networks whose features blow up by what the updated readout sends back, and no sooner."""
+
+    def wanted(verdict: Verdict) -> bool:
+        return _fails(Condition.FEATURES)(verdict) and _lead(verdict) > 0
+
+    return _drawn("linear", count, f"{seed} sent back", _stable_inits, wanted)
+
+
+def isolated(verdict: Verdict) -> list[Verdict]:
+    """The same network with its weaker terms a power of n smaller.
+
+    In the first, updates of features that are not the largest; in the second also the weaker of
+    the two signals that SGD's readout sends back, by its initial value and by its update.
+    """
+    *features, readout = verdict.exponents.layers
+    layers = [
         layer if update == verdict.r else dataclasses.replace(layer, c=layer.c + 1)
-        for layer, update in zip(verdict.exponents.layers[:-1], verdict.updates[:-1], strict=True)
-    )
-    layers += verdict.exponents.layers[-1:]
-    return classify_regime(Exponents(layers, verdict.exponents.family))
+        for layer, update in zip(features, verdict.updates[:-1], strict=True)
+    ]
+    lead = _lead(verdict)
+    alone = dataclasses.replace(readout, b=readout.b + (lead > 0), c=readout.c + (lead < 0))
+    family = verdict.exponents.family
+    return [
+        classify_regime(Exponents((*layers, last), family))
+        for last in ((readout, alone) if family == "linear" else (readout,))
+    ]
+
+
+def _lead(verdict: Verdict) -> Fraction:
+    """By which power of n the updated readout sends back more than the initial one."""
+    readout = verdict.exponents.layers[-1]
+    return (readout.a + readout.b) - (2 * readout.a + readout.c)
 
 
 def _is(regime: Regime) -> Callable[[Verdict], bool]:

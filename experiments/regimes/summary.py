@@ -10,16 +10,18 @@ from transfer.scaling import Exponents, Verdict, classify_regime
 def summary(table: Sequence[Mapping], tolerance: float) -> str:
     """Return the numbers of the README, and a line for every disagreement."""
     lines = []
-    for family in dict.fromkeys(row["family"] for row in table):
-        for part, describe in (("stable", _stable), ("unstable", _unstable)):
-            rows = [row for row in table if row["family"] == family and row["part"] == part]
-            off = [
-                abs(row["slope"] - row["predicted"]) for row in rows if row["predicted"] is not None
-            ]
-            lines.append(f"{part}, {family}: off by {median(off):.3f} in the median")
-            lines += describe(rows, tolerance)
-            lines += [f"    disagrees: {_line(row)}" for row in rows if not row["agrees"]]
-    return "\n".join(lines + [_line(row) for row in table if row["part"] == "isolated"])
+    kinds = dict.fromkeys((row["part"], row["family"], row["steps"]) for row in table)
+    for part, family, steps in kinds:
+        rows = [
+            row
+            for row in table
+            if (row["part"], row["family"], row["steps"]) == (part, family, steps)
+        ]
+        off = [abs(row["slope"] - row["predicted"]) for row in rows if row["predicted"] is not None]
+        lines.append(f"{part}, {family}, {steps} steps: off by {median(off):.3f} in the median")
+        lines += (_stable if rows[0]["regime"] != "unstable" else _unstable)(rows, tolerance)
+        lines += [f"    disagrees: {_line(row)}" for row in rows if not row["agrees"]]
+    return "\n".join(lines)
 
 
 def _stable(rows: Sequence[Mapping], tolerance: float) -> list[str]:
@@ -29,6 +31,8 @@ def _stable(rows: Sequence[Mapping], tolerance: float) -> list[str]:
     last = [row for row in rows if row["quantity"] == _last_features(rows)]
     right = [(row["slope"] > -tolerance) == (row["regime"] == "feature learning") for row in last]
     lines.append(f"  regime: {sum(right)} of {len(right)}")
+    if last[0]["part"] == "isolated":
+        return lines + [f"    {_line(row)}" for row in last]
     verdicts = [_verdict(row) for row in last]
     for rival in predictions.rivals(verdicts[0]):
         wrong = [
@@ -59,7 +63,7 @@ def _unstable(rows: Sequence[Mapping], tolerance: float) -> list[str]:
 
 def _line(row: Mapping) -> str:
     return (
-        f"{row['part']} {row['network']} ({row['condition'] or row['regime']}): {row['quantity']} "
+        f"{row['network']} ({row['condition'] or row['regime']}): {row['quantity']} "
         f"{row['slope']:+.3f} +- {row['standard_error']:.3f}, predicted {row['predicted']}"
     )
 
