@@ -8,6 +8,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     from transfer.errors import TransferError
+    from transfer.inference import infer_layout, rescale_init
     from transfer.models import model_layout
     from transfer.optim import adamw, gradient_norm, schedule, sgd
     from transfer.probes import top_singular_values
@@ -29,6 +30,7 @@ if typing.TYPE_CHECKING:
 
 _HOMES = {
     "transfer.errors": ("TransferError",),
+    "transfer.inference": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
     "transfer.optim": ("adamw", "gradient_norm", "schedule", "sgd"),
     "transfer.probes": ("top_singular_values",),

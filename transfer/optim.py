@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from transfer import paths
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Layout, Recipe, Role, Rule
 
@@ -178,11 +179,8 @@ def _partition(
     }
 
     def labels(parameters: Any) -> Any:
-        leaves = jax.tree_util.tree_leaves_with_path(parameters)
-        layout.require(_path(keys) for keys, _ in leaves)
-        return jax.tree_util.tree_map_with_path(
-            lambda keys, _: str(factors[_path(keys)]), parameters
-        )
+        layout.require(paths.leaves(parameters))
+        return paths.map_leaves(lambda path, _: str(factors[path]), parameters)
 
     groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
     if clip is None:
@@ -204,14 +202,10 @@ def _clip(bound: float, rules: dict[str, Rule]) -> optax.GradientTransformation:
 def _norm(gradients: Any, rules: dict[str, Rule]) -> jax.Array:
     return jnp.sqrt(
         sum(
-            rules[_path(keys)].clip * jnp.sum(jnp.square(leaf))
-            for keys, leaf in jax.tree_util.tree_leaves_with_path(gradients)
+            rules[path].clip * jnp.sum(jnp.square(leaf))
+            for path, leaf in paths.leaves(gradients).items()
         )
     )
-
-
-def _path(keys: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(keys, simple=True, separator=".")
 
 
 def _times(learning_rate: LearningRate, factor: Scalar) -> LearningRate:

@@ -74,6 +74,26 @@ def test_a_saddle_is_no_optimum_in_decay(sweep):
     assert "bowl" in optimum.note
 
 
+def test_no_resample_takes_an_interval_out_of_the_points_that_were_fitted(sweep):
+    """A bowl that is almost flat in decay: noise tilts some resamples' bottoms far outside."""
+
+    def flat(width, rate, decay):
+        return 3 + 0.1 * (rate + 6) ** 2 + 0.001 * (decay + 3) ** 2
+
+    rates, decays = [-7.0, -6.0, -5.0], [-4.0, -3.0, -2.0]
+    seen = set()
+    for seed in range(40):
+        made = sweep(noise=0.004, generator_seed=seed)
+        trials = made(flat, [64], rates, seeds=3, log2_decays=decays)
+        decay = find_optimum(trials, "mup+sqrt", 64).log2_weight_decay
+        seen.add(decay is not None and decay.interval is None)
+        if decay is not None and decay.interval is not None:
+            assert decays[0] <= decay.interval[0] <= decay.interval[1] <= decays[-1]
+        elif decay is not None:
+            assert "of the resamples" in decay.reason
+    assert True in seen, "no tilt was strong enough to test anything"
+
+
 @pytest.mark.parametrize(
     ("grid", "centre", "named"),
     [

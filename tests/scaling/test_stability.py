@@ -15,11 +15,13 @@ from transfer.scaling import (
     Exponents,
     Recipe,
     Regime,
+    Role,
+    Slopes,
     classify_regime,
 )
 from transfer.scaling.recipe import FAMILIES
 
-from .parameters import MUP_FORMS
+from .parameters import EVERY, MUP_FORMS
 
 HALF = Fraction(1, 2)
 # Exact arithmetic is quick, and stability has many ways to fail.
@@ -145,6 +147,17 @@ def test_the_unit_embedding_is_stable_and_slower():
     assert verdict.changes == (HALF, 0, 0)
     assert verdict.updated_maximally == (False, True, True)
     assert verdict.regime == Regime.FEATURE_LEARNING
+
+
+@pytest.mark.parametrize("family", ["linear", "entrywise", "relative"])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_coordinate_check_expects_the_same(name, family):
+    # Under full alignment the updated readout sends back no more than the initial one, so that
+    # the first step, which the coordinate check is about, is like all others.
+    slopes = Slopes(Recipe(name, rates="full"), family)
+    verdict = classify_regime(Exponents.of(slopes.recipe, family))
+    assert verdict.changes[:2] == (-slopes.change(Role.INPUT), -slopes.change(Role.HIDDEN))
+    assert verdict.changes[2] == -slopes.output_change
 
 
 def test_alignments_are_those_of_the_papers():

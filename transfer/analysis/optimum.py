@@ -31,13 +31,22 @@ class Landscape:
     def locate(self, weights: np.ndarray | None = None) -> Place:
         """Return (log2 learning rate, log2 decay) of the optimum, NaN where undecided.
 
-        On a curve the decay is not fitted: it is the curve's own, whose logarithm may be -inf.
+        On a curve the decay is not fitted: it is the curve's own, whose logarithm may be -inf. The
+        bottom of a bowl counts where it lies among the points that the bowl was fitted to; further
+        away it would be an extrapolation, which resamples with a flat bowl take to absurd places.
         """
         losses = self.table.mean(weights)
         if self.joint:
-            return surface_minimum(*self.coordinates, losses) or _NOWHERE
+            place = surface_minimum(*self.coordinates, losses)
+            return place if place is not None and self._holds(place) else _NOWHERE
         location = curve_minimum(self.coordinates[0], losses).location
         return _NOWHERE if location is None else (location, float(self.coordinates[1][0]))
+
+    def _holds(self, place: Place) -> bool:
+        return all(
+            axis.min() <= coordinate <= axis.max()
+            for axis, coordinate in zip(self.coordinates, place, strict=True)
+        )
 
     def at_seeds(self, seeds: Collection[int]) -> "Landscape":
         """Return the same landscape with some of its seeds."""
@@ -169,13 +178,9 @@ def _surface(table: LossTable, best: Hyperparameters) -> tuple[Landscape | None,
         plane.where(lambda s: s.learning_rate in near_rates and s.weight_decay in near_decays),
         joint=True,
     )
-    minimum = landscape.locate()
-    if not np.isfinite(minimum).all():
-        return None, f"{kept}, because the losses around it do not form a bowl"
-    inside = [
-        np.log2(axis[0]) <= place <= np.log2(axis[-1])
-        for axis, place in zip((rates, positive), minimum, strict=True)
-    ]
-    if not all(inside):
-        return None, f"{kept}, because the bowl fitted around it has its bottom outside the sweep"
+    if not np.isfinite(landscape.locate()).all():
+        return (
+            None,
+            f"{kept}, because the losses around it do not form a bowl with its bottom there",
+        )
     return landscape, None

@@ -1,6 +1,7 @@
 """What a person sees while the work goes on."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -71,6 +72,23 @@ class SweepProgress:
             f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
             f"{sum(trial.seconds for trial in trials):.0f} s"
         )
+
+
+@contextlib.contextmanager
+def measuring(what: str) -> Iterator[Callable[[float], None]]:
+    """A bar for work whose parts report the fraction done."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
 
 
 def with_progress(

@@ -24,6 +24,7 @@ VERBS = {
     "train": "one run, with checkpoints",
     "report": "figures and verdict.json of a run directory",
     "spectrum": "top singular values against width",
+    "check": "does the model do at every width what its recipe says",
     "explain": "what a recipe gives every parameter of a model",
     "export": "weights that run without this library",
     "tokenizer": "train a tokenizer on a data set",

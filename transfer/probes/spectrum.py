@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from transfer import paths
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
 
@@ -28,15 +29,15 @@ def top_singular_values(
     """
     return {
         path: _singular_values(leaf, layout[path], k, recipe)
-        for keys, leaf in jax.tree_util.tree_leaves_with_path(parameters)
-        if layout[path := jax.tree_util.keystr(keys, simple=True, separator=".")].role
-        == Role.HIDDEN
+        for path, leaf in paths.leaves(parameters).items()
+        if layout[path].role == Role.HIDDEN
     }
 
 
 def _singular_values(
     weight: jax.Array, parameter: Parameter, k: int, recipe: Recipe | None
 ) -> jax.Array:
+    weight = weight.transpose(parameter.axes.places)
     stack = weight.shape[: len(parameter.axes.stack)]
     matrix = weight.reshape(*stack, parameter.fan_in, parameter.fan_out)
     scale = 1.0 if recipe is None else recipe.multiplier(parameter)

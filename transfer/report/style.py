@@ -58,12 +58,22 @@ def panels(
 
     `panel_width` is in inches; a legend column on the right has room of its own.
     """
-    width = panel_width * len(titles) + 1.6
-    figure = Figure(figsize=(width, PANEL_HEIGHT + 0.3), dpi=DPI, layout="constrained")
+    figure, rows = grid([titles], claim, panel_width)
+    return figure, rows[0]
+
+
+def grid(
+    titles: Sequence[Sequence[str]], claim: str, panel_width: float = PANEL_WIDTH
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure under a claim, with rows of panels that share one y axis."""
+    width = panel_width * len(titles[0]) + 1.6
+    size = (width, PANEL_HEIGHT * len(titles) + 0.3)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(1, len(titles), sharey=True, squeeze=False)[0])
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title)
+    axes = figure.subplots(len(titles), len(titles[0]), sharey=True, squeeze=False).tolist()
+    for row, names in zip(axes, titles, strict=True):
+        for axis, title in zip(row, names, strict=True):
+            axis.set_title(title)
     letters = int(width / LETTER_WIDTH)
     figure.suptitle(textwrap.fill(claim, letters), x=0.01, ha="left", fontweight="bold")
     return figure, axes

@@ -4,6 +4,7 @@ Knows nothing of JAX.
 """
 
 from transfer.scaling.axes import Axes
+from transfer.scaling.coordinates import Slopes
 from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.exponents import Exponents, LayerExponents
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
@@ -34,6 +35,7 @@ __all__ = [
     "Regime",
     "Role",
     "Rule",
+    "Slopes",
     "Verdict",
     "Violation",
     "classify_regime",

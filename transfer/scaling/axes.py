@@ -7,11 +7,12 @@ from transfer.errors import TransferError
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """Names of a parameter's axes in array order, split by what a matrix product does with them.
+    """A parameter's axes, split by what a matrix product does with them.
 
     `stack` axes enumerate separate weights (layers), `inputs` are summed over and `outputs` are
     produced. A parameter without an arrow (a gain, a bias) is not contracted at all: its `inputs`
-    are None, which is not the same as an empty tuple.
+    are None, which is not the same as an empty tuple. Axes are named in array order, or numbered
+    by their place in the array: `1 -> 0` is a matrix stored as (out, in).
 
     Example:
       >>> axes = Axes.parse("layers | embed -> heads head_dim")
@@ -19,11 +20,23 @@ class Axes:
       (('layers',), ('embed',), ('heads', 'head_dim'))
       >>> Axes.parse("embed").inputs is None
       True
+      >>> Axes.parse("0 | 2 -> 1").places
+      (0, 2, 1)
+
+    Raises `TransferError` for numbers that are not 0, 1, ... once each.
     """
 
     stack: tuple[str, ...]
     inputs: tuple[str, ...] | None
     outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        places = set(map(str, range(len(self.names))))
+        if any(map(str.isdecimal, self.names)) and set(self.names) != places:
+            raise TransferError(
+                f'The annotation "{self}" numbers its axes {", ".join(self.names)}; expected every '
+                "place from 0 once, or names for all."
+            )
 
     @classmethod
     def parse(cls, annotation: str) -> "Axes":
@@ -43,8 +56,15 @@ class Axes:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All axis names in array order."""
+        """All axes: stack, inputs, outputs."""
         return self.stack + (self.inputs or ()) + self.outputs
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where in the array each of `names` is."""
+        if self.names and self.names[0].isdecimal():
+            return tuple(map(int, self.names))
+        return tuple(range(len(self.names)))
 
     def stacked(self, name: str) -> "Axes":
         """The same parameter repeated along a new leading axis.

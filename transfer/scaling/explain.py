@@ -11,8 +11,9 @@ from transfer.scaling.recipe import Family, Recipe
 class Row:
     """One parameter: its place in the model and the five numbers a recipe gives it.
 
-    `std` is the init std itself, None for a constant; the learning rate, decay and epsilon are
-    factors of the optimizer's own.
+    `std` is the init std itself, None for a constant; for a model of one's own, whose init the
+    layout does not know, it is the factor over the base width's as text. The learning rate, decay
+    and epsilon are factors of the optimizer's own.
     """
 
     parameter: str
@@ -21,7 +22,7 @@ class Row:
     role: str
     m_in: str
     m_out: str
-    std: float | None
+    std: float | str | None
     multiplier: float
     learning_rate: float
     weight_decay: float
@@ -77,7 +78,9 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
                 role=rule.role.value,
                 m_in=str(parameter.m_in),
                 m_out=str(parameter.m_out),
-                std=recipe.init_std(parameter),
+                std=recipe.init_std(parameter)
+                if layout.multiplied is None
+                else f"x {rule.std:.4g}",
                 multiplier=rule.multiplier,
                 learning_rate=rule.learning_rate,
                 weight_decay=rule.weight_decay,

@@ -80,17 +80,22 @@ class Parameter:
             return self.gain / math.sqrt(math.prod(self._inputs(self.base_shape)))
         return self.std
 
-    def _inputs(self, values: tuple[int, ...]) -> tuple[int, ...]:
-        start = len(self.axes.stack)
-        return values[start : start + len(self.axes.inputs or ())]
+    def _inputs(self, values: tuple[int, ...]) -> list[int]:
+        stack, inputs = len(self.axes.stack), len(self.axes.inputs or ())
+        return [values[place] for place in self.axes.places[stack : stack + inputs]]
 
-    def _outputs(self, values: tuple[int, ...]) -> tuple[int, ...]:
-        return values[len(values) - len(self.axes.outputs) :] if self.axes.outputs else ()
+    def _outputs(self, values: tuple[int, ...]) -> list[int]:
+        kept = len(self.axes.names) - len(self.axes.outputs)
+        return [values[place] for place in self.axes.places[kept:]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout(Mapping[str, Parameter]):
     """Every parameter of a model by path, seen from a base width.
+
+    `multiplied` is None for a model whose every layer reads its forward multiplier from the recipe.
+    For a model of one's own it holds the paths whose multiplier that model applies: a recipe that
+    needs others is refused.
 
     Example:
       >>> axes = Axes.parse("embed -> hidden")
@@ -103,6 +108,7 @@ class Layout(Mapping[str, Parameter]):
     """
 
     parameters: Mapping[str, Parameter]
+    multiplied: frozenset[str] | None = None
 
     @classmethod
     def compare(
@@ -111,6 +117,7 @@ class Layout(Mapping[str, Parameter]):
         base: Mapping[str, Annotated],
         probe: Mapping[str, Annotated],
         target: Mapping[str, Annotated],
+        multiplied: Iterable[str] | None = None,
     ) -> "Layout":
         """Build a layout from a model declared at three widths.
 
@@ -126,7 +133,13 @@ class Layout(Mapping[str, Parameter]):
                 f"The model does not have the same parameters at every width ({', '.join(odd[:3])} "
                 "differ); expected one architecture whose shapes alone depend on width."
             )
-        return cls({path: _compare(path, base[path], probe[path], target[path]) for path in target})
+        layout = cls(
+            {path: _compare(path, base[path], probe[path], target[path]) for path in target},
+            None if multiplied is None else frozenset(multiplied),
+        )
+        for path in layout.multiplied or ():
+            layout[path]
+        return layout
 
     def __getitem__(self, path: str) -> Parameter:
         try:
@@ -169,16 +182,17 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
                 f"{path} has the empty shape {annotated.shape}; expected sizes >= 1."
             )
     growing = tuple(small != large for small, large in zip(base.shape, probe.shape, strict=True))
-    if any(growing[: len(target.axes.stack)]):
+    if any(growing[place] for place in target.axes.places[: len(target.axes.stack)]):
         raise TransferError(
             f'The stack of {path} ("{target.axes}") grows with width; expected a number of weights '
             "that does not depend on width."
         )
-    for name, size, at_base, grows in zip(names, target.shape, base.shape, growing, strict=True):
-        if size != at_base and not grows:
+    for name, place in zip(names, target.axes.places, strict=True):
+        if target.shape[place] != base.shape[place] and not growing[place]:
             raise TransferError(
-                f"The axis {name} of {path} has size {at_base} at the base width and {size} at the "
-                "target but does not grow with width; expected models that differ in width alone."
+                f"The axis {name} of {path} has size {base.shape[place]} at the base width and "
+                f"{target.shape[place]} at the target but does not grow with width; expected "
+                "models that differ in width alone."
             )
     return Parameter(
         path=path,

@@ -136,8 +136,11 @@ class Recipe:
         """Return the rule of every parameter of a layout.
 
         Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
-        different things of the two.
+        different things of the two, or when the recipe needs a forward multiplier that a model of
+        one's own does not apply.
         """
+        if layout.multiplied is not None:
+            self._refuse_missing_multipliers(layout, layout.multiplied)
         return {path: self.rule(parameter, family) for path, parameter in layout.items()}
 
     def rule(self, parameter: Parameter, family: Family = "entrywise") -> Rule:
@@ -214,6 +217,21 @@ class Recipe:
             return _ONE
         return self.table.rows[role].epsilon
 
+    def _refuse_missing_multipliers(self, layout: Layout, applied: frozenset[str]) -> None:
+        for path, parameter in layout.items():
+            uses = (parameter.role, Role.OUTPUT) if parameter.tied else (parameter.role,)
+            for role in uses:
+                # Exponents, not factors: a mismatch shows at the base width too.
+                power = self.table.rows[role].multiplier
+                if power != _ONE and path not in applied:
+                    instead = "" if parameter.tied else "a recipe such as mup_table3+sqrt, or "
+                    raise TransferError(
+                        f"{self} multiplies {path} as {role} weight by {power} in the forward "
+                        f"pass, which the layout says this model does not; expected {instead}a "
+                        "model that applies transfer.multiplier and a layout inferred with "
+                        f"multiplied=[{path!r}]."
+                    )
+
     def _refuse_unequal_tie(self, parameter: Parameter, family: Family) -> None:
         columns = (
             ("init std", lambda role: self.table.rows[role].std),
@@ -236,10 +254,11 @@ class Recipe:
             )
 
 
-def multiplier(layout: Layout, recipe: Recipe, path: str) -> float:
+def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = None) -> float:
     """Return the forward multiplier that a model has to apply to the weight at `path`.
 
-    For a model of one's own that follows a form with multipliers, such as `mup`'s readout.
+    For a model of one's own that follows a form with multipliers, such as `mup`'s readout. `role`
+    says which use of a tied embedding is meant: `Role.OUTPUT` scales its logits.
 
     Example:
       >>> from transfer.scaling.axes import Axes
@@ -249,7 +268,16 @@ def multiplier(layout: Layout, recipe: Recipe, path: str) -> float:
       >>> multiplier(layout, Recipe("mup"), "w")
       0.25
     """
-    return recipe.multiplier(layout[path])
+    parameter = layout[path]
+    if role is None or role == parameter.role:
+        return recipe.multiplier(parameter)
+    if not (parameter.tied and role == Role.OUTPUT):
+        raise TransferError(
+            f"{path} is no {role} weight but {parameter.role}; expected its own role, or the role "
+            "output of a tied embedding."
+        )
+    # A lookup's fan-out is the readout's fan-in.
+    return recipe.table.rows[role].multiplier.at(parameter.m_out, parameter.m_in)
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:

@@ -1,0 +1,151 @@
+"""The coordinate check: how sizes follow width, beside what the recipe predicts."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import optax
+
+from transfer import optim
+from transfer.checks.diagnosis import diagnose
+from transfer.checks.predictions import Predictions
+from transfer.checks.rows import Row
+from transfer.checks.sizes import Key, MakeOptimizer, measure
+from transfer.checks.subject import Subject
+from transfer.errors import TransferError
+from transfer.scaling import Family, Layout, Recipe, Slopes
+
+
+@dataclasses.dataclass(frozen=True)
+class CoordinateCheck:
+    """The rows of a coordinate check, and what is wrong in words."""
+
+    recipe: Recipe
+    family: Family
+    widths: tuple[int, ...]
+    rows: tuple[Row, ...]
+    findings: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every row that theory speaks of agrees with it."""
+        return all(row.verdict in ("agrees", "not judged") for row in self)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, key: Key) -> Row:
+        return next(row for row in self if (row.quantity, row.name, row.step) == key)
+
+    def cells(self) -> list[list[str]]:
+        """Header and rows as text, for any renderer."""
+        header = ["quantity", "of", *map(str, self.widths), "slope", "predicted", "verdict"]
+        return [header, *(row.cells() for row in self)]
+
+    def __str__(self) -> str:
+        cells = self.cells()
+        lengths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(length) for cell, length in zip(row, lengths, strict=True)
+            ).rstrip()
+            for row in cells
+        ]
+        return "\n".join([*lines, *self.findings])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "recipe": str(self.recipe),
+            "family": self.family,
+            "widths": list(self.widths),
+            "agrees": self.agrees,
+            "findings": list(self.findings),
+            "rows": [row.to_json() for row in self],
+        }
+
+
+def check_coordinates(
+    subject: Subject,
+    widths: Sequence[int],
+    *,
+    make_optimizer: MakeOptimizer | None = None,
+    family: Family = "entrywise",
+    learning_rate_exponent: float = 0.0,
+    seeds: int = 4,
+    steps: int = 4,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> CoordinateCheck:
+    """Measure a model at several widths and compare every slope with the recipe's.
+
+    Measured at each width and seed: the root mean square of weights, gradients, first updates,
+    activations and their changes, by an infinitesimal step and by `steps` real ones, and of the
+    output. Slopes are of log2 size over log2 width by least squares. A row agrees within 0.15 of
+    its prediction and is unclear where its interval over seeds is wider than that on either side.
+    Changes by real steps are judged where theory says that no change grows with width: beyond
+    first order it says nothing of the others.
+
+    Arguments:
+      subject: from `transfer.checks.foreign` or `transfer.checks.built_in`.
+      widths: at least two; several doublings tell slopes apart best.
+      make_optimizer: layout to an optax transformation; by default AdamW with the
+        recipe at 2^-8, or SGD for the linear family.
+      family: which family's exponents the optimizer should show.
+      learning_rate_exponent: by which power of width the caller's own learning rate follows width.
+
+    Raises:
+      TransferError: fewer than two widths or seeds, or no step.
+
+    Example:
+      >>> from flax import nnx
+      >>> import jax.numpy as jnp
+      >>> from transfer.checks import foreign
+      >>> def build(width, seed):
+      ...     rngs = nnx.Rngs(seed)
+      ...     return nnx.Sequential(
+      ...         nnx.Linear(4, width, rngs=rngs), nnx.relu, nnx.Linear(width, 1, rngs=rngs)
+      ...     )
+      >>> subject = foreign(
+      ...     build, base_width=64, recipe=Recipe("mup_table3"), inputs=jnp.ones((1, 4))
+      ... )
+      >>> check = check_coordinates(subject, (64, 256), steps=1)
+      >>> print(check.findings[0])
+      The model is initialised as under standard and not as under mup_table3+sqrt \
+(layers.2.kernel): pass its parameters through transfer.rescale_init before training.
+
+    Source: arXiv 2203.03466 (appendix D.1), 2011.14522; predictions in `transfer.Slopes`.
+    """
+    widths = tuple(sorted(set(widths)))
+    if len(widths) < 2 or seeds < 2 or steps < 1:
+        raise TransferError(
+            f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "
+            "slope or no interval; expected at least two widths, two seeds and one step."
+        )
+    recipe = subject.recipe
+
+    make_optimizer = make_optimizer or functools.partial(_default, recipe, family)
+    measured = {}
+    for done, width in enumerate(widths):
+        progress(done / len(widths))
+        measured[width] = measure(subject, width, range(seeds), steps, make_optimizer)
+    progress(1.0)
+    predictions = Predictions(
+        Slopes(recipe, family, learning_rate_exponent),
+        subject.layout(widths[-1]),
+        measured[widths[0]].terms,
+        measured[widths[-1]].terms,
+    )
+    rows = tuple(
+        Row.of(key, {width: sizes.values[key] for width, sizes in measured.items()}, predicted)
+        for key in measured[widths[0]].values
+        for predicted in [predictions(key)]
+    )
+    return CoordinateCheck(recipe, family, widths, rows, diagnose(rows, predictions))
+
+
+def _default(recipe: Recipe, family: Family, layout: Layout) -> optax.GradientTransformation:
+    if family == "linear":
+        return optim.sgd(2.0**-8, layout=layout, recipe=recipe)
+    # Epsilon would hide how the rest follows width.
+    return optim.adamw(2.0**-8, layout=layout, recipe=recipe, eps=1e-20)

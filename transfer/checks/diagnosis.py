@@ -1,0 +1,130 @@
+"""What is wrong with a model whose sizes do not follow width as its recipe says, in words."""
+
+from collections.abc import Iterator, Sequence
+
+from transfer.checks.predictions import Predictions
+from transfer.checks.rows import TOLERANCE, Row
+from transfer.checks.sizes import LOSS, OUTPUT
+from transfer.scaling import Recipe, Role, Slopes
+
+
+def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
+    """Return one sentence for each cause that the rows show, most upstream first.
+
+    Inits and learning rates are seen on the parameters themselves. What is left in the output or in
+    a product of activations, once they are right, is a multiplier of the forward pass.
+    """
+    found = [
+        *_inits(rows, predictions),
+        *_rates(rows, predictions),
+        *_readout(rows, predictions),
+        *_attention(rows, predictions),
+    ]
+    if not found:
+        found = [
+            f"The {row.quantity} of {row.name} follows width^{row.slope:+.2f}, expected "
+            f"width^{row.expected}, though every init and update is as it should be: "
+            "something in the forward pass scales with width."
+            for row in _differing(rows, "activation", "gradient", "change")
+        ][:1]
+    unclear = [row for row in rows if row.verdict == "unclear"]
+    if unclear:
+        found.append(
+            f"{len(unclear)} slopes are unclear, the {unclear[0].quantity} of {unclear[0].name} "
+            f"first: their intervals over seeds are wider than {TOLERANCE} on either side; "
+            "expected more seeds or a longer ladder of widths."
+        )
+    return tuple(found)
+
+
+def _inits(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+    recipe = predictions.slopes.recipe
+    off = _differing(rows, "weight")
+    standard = Slopes(Recipe("standard"), predictions.slopes.family)
+    as_standard = all(
+        abs(row.slope - standard.weight(predictions.layout[row.name].role)) <= TOLERANCE
+        for row in rows
+        if row.quantity == "weight" and row.slope is not None
+    )
+    if off and as_standard:
+        yield (
+            f"The model is initialised as under standard and not as under {recipe} "
+            f"({', '.join(row.name for row in off)}): pass its parameters through "
+            "transfer.rescale_init before training."
+        )
+        return
+    for row in off:
+        role = predictions.layout[row.name].role
+        hint = ", as flax's embeddings do by default" if role == Role.INPUT else ""
+        yield (
+            f"The init of the {role} weight {row.name} follows width^{row.slope:+.2f}{hint}; "
+            f"expected width^{row.expected}: set its initializer, or pass the parameters "
+            "through transfer.rescale_init."
+        )
+
+
+def _rates(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+    gradients = {row.name: row.error for row in rows if row.quantity == "gradient"}
+    groups: dict[tuple[Role, float], list[Row]] = {}
+    for row in _differing(rows, "update"):
+        # The step of SGD is proportional to the gradient, whose own error is another's fault.
+        linear = predictions.slopes.family == "linear"
+        error = row.error - (gradients.get(row.name, 0.0) if linear else 0.0)
+        if abs(error) > TOLERANCE:
+            role = predictions.layout[row.name].role
+            groups.setdefault((role, round(error, 1)), []).append(row)
+    for (role, error), group in groups.items():
+        others = f" and of {len(group) - 1} more" if len(group) > 1 else ""
+        yield (
+            f"The learning rate of the {role} parameter {group[0].name}{others} is off by "
+            f"width^{error:+.1f}: updates follow width^{group[0].slope:+.2f}, expected "
+            f"width^{group[0].expected}; make the optimizer from this layout and recipe, with "
+            "transfer.adamw, transfer.sgd or another of transfer's."
+        )
+
+
+def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+    inits = {predictions.layout[row.name].role for row in _differing(rows, "weight")}
+    if Role.OUTPUT in inits:
+        return
+    found = {(row.quantity, row.name): row for row in rows if not row.step}
+    # A zero-initialised readout shows its multiplier in the change alone.
+    row = found["activation", OUTPUT]
+    row = row if row.slope is not None else found["change", LOSS]
+    # What the layers below bring along is not the readout's.
+    below = [
+        other.error
+        for other in rows
+        if other.quantity == row.quantity and other.name in predictions.layout and not other.step
+    ]
+    error = row.error - max((each for each in below if each > TOLERANCE), default=0.0)
+    if error > TOLERANCE:
+        yield (
+            f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
+            f"width^{row.expected}: the readout's forward multiplier is missing; multiply "
+            "its logits by transfer.multiplier."
+        )
+    elif error < -TOLERANCE:
+        yield (
+            f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
+            f"width^{row.expected}: the readout is scaled twice; keep either its multiplier "
+            "(mup) or its smaller init and learning rate (mup_table3)."
+        )
+
+
+def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+    for row in rows:
+        growing = row.name in predictions.wide_terms and predictions.grows(row.name)
+        if growing and row.quantity == "activation" and abs(row.error) > TOLERANCE:
+            wanted = predictions.slopes.recipe.table.attention
+            yield (
+                f"The attention logits ({row.name}, over a growing head dimension) follow "
+                f"width^{row.slope:+.2f}, expected width^{row.expected}: they are scaled by "
+                f"head_dim^{row.error + float(wanted):+.2f}, expected "
+                f"head_dim^{float(wanted):+.2f} (1/d under muP, not 1/sqrt(d)), or a fixed head "
+                "dimension and more heads."
+            )
+
+
+def _differing(rows: Sequence[Row], *quantities: str) -> list[Row]:
+    return [row for row in rows if row.verdict == "differs" and row.quantity in quantities]

@@ -1,0 +1,122 @@
+"""Measures how large everything in a model is, and how much one step changes it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from transfer import paths
+from transfer.checks.subject import Subject
+from transfer.errors import TransferError
+from transfer.inference.infer import read
+from transfer.inference.reader import Location, Reader
+from transfer.inference.taps import rms, tapped
+from transfer.scaling import Layout, Role
+
+OUTPUT = "output"
+LOSS = "loss"
+# (quantity, name, step): `change` has step 0 for an infinitesimal step, else how many were taken.
+Key = tuple[str, str, int]
+MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Root mean squares at one width: per quantity, one number for each seed.
+
+    `terms` says how many terms the sums of each contraction of activations have.
+    """
+
+    values: Mapping[Key, list[float]]
+    terms: Mapping[str, int]
+
+
+def measure(
+    subject: Subject, width: int, seeds: range, steps: int, make_optimizer: MakeOptimizer
+) -> Sizes:
+    """Measure a subject at one width.
+
+    The loss is sum(c * output) with c standard normal, the same for every width: a residual that
+    does not depend on width. Its change is that of the output in the one direction that was asked
+    for; the output's own also holds what other inputs and outputs bring along, which in a narrow
+    model with many of them is most of it. The change of an infinitesimal step is the directional
+    derivative along the optimizer's first update; that of `steps` real ones a difference.
+
+    Raises:
+      TransferError: the output is not one array.
+    """
+    layout = subject.layout(width)
+    model = subject.draw(width, seeds[0])
+    reader = read(model, subject.inputs)
+    names = _names(reader, layout)
+    forward: Any = model.forward
+    output = jax.eval_shape(forward, model.parameters, model.state, *subject.inputs)
+    if not isinstance(output, jax.ShapeDtypeStruct):
+        raise TransferError(
+            f"The forward pass returns {type(output).__name__}; expected one array of outputs, "
+            "such as logits."
+        )
+    probe, optimizer = tapped(forward, names), make_optimizer(layout)
+
+    @jax.jit
+    def sizes(parameters: Any, state: Any, key: jax.Array) -> dict[Key, jax.Array]:
+        residual = jax.random.normal(key, output.shape) / output.size**0.5
+
+        def look(parameters: Any) -> dict[str, jax.Array]:
+            outputs, taps = probe(parameters, state, *subject.inputs)
+            return {**taps, OUTPUT: outputs, LOSS: jnp.sum(residual * outputs)}
+
+        def walk(carry: Any, first: jax.Array) -> tuple[Any, None]:
+            parameters, memory, gradient, updates = carry
+            now = jax.grad(lambda each: jnp.sum(residual * forward(each, state, *subject.inputs)))(
+                parameters
+            )
+            step, memory = optimizer.update(now, memory, parameters)
+            # What the first step did is carried along: compiled apart, it would be compiled twice.
+            gradient, updates = jax.tree.map(
+                lambda new, old: jnp.where(first, new, old), (now, step), (gradient, updates)
+            )
+            return (optax.apply_updates(parameters, step), memory, gradient, updates), None
+
+        empty = jax.tree.map(jnp.zeros_like, parameters)
+        start = (parameters, optimizer.init(parameters), empty, empty)
+        (later, _, gradient, updates), _ = jax.lax.scan(walk, start, jnp.arange(steps) == 0)
+        before, changes = jax.jvp(look, (parameters,), (updates,))
+        after = look(later)
+        found: dict[Key, jax.Array] = {}
+        for quantity, tree in (("weight", parameters), ("gradient", gradient), ("update", updates)):
+            for path, leaf in paths.leaves(tree).items():
+                # A constant init has a size but no law.
+                random = quantity != "weight" or jnp.max(leaf) > jnp.min(leaf)
+                found[quantity, path, 0] = jnp.where(random, rms(leaf), 0.0)
+        for name in before:
+            if name != LOSS:
+                found["activation", name, 0] = rms(before[name])
+            found["change", name, 0] = rms(changes[name])
+            found["change", name, steps] = rms(after[name] - before[name])
+        return found
+
+    measured = []
+    for seed in seeds:
+        model = subject.draw(width, seed)
+        measured.append(sizes(model.parameters, model.state, jax.random.key(seed)))
+    values = {key: [float(each[key]) for each in measured] for key in measured[0]}
+    terms = {names[at]: count for at, count in reader.contractions.items()}
+    return Sizes(values, terms)
+
+
+def _names(reader: Reader, layout: Layout) -> dict[Location, str]:
+    """Name each layer's output by its weight, and what activations do to each other by a number."""
+    names: dict[Location, str] = {}
+    for at, met in sorted(reader.products.items()):
+        path = "+".join(sorted(met))
+        layers = all(layout[each].role in (Role.INPUT, Role.HIDDEN) for each in met)
+        # A tied table meets the activations again in the readout, which the output shows.
+        if layers and path not in names.values():
+            names[at] = path
+    for number, at in enumerate(sorted(reader.contractions), 1):
+        names[at] = f"contraction {number}"
+    return names

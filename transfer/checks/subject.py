@@ -1,0 +1,106 @@
+"""What a check is made of: a model at any width and seed, built in or of one's own."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+
+from transfer.errors import TransferError
+from transfer.inference import infer_layout, rescale_init
+from transfer.inference.foreign import Foreign, concrete
+from transfer.models import ModelConfig, forward_pass, initialize, model_layout
+from transfer.scaling import Hyperparameters, Layout, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A model as a function of width, with the recipe it is meant to follow.
+
+    `layout` takes a width, `draw` a width and a seed; `inputs` are the batch that everything is
+    measured on.
+    """
+
+    recipe: Recipe
+    base_width: int
+    inputs: tuple[Any, ...]
+    layout: Callable[[int], Layout]
+    draw: Callable[[int, int], Foreign]
+
+
+def foreign(
+    build: Callable[[int, int], Any],
+    *,
+    base_width: int,
+    recipe: Recipe,
+    inputs: Any,
+    apply: Callable[..., Any] | None = None,
+    axes: Mapping[str, str] | None = None,
+    multiplied: Iterable[str] = (),
+    rescale: bool = False,
+) -> Subject:
+    """A model of one's own: `build` takes a width and a seed, the rest is as in `infer_layout`.
+
+    The parameters are checked as they come from `build`, unless `rescale` says that training will
+    pass them through `transfer.rescale_init` first.
+    """
+    batch = inputs if isinstance(inputs, tuple) else (inputs,)
+    multiplied = tuple(multiplied)
+
+    @functools.cache
+    def layout(width: int) -> Layout:
+        return infer_layout(
+            lambda each: build(each, 0),
+            base_width=base_width,
+            width=width,
+            apply=apply,
+            inputs=batch,
+            axes=axes,
+            multiplied=multiplied,
+        )
+
+    def draw(width: int, seed: int) -> Foreign:
+        model = concrete(build(width, seed), seed, apply, batch)
+        if model.forward is None:
+            raise TransferError(
+                "A tree of parameters has no forward pass to check; expected apply=."
+            )
+        if not rescale:
+            return model
+        base = concrete(build(base_width, seed), seed, apply, batch)
+        scaled = rescale_init(model.parameters, base.parameters, layout(width), recipe)
+        return dataclasses.replace(model, parameters=scaled)
+
+    return Subject(recipe, base_width, batch, layout, draw)
+
+
+def built_in(
+    config: ModelConfig,
+    *,
+    base_width: int,
+    recipe: Recipe,
+    inputs: jax.Array,
+    hyperparameters: Hyperparameters,
+) -> Subject:
+    """A model of this library, with the init and multipliers that the recipe gives it."""
+
+    def at(width: int) -> Any:
+        return dataclasses.replace(config, width=width)  # type: ignore[type-var]
+
+    @functools.cache
+    def drawn(width: int) -> Any:
+        layout = model_layout(at(width), base_width)
+        return jax.jit(lambda key: initialize(at(width), layout, recipe, hyperparameters, key))
+
+    def draw(width: int, seed: int) -> Foreign:
+        parameters, multipliers = drawn(width)(jax.random.key(seed))
+        return Foreign(parameters, multipliers, forward_pass(at(width)))
+
+    return Subject(
+        recipe,
+        base_width,
+        (inputs,),
+        lambda width: model_layout(at(width), base_width).parameters,
+        draw,
+    )

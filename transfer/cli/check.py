@@ -1,0 +1,121 @@
+"""Checks coordinates: how sizes inside the model of --config follow width under its recipe.
+
+Sizes of weights, gradients, first updates, activations, their changes and the output are measured
+at several widths and seeds, and their slopes compared with what theory predicts: once with random
+weights, once with readout and queries that start at zero. Computed in float32 on random tokens.
+
+Writes report/coordinates.json and report/coordinates.png into --run. The exit status is 0 only if
+every slope agrees.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from transfer.cli import flags, platform
+from transfer.cli.config_flag import define_config
+from transfer.errors import TransferError
+
+if typing.TYPE_CHECKING:
+    from transfer.checks import Subject
+    from transfer.config import Experiment
+
+# Below it the sums of independent terms that slopes are about have too few terms.
+_NARROWEST = 64
+_DOUBLINGS = 3
+_SEQUENCES, _TOKENS = 2, 16
+
+
+def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
+    """Define the verb's flags."""
+    define_config(values, argv)
+    flags.define_run(values)
+    absl_flags.DEFINE_list(
+        "widths", [], "widths to measure (default: four, from 64 or the base)", flag_values=values
+    )
+    absl_flags.DEFINE_integer("seeds", 4, "how many inits to average over", flag_values=values)
+    absl_flags.DEFINE_integer("steps", 4, "how many real steps to take", flag_values=values)
+
+
+def run(values: absl_flags.FlagValues) -> int:
+    """Measure, print and write; the exit status tells whether theory holds."""
+    platform.prepare()
+    from transfer.checks import check_coordinates
+    from transfer.cli.console import console, measuring, say
+    from transfer.report import coordinate_table
+    from transfer.report.coordinate_figure import coordinate_figure
+    from transfer.report.style import to_png
+
+    experiment, directory = flags.experiment(values), flags.run_directory(values)
+    widths = _widths(values["widths"].value or (), experiment)
+    seeds, steps = (int(values[name].value or 0) for name in ("seeds", "steps"))
+    checks = {}
+    for name, zero in (("random init", False), ("zero init", True)):
+        subject = _subject(experiment, zero)
+        with measuring(f"measuring {name}") as progress:
+            checks[name] = check_coordinates(
+                subject,
+                widths,
+                family=experiment.training.family,
+                seeds=seeds,
+                steps=steps,
+                progress=progress,
+            )
+    content = {name: check.to_json() for name, check in checks.items()}
+    file = directory.write_json("report/coordinates.json", content)
+    directory.write_bytes("report/coordinates.png", to_png(coordinate_figure(checks)))
+    for name, check in checks.items():
+        console.print(f"\n{check.recipe} from {name}, widths {', '.join(map(str, widths))}")
+        console.print(coordinate_table(check))
+        for finding in check.findings:
+            say(finding)
+    agrees = all(check.agrees for check in checks.values())
+    say(
+        f"\n{'Every slope agrees' if agrees else 'Not every slope agrees'} with theory. "
+        f"Sizes: {file}. Figure beside it: coordinates.png."
+    )
+    return 0 if agrees else 1
+
+
+def _widths(given: Sequence[str], experiment: "Experiment") -> list[int]:
+    if not given:
+        first = experiment.base_width
+        while first < _NARROWEST:
+            first *= 2
+        return [first * 2**doubling for doubling in range(_DOUBLINGS + 1)]
+    try:
+        widths = [int(width) for width in given]
+    except ValueError:
+        raise TransferError(
+            f"--widths={','.join(given)} is no list of widths; expected whole numbers such as "
+            "64,128,256."
+        ) from None
+    for width in widths:
+        experiment.at(width)
+    return widths
+
+
+def _subject(experiment: "Experiment", zero: bool) -> "Subject":
+    import jax
+
+    from transfer.checks import built_in
+
+    model = dataclasses.replace(
+        experiment.model,
+        dtype="float32",
+        attention="xla",
+        zero_init_query=zero,
+        zero_init_readout=zero,
+    )
+    tokens = jax.random.randint(
+        jax.random.key(0), (_SEQUENCES, _TOKENS), 0, experiment.model.vocabulary
+    )
+    return built_in(
+        model,
+        base_width=experiment.base_width,
+        recipe=experiment.recipe.build(),
+        inputs=tokens,
+        hyperparameters=experiment.hyperparameters,
+    )

@@ -1,0 +1,61 @@
+"""The init of a model of one's own, rescaled as a recipe says."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from transfer import paths
+from transfer.errors import TransferError
+from transfer.scaling import Layout, Recipe
+
+
+def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe) -> Any:
+    """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
+
+    std(w) <- std(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
+    the base width, so that it does not matter by what law a model's own initialisers follow width.
+    Constants (zeros, gains of one) stay as they are, and so does every parameter whose shape is
+    that of the base width.
+
+    Arguments:
+      parameters: those of the model to be trained, any tree whose paths are the layout's.
+      base_parameters: the same model's at the base width, from the same initialisers.
+
+    Raises `TransferError` when a tree does not fit the layout, or when a parameter is random at one
+    width and constant at the other.
+
+    Example:
+      >>> from transfer.scaling import Annotated, Axes
+      >>> readout = lambda n: {"w": Annotated(axes=Axes.parse("0 -> 1"), shape=(n, 10))}
+      >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
+      >>> drawn = lambda n: {"w": jax.random.normal(jax.random.key(n), (n, 10)) / n**0.5}
+      >>> scaled = rescale_init(drawn(256), drawn(64), layout, Recipe("mup_table3"))
+      >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 6)  # 1 / m
+      0.25
+    """
+    rules, base = recipe.rules(layout), paths.leaves(base_parameters)
+    layout.require(paths.leaves(parameters))
+    layout.require(base)
+
+    def scaled(path: str, leaf: jax.Array) -> jax.Array:
+        shape, base_shape = layout[path].shape, layout[path].base_shape
+        if leaf.shape != shape or base[path].shape != base_shape:
+            raise TransferError(
+                f"{path} has the shape {leaf.shape} and, at the base width, {base[path].shape}; "
+                f"the layout expects {shape} and {base_shape}."
+            )
+        if shape == base_shape:
+            return leaf
+        random, base_random = (bool(jnp.max(each) > jnp.min(each)) for each in (leaf, base[path]))
+        if random != base_random:
+            raise TransferError(
+                f"{path} is random at one width and constant at the other; expected the same "
+                "initialisers at both."
+            )
+        if not random:
+            return leaf
+        factor = rules[path].std * jnp.std(base[path]) / jnp.std(leaf)
+        return (leaf * factor).astype(leaf.dtype)
+
+    return paths.map_leaves(scaled, parameters)

@@ -1,0 +1,122 @@
+"""How a forward pass uses a parameter, and the annotation that follows."""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+
+from transfer.errors import TransferError
+from transfer.scaling import Axes
+
+
+class Kind(enum.Enum):
+    """What one use does with one axis of a parameter.
+
+    The first four are what a product with the inputs does; the others say how an axis left the
+    array on the way there, and matter only where no product says more.
+    """
+
+    IN = "summed over"
+    OUT = "produced"
+    BATCH = "one weight for each entry"
+    KEPT = "added or multiplied entry by entry"
+    STACKED = "scanned over or indexed"
+    LOOKED_UP = "looked up"
+    LOST = "reduced"
+
+
+_PRODUCT = (Kind.IN, Kind.OUT, Kind.BATCH, Kind.KEPT)
+
+Use = Mapping[int, Kind]
+
+
+@dataclasses.dataclass
+class Uses:
+    """Everything seen of one parameter: its products with inputs, and the axes that went before.
+
+    `obstacle` says why the forward pass does not tell how the parameter is used, if it does not.
+    """
+
+    products: list[Use] = dataclasses.field(default_factory=list)
+    gone: dict[int, set[Kind]] = dataclasses.field(default_factory=dict)
+    obstacle: str = ""
+
+
+def annotation(path: str, uses: Uses, growing: Sequence[bool]) -> tuple[Axes, bool]:
+    """Return a parameter's axes, and whether it is an embedding that is also the readout.
+
+    Raises `TransferError` when its uses contradict each other, or leave it open what it is.
+    """
+    if uses.obstacle:
+        raise ambiguous(path, uses.obstacle)
+    merged = _merged(uses.products)
+    if len(merged) > 1:
+        first, *others = [_axes(path, use, uses.gone, growing) for use in merged]
+        lookups = [axes for axes in (first, *others) if _grows(axes, growing) == (False, True)]
+        readouts = [axes for axes in (first, *others) if _grows(axes, growing) == (True, False)]
+        if len(merged) == 2 and lookups and readouts:
+            return lookups[0], True
+        seen = " and as ".join(f'"{axes}"' for axes in (first, *others))
+        raise ambiguous(path, f"the forward pass uses it as {seen}")
+    return _axes(path, merged[0] if merged else {}, uses.gone, growing), False
+
+
+def ambiguous(path: str, reason: str) -> TransferError:
+    """Return the error that says how to resolve what a forward pass leaves open."""
+    return TransferError(
+        f"The role of {path} is ambiguous: {reason}; expected its annotation by axis number in "
+        f'axes={{"{path}": ...}}, such as "0 -> 1" for a matrix (in, out), "1 -> 0" for (out, in), '
+        '"0 | 1" for stacked gains or "0 | 1 -> 2" for stacked matrices.'
+    )
+
+
+def _merged(products: Iterable[Use]) -> list[Use]:
+    """Uses that do not contradict each other are parts of one: slices of a fused weight."""
+    merged: list[dict[int, Kind]] = []
+    for use in products:
+        for other in merged:
+            if all(other.get(axis, kind) == kind for axis, kind in use.items()):
+                other.update(use)
+                break
+        else:
+            merged.append(dict(use))
+    return list(merged)
+
+
+def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[bool]) -> Axes:
+    stack, inputs, outputs = [], [], []
+    contracted = Kind.IN in use.values()
+    first_input = min((axis for axis, kind in use.items() if kind == Kind.IN), default=0)
+    wide = [axis for axis, kind in use.items() if kind == Kind.OUT and growing[axis]]
+    for axis, grows in enumerate(growing):
+        match use.get(axis), gone.get(axis, set()):
+            case Kind.IN, _:
+                inputs.append(axis)
+            # A fixed number of weights side by side before the contracted axis, such as the three
+            # of a fused query, key and value, is a stack of matrices and not one of three times
+            # the width.
+            case Kind.OUT, _ if contracted and not grows and wide and axis < first_input:
+                stack.append(axis)
+            case Kind.KEPT, before if Kind.LOOKED_UP in before:
+                inputs.append(axis)
+                contracted = True
+            case ((Kind.OUT | Kind.KEPT), _):
+                outputs.append(axis)
+            # One small weight for each of a growing number of heads or channels.
+            case Kind.BATCH, _:
+                (outputs if grows else stack).append(axis)
+            case None, before if before <= {Kind.STACKED} and not grows:
+                stack.append(axis)
+            case None, before if before:
+                reason = " and ".join(sorted(kind.value for kind in before))
+                raise ambiguous(path, f"its axis {axis} is {reason} before it meets the inputs")
+            case _:
+                raise ambiguous(path, f"its axis {axis} never meets the inputs")
+    names = [tuple(map(str, each)) for each in (stack, inputs, outputs)]
+    return Axes(stack=names[0], inputs=names[1] if contracted else None, outputs=names[2])
+
+
+def _grows(axes: Axes, growing: Sequence[bool]) -> tuple[bool, bool]:
+    return (
+        any(growing[int(name)] for name in axes.inputs or ()),
+        any(growing[int(name)] for name in axes.outputs),
+    )

@@ -1,0 +1,88 @@
+"""What a traced value is made of: the abstract domain in which a forward pass is read."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+# One axis of one parameter: its path and the axis's place in the array.
+Axis = tuple[str, int]
+Labels = frozenset[Axis]
+NONE: Labels = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """An array made of parameters alone: for each of its axes, the parameters' axes it runs along.
+
+    `looked_up` marks rows that were taken from a table by constant indices (a table of positions):
+    what is then contracted with a matrix is an activation.
+    """
+
+    axes: tuple[Labels, ...]
+    looked_up: bool = False
+
+    @property
+    def paths(self) -> set[str]:
+        """The parameters this array is made of."""
+        return {path for labels in self.axes for path, _ in labels}
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """An array that holds no parameter, or one that has met the inputs already.
+
+    `data` says that it depends on the inputs (or on a parameter that met them); `scalar` that it is
+    one number, or one number broadcast.
+    """
+
+    data: bool
+    scalar: bool = False
+
+
+Value = Weight | Other
+CONSTANT = Other(data=False)
+
+
+def join(one: Value, other: Value) -> Value:
+    """What a value is that is either of two, as after a branch or a step of a loop."""
+    if one == other:
+        return one
+    if isinstance(one, Weight) and isinstance(other, Weight):
+        return merge([one, other])
+    if isinstance(one, Weight) or isinstance(other, Weight):
+        return Other(data=True)
+    return Other(data=one.data or other.data, scalar=one.scalar and other.scalar)
+
+
+def merge(weights: Sequence[Weight]) -> Weight:
+    """An array whose entries mix those of several of one shape."""
+    axes = tuple(
+        NONE.union(*labels) for labels in zip(*(weight.axes for weight in weights), strict=True)
+    )
+    return Weight(axes, any(weight.looked_up for weight in weights))
+
+
+def reshape(labels: Sequence[Labels], old: Sequence[int], new: Sequence[int]) -> list[Labels]:
+    """Carry labels through a reshape: axes that are merged or split share theirs.
+
+    Example:
+      >>> q, d = frozenset({("w", 0)}), frozenset({("w", 1)})
+      >>> [sorted(each) for each in reshape([q, d], (4, 6), (4, 2, 3))]
+      [[('w', 0)], [('w', 1)], [('w', 1)]]
+    """
+    carried: list[Labels] = [NONE] * len(new)
+    i = j = 0
+    while i < len(old) and j < len(new):
+        stop_i, stop_j = i + 1, j + 1
+        # The shortest runs of old and new axes that hold equally many entries.
+        while (a := math.prod(old[i:stop_i])) != (b := math.prod(new[j:stop_j])):
+            if a < b:
+                stop_i += 1
+            else:
+                stop_j += 1
+        shared = NONE.union(*labels[i:stop_i])
+        for k in range(j, stop_j):
+            if new[k] > 1:
+                carried[k] = shared
+        i, j = stop_i, stop_j
+    return carried

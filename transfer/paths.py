@@ -1,0 +1,34 @@
+"""The path of a leaf in a tree of parameters, the same for every kind of tree."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.tree_util import GetAttrKey
+
+
+def path(keys: tuple[Any, ...]) -> str:
+    """Join a leaf's keys with dots: `blocks.0.kernel`.
+
+    Variables of flax.nnx and boxed parameters of linen hold their array in an attribute `value`,
+    which names nothing and is left out, so that a module, its state and a nested dictionary of its
+    arrays agree.
+    """
+    if keys and keys[-1] == GetAttrKey("value"):
+        keys = keys[:-1]
+    return jax.tree_util.keystr(keys, simple=True, separator=".")
+
+
+def leaves(tree: Any) -> dict[str, Any]:
+    """Return the leaves of a tree by path.
+
+    Example:
+      >>> leaves({"layer": [1.0, 2.0]})
+      {'layer.0': 1.0, 'layer.1': 2.0}
+    """
+    return {path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def map_leaves(function: Callable[..., Any], tree: Any) -> Any:
+    """Map function(path, leaf) over a tree."""
+    return jax.tree_util.tree_map_with_path(lambda keys, leaf: function(path(keys), leaf), tree)

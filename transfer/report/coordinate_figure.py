@@ -1,0 +1,93 @@
+"""The coordinate check in one picture: sizes over what theory predicts, against width."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from transfer.checks import CoordinateCheck, Row
+from transfer.report.style import CATEGORIES, INK, grid, house_style, width_axis
+
+_PANELS = {
+    "weights": ("weight", False),
+    "gradients": ("gradient", False),
+    "first updates": ("update", False),
+    "activations": ("activation", False),
+    "changes, first step": ("change", False),
+    "changes, {steps} steps": ("change", True),
+}
+_COLOURS = {"agrees": CATEGORIES[0], "unclear": CATEGORIES[4], "differs": CATEGORIES[1]}
+
+
+def coordinate_figure(checks: Mapping[str, CoordinateCheck]) -> Figure:
+    """Draw every judged size over its predicted one, one row of panels per check.
+
+    Each curve is a tensor's size relative to the narrowest width, divided by width to the predicted
+    slope: level where theory holds. Those that differ carry their names at their ends.
+    """
+    with house_style():
+        figure, rows = grid(_titles(checks), _claim(checks), panel_width=2.3)
+        for axes, check in zip(rows, checks.values(), strict=True):
+            for axis, (quantity, later) in zip(axes, _PANELS.values(), strict=True):
+                shown = [
+                    row for row in check if row.quantity == quantity and (row.step > 0) == later
+                ]
+                _draw(axis, shown, check.widths)
+            axes[0].set_ylabel("size / predicted size")
+        figure.legend(handles=_legend(), loc="outside right center")
+    return figure
+
+
+def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
+    axis.axhline(1.0, color=INK, linewidth=0.8, linestyle="--")
+    axis.set_yscale("log", base=2)
+    relative = np.array(widths) / widths[0]
+    wrong = [row for row in rows if row.verdict == "differs"]
+    for row in sorted(rows, key=lambda row: row.verdict == "differs"):
+        if row.verdict == "not judged" or row.predicted is None:
+            continue
+        sizes = np.array([size for size in row.sizes.values() if size is not None])
+        # Of a range, the end that the slope is nearer to.
+        low, high = row.predicted
+        predicted = min(max(row.slope or 0.0, low), high)
+        curve = sizes / sizes[0] / relative**predicted
+        axis.plot(widths, curve, "-", color=_COLOURS[row.verdict], linewidth=1.2)
+    if wrong:
+        worst = max(wrong, key=lambda row: abs(row.error))
+        more = f"\nand {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        axis.text(
+            0.03,
+            0.97,
+            f"{worst.name}\n{worst.error:+.2f}{more}",
+            transform=axis.transAxes,
+            va="top",
+            fontsize=7.5,
+            color=_COLOURS["differs"],
+        )
+    width_axis(axis, widths)
+    low, high = axis.get_ylim()
+    axis.set_ylim(min(low, 0.5), max(high, 2.0))
+
+
+def _titles(checks: Mapping[str, CoordinateCheck]) -> list[list[str]]:
+    titles = []
+    for name, check in checks.items():
+        steps = max(row.step for row in check)
+        titles.append([f"{name}\n{title.format(steps=steps)}" for title in _PANELS])
+    return titles
+
+
+def _claim(checks: Mapping[str, CoordinateCheck]) -> str:
+    judged = [row for check in checks.values() for row in check if row.verdict != "not judged"]
+    wrong = [row for row in judged if row.verdict != "agrees"]
+    recipe = next(iter(checks.values())).recipe
+    if not wrong:
+        return f"All {len(judged)} sizes follow width as {recipe} predicts"
+    return f"{len(wrong)} of {len(judged)} sizes do not follow width as {recipe} predicts"
+
+
+def _legend() -> list[Line2D]:
+    handles = [Line2D([], [], color=colour, label=verdict) for verdict, colour in _COLOURS.items()]
+    return [*handles, Line2D([], [], color=INK, linestyle="--", linewidth=0.8, label="predicted")]
