@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from transfer import paths
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Layout, Recipe, Role, Rule
 
@@ -179,9 +180,9 @@ def _partition(
 
     def labels(parameters: Any) -> Any:
         leaves = jax.tree_util.tree_leaves_with_path(parameters)
-        layout.require(_path(keys) for keys, _ in leaves)
+        layout.require(paths.path(keys) for keys, _ in leaves)
         return jax.tree_util.tree_map_with_path(
-            lambda keys, _: str(factors[_path(keys)]), parameters
+            lambda keys, _: str(factors[paths.path(keys)]), parameters
         )
 
     groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
@@ -204,14 +205,10 @@ def _clip(bound: float, rules: dict[str, Rule]) -> optax.GradientTransformation:
 def _norm(gradients: Any, rules: dict[str, Rule]) -> jax.Array:
     return jnp.sqrt(
         sum(
-            rules[_path(keys)].clip * jnp.sum(jnp.square(leaf))
+            rules[paths.path(keys)].clip * jnp.sum(jnp.square(leaf))
             for keys, leaf in jax.tree_util.tree_leaves_with_path(gradients)
         )
     )
-
-
-def _path(keys: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(keys, simple=True, separator=".")
 
 
 def _times(learning_rate: LearningRate, factor: Scalar) -> LearningRate:

@@ -86,7 +86,7 @@ def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[
     stack, inputs, outputs = [], [], []
     contracted = Kind.IN in use.values()
     first_input = min((axis for axis, kind in use.items() if kind == Kind.IN), default=0)
-    wide = [axis for axis, kind in use.items() if kind == Kind.OUT and growing[axis]]
+    produced = any(kind == Kind.OUT and growing[axis] for axis, kind in use.items())
     for axis, grows in enumerate(growing):
         match use.get(axis), gone.get(axis, set()):
             case Kind.IN, _:
@@ -94,7 +94,7 @@ def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[
             # A fixed number of weights side by side before the contracted axis, such as the three
             # of a fused query, key and value, is a stack of matrices and not one of three times
             # the width.
-            case Kind.OUT, _ if contracted and not grows and wide and axis < first_input:
+            case Kind.OUT, _ if contracted and not grows and produced and axis < first_input:
                 stack.append(axis)
             case Kind.KEPT, before if Kind.LOOKED_UP in before:
                 inputs.append(axis)
@@ -111,6 +111,15 @@ def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[
                 raise ambiguous(path, f"its axis {axis} is {reason} before it meets the inputs")
             case _:
                 raise ambiguous(path, f"its axis {axis} never meets the inputs")
+    wide = [axis for axis in outputs if growing[axis]]
+    if len(wide) > 1 and not any(growing[axis] for axis in inputs):
+        # A matrix that a lookup chose for each input, or a product written as a multiplication and
+        # a sum, looks like this.
+        raise ambiguous(
+            path, f"its axes {wide[0]} and {wide[1]} both grow and neither is summed over"
+        )
+    if not inputs and not outputs:  # a stack of single numbers, which all factors leave alone
+        stack, outputs = outputs, stack
     names = [tuple(map(str, each)) for each in (stack, inputs, outputs)]
     return Axes(stack=names[0], inputs=names[1] if contracted else None, outputs=names[2])
 
