@@ -1,5 +1,7 @@
 """The init of a model of one's own, at any width, is its base width's times the recipe's factor."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +42,7 @@ def layout_at(width):
     )
 
 
+@functools.cache
 def drawn(width, law=LAWS["lecun"], seed=0):
     shapes = {"embed": (3, width), "w": (width, width), "readout": (width, 2)}
     keys = jax.random.split(jax.random.key(seed), len(shapes))
