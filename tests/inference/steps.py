@@ -43,10 +43,11 @@ def slopes(
     moved: dict[str, list[dict[str, float]]] = {recipe: [] for recipe in recipes}
     for width in widths:
         parameters = rescale_init(draw(width), base, layout(width), Recipe("mup_table3"))
-        before, gradients = _gradients(parameters, activations)
-        evaluate = jit(activations)
+        evaluate = _gradients(activations)
+        gradients, before = evaluate(parameters)
         for recipe in recipes:
-            after = evaluate(_step(parameters, gradients, layout(width), Recipe.parse(recipe)))
+            stepped = _step(parameters, gradients, layout(width), Recipe.parse(recipe))
+            _, after = evaluate(stepped)
             moved[recipe].append(
                 {
                     name: float(np.sqrt(np.mean(np.square(after[name] - before[name]))))
@@ -62,7 +63,7 @@ def slopes(
     }
 
 
-def _gradients(parameters: Any, activations: Activations) -> tuple[dict[str, jax.Array], Any]:
+def _gradients(activations: Activations) -> Callable[[Any], tuple[Any, dict[str, jax.Array]]]:
     # The loss is linear in the logits, with fixed random signs: a loss whose slope depends on the
     # logits would add their own scaling with width.
     def loss(parameters: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -70,8 +71,7 @@ def _gradients(parameters: Any, activations: Activations) -> tuple[dict[str, jax
         logits = found["logits"]
         return jnp.sum(logits * jax.random.rademacher(jax.random.key(5), logits.shape)), found
 
-    gradients, before = jit(jax.grad(loss, has_aux=True))(parameters)
-    return before, gradients
+    return jit(jax.grad(loss, has_aux=True))
 
 
 def _step(parameters: Any, gradients: Any, layout: Layout, recipe: Recipe) -> Any:

@@ -167,8 +167,23 @@ def activations(parameters):
     return {"hidden": state["intermediates"]["Block_1"]["__call__"][0], "logits": logits}
 
 
+def draw_open(width):
+    """The init with the last gain of each block at one.
+
+    At zero it keeps every gradient of the first step from the block's convolutions, which hides
+    what their learning rates do.
+    """
+    parameters = dict(draw(width))
+    for block in ("Block_0", "Block_1"):
+        norm = parameters[block]["BatchNorm_1"]
+        opened = {**norm, "scale": jnp.ones_like(norm["scale"])}
+        parameters[block] = {**parameters[block], "BatchNorm_1": opened}
+    return parameters
+
+
 def test_the_first_step_moves_activations_alike_at_every_width():
-    found = slopes((8, 16, 32, 64), draw, activations, layout_at, ("mup_table3", "standard"))
+    found = slopes((8, 16, 32, 64), draw_open, activations, layout_at, ("mup_table3", "standard"))
     for name in ("hidden", "logits"):
-        assert abs(found["mup_table3"][name]) < 0.25
+        # The specification's tolerance for such slopes; theory says 0 here and 1 below.
+        assert abs(found["mup_table3"][name]) < 0.12
         assert found["standard"][name] > 0.5

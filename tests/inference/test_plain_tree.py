@@ -124,6 +124,6 @@ def activations(parameters):
 def test_the_first_step_moves_activations_alike_at_every_width():
     found = slopes((64, 128, 256, 512), draw, activations, layout_at, ("mup_table3", "standard"))
     for name in ("hidden", "logits"):
-        # The specification's tolerance for such slopes at such widths.
+        # The specification's tolerance for such slopes; theory says 0 here, 1 and more below.
         assert abs(found["mup_table3"][name]) < 0.12
         assert found["standard"][name] > 0.5
