@@ -85,16 +85,21 @@ def test_it_is_explained():
     assert stds == ["x 1", "x 0.5", "x 0.5", "x 0.25"]
 
 
-@pytest.mark.parametrize("make", [transfer.adamw, transfer.sgd])
-def test_it_trains(make):
-    layout = layout_at(2 * BASE)
-    parameters = transfer.rescale_init(draw(2 * BASE), draw(BASE), layout, RECIPE)
-    tx = make(2**-6, 0.1, layout=layout, recipe=RECIPE, clip=1.0)
+def loss_of(logits):
+    return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(4) % CLASSES).mean()
+
+
+def trained(make, recipe, layout, factor=1.0, steps=20):
+    """Losses over a few steps of a model that multiplies its readout's weight by a factor."""
+    width = layout["mlp/~/linear_1.w"].fan_in
+    parameters = transfer.rescale_init(draw(width), draw(BASE), layout, recipe)
+    rate = 2**-10 if make == transfer.adamw else 2**-6
+    tx = make(rate, 0.1, layout=layout, recipe=recipe, clip=0.5)
 
     def loss(parameters):
-        return optax.softmax_cross_entropy_with_integer_labels(
-            forward(parameters, INPUTS), jnp.arange(4) % CLASSES
-        ).mean()
+        readout = parameters["mlp/~/linear_3"]
+        readout = {**readout, "w": factor * readout["w"]}
+        return loss_of(forward({**parameters, "mlp/~/linear_3": readout}, INPUTS))
 
     @jit
     def train(parameters):
@@ -104,10 +109,29 @@ def test_it_trains(make):
             updates, state = tx.update(gradients, state, parameters)
             return (optax.apply_updates(parameters, updates), state), value
 
-        return jax.lax.scan(step, (parameters, tx.init(parameters)), length=20)[1]
+        return jax.lax.scan(step, (parameters, tx.init(parameters)), length=steps)[1]
 
-    losses = train(parameters)
-    assert losses[-1] < losses[0]
+    return np.asarray(train(parameters))
+
+
+@pytest.mark.parametrize("make", [transfer.adamw, transfer.sgd])
+def test_a_model_that_multiplies_its_readout_is_the_one_that_does_not(make):
+    """Table 8 with `transfer.multiplier` is Table 3 without: one model, two forms."""
+    path = "mlp/~/linear_3.w"
+    layout = layout_at(3 * BASE)
+    plain = trained(make, RECIPE, layout)
+    assert plain[-1] < plain[0]
+
+    mup = transfer.Recipe("mup")
+    told = transfer.infer_layout(
+        build, base_width=BASE, width=3 * BASE, apply=forward, inputs=INPUTS, multiplied=[path]
+    )
+    factor = transfer.multiplier(told, mup, path)
+    assert factor == pytest.approx(1 / 3)
+    # Losses of order 1 in float32: the specification's tolerance for up to 50 steps.
+    np.testing.assert_allclose(trained(make, mup, told, factor), plain, atol=1e-5)
+    # What is told has to be true: without the multiplier it is another model.
+    assert np.max(np.abs(trained(make, mup, told) - plain)) > 0.01
 
 
 def test_singular_values_are_those_of_the_matrices():

@@ -34,9 +34,11 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 2)  # 1 / m
       0.25
     """
-    rules, base = recipe.rules(layout), paths.leaves(base_parameters)
-    layout.require(paths.leaves(parameters))
+    rules = recipe.rules(layout)
+    own, base = paths.leaves(parameters), paths.leaves(base_parameters)
+    layout.require(own)
     layout.require(base)
+    sizes, base_sizes = _measured(own), _measured(base)
 
     def scaled(path: str, leaf: jax.Array) -> jax.Array:
         shape, base_shape = layout[path].shape, layout[path].base_shape
@@ -47,7 +49,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
             )
         if shape == base_shape:
             return leaf
-        (random, size), (base_random, base_size) = _measured(leaf), _measured(base[path])
+        (random, size), (base_random, base_size) = sizes[path], base_sizes[path]
         if random != base_random:
             raise TransferError(
                 f"{path} is random at one width and constant at the other; expected the same "
@@ -61,11 +63,15 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
 
 
 @jax.jit
-def _measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether its entries differ, and their root mean square.
+def _measured(leaves: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Whether a leaf's entries differ, and their root mean square, by path.
 
     That is the std of weights drawn around zero; and what is drawn around another value, such as a
     gain around one, keeps that value.
     """
-    leaf = leaf.astype(jnp.float32)
-    return jnp.max(leaf) > jnp.min(leaf), jnp.sqrt(jnp.mean(jnp.square(leaf)))
+
+    def measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
+        leaf = leaf.astype(jnp.float32)
+        return jnp.max(leaf) > jnp.min(leaf), jnp.sqrt(jnp.mean(jnp.square(leaf)))
+
+    return {path: measured(leaf) for path, leaf in leaves.items()}
