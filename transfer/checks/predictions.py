@@ -55,6 +55,9 @@ class Predictions:
 
     def _of_parameter(self, quantity: str, role: Role) -> Range | None:
         slope = self.slopes.gradient(role) if quantity == "gradient" else self.slopes.update(role)
+        if quantity == "update" and self.slopes.family == "spectral" and role == Role.HIDDEN:
+            # A batch of fewer tokens than the width moves as many singular values, not all.
+            return slope - 0.5, slope
         if quantity == "update" and self.slopes.family != "linear":
             return _exactly(slope)
         # The gradient of a parameter of fixed size sums over a growing number of uses, whose signs

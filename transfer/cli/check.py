@@ -9,6 +9,7 @@ every slope agrees.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Sequence
 
@@ -19,13 +20,17 @@ from transfer.cli.config_flag import define_config
 from transfer.errors import TransferError
 
 if typing.TYPE_CHECKING:
+    import optax
+
     from transfer.checks import Subject
     from transfer.config import Experiment
+    from transfer.scaling import Layout, Recipe
 
 # Below it the sums of independent terms that slopes are about have too few terms.
 _NARROWEST = 64
 _DOUBLINGS = 3
 _SEQUENCES, _TOKENS = 2, 16
+_EPSILON = 1e-20
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -58,6 +63,7 @@ def run(values: absl_flags.FlagValues) -> int:
             checks[name] = check_coordinates(
                 subject,
                 widths,
+                make_optimizer=functools.partial(_optimizer, experiment, subject.recipe),
                 family=experiment.training.family,
                 seeds=seeds,
                 steps=steps,
@@ -119,3 +125,17 @@ def _subject(experiment: "Experiment", zero: bool) -> "Subject":
         inputs=tokens,
         hyperparameters=experiment.hyperparameters,
     )
+
+
+def _optimizer(
+    experiment: "Experiment", recipe: "Recipe", layout: "Layout"
+) -> "optax.GradientTransformation":
+    from transfer.training.optimizers import OPTIMIZERS
+
+    # Without clipping and decay, which set how long a step is; and with an epsilon too small to
+    # hide how the rest follows width.
+    training = dataclasses.replace(experiment.training, epsilon=_EPSILON)
+    optimizer = OPTIMIZERS[training.optimizer]
+    settings = {name: getattr(training, field) for name, field in optimizer.settings.items()}
+    rate = experiment.hyperparameters.learning_rate
+    return optimizer.make(rate, layout=layout, recipe=recipe, **settings)

@@ -1,5 +1,6 @@
 """The layout of a model of one's own, read from its forward pass."""
 
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -33,16 +34,19 @@ def infer_layout(
     of the base width, or below it, is like any other. Roles and fans come from how the forward pass
     uses each parameter: its jaxpr, through scan, remat, jit and custom derivatives, tells which
     axes are contracted, produced, looked up, or only added and multiplied. Nothing is allocated.
+    A product written out as a multiplication and a sum reads as a multiplication: write it as a
+    contraction, or give its `axes`.
 
     Arguments:
-      build: width to a flax.nnx module, a linen module, or a tree of parameters.
+      build: width to a flax.nnx module, a linen module, or a tree of parameters. It draws its own
+        random keys (`nnx.Rngs(0)` inside), since it is called for several widths.
       base_width: where the learning rate is meant as it stands; multipliers are width over it.
       width: the width of the model to be trained.
       apply: the forward pass where it is not the module's own call: apply(module, *inputs) for nnx,
         apply(module, variables, *inputs) for linen, apply(parameters, *inputs) for a tree, of the
         base width.
       inputs: an example input, or a tuple of several; arrays or `jax.ShapeDtypeStruct`s.
-      axes: annotations of single parameters by path, which overrule what is read.
+      axes: annotations of single parameters by path, which overrule what is read, ties included.
       convention: how matrices are stored, `in_out` or `out_in`, where there is no forward pass.
       multiplied: paths of the weights whose forward multiplier the model applies itself, as
         `transfer.multiplier` gives it. A recipe that needs others is refused.
@@ -67,6 +71,10 @@ def infer_layout(
       layers.2.bias 0 scalar
       layers.2.kernel 0 -> 1 output
     """
+    if convention not in (None, *typing.get_args(Convention)):
+        raise TransferError(
+            f'The convention "{convention}" is unknown; expected "in_out" or "out_in".'
+        )
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     base, probe, target = (
         abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
@@ -133,14 +141,15 @@ def read(model: Foreign, inputs: Sequence[Any]) -> Reader:
 
 
 def _read(path: str, uses: Uses, growing: Sequence[bool], given: Axes | None) -> tuple[Axes, bool]:
+    if given is not None:
+        return given, False
     try:
-        axes, tied = annotation(path, uses, growing)
+        return annotation(path, uses, growing)
     except TransferError:
-        if given is None and any(growing):
+        if any(growing):
             raise
         # Of a parameter of one size all factors are 1, however it is used.
-        axes, tied = Axes((), None, tuple(map(str, range(len(growing))))), False
-    return given or axes, tied
+        return Axes((), None, tuple(map(str, range(len(growing))))), False
 
 
 def _undecided(growing: Mapping[str, Sequence[bool]], given: Mapping[str, Axes]) -> list[str]:

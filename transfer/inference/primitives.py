@@ -4,6 +4,7 @@ Rules take the reader, the equation, the values of its inputs and its location, 
 values of its outputs.
 """
 
+import functools
 import math
 import typing
 from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ _ANOTHER_PARAMETER = "it is multiplied with another parameter before it meets th
 def without_weights(equation: Any, values: Sequence[Other]) -> list[Value]:
     """Return the outputs of any primitive whose inputs hold no parameter."""
     data = any(value.data for value in values)
-    broadcast = all(value.scalar for value in values) and equation.primitive.name != "iota"
+    several = equation.primitive.name in ("iota", "concatenate")
+    broadcast = all(value.scalar for value in values) and not several
     return [
         Other(data=data, scalar=not variable.aval.shape or (broadcast and bool(values)))
         for variable in equation.outvars
@@ -267,11 +269,12 @@ def _with_carry_last(body: Any, constants: int, carried: int) -> Any:
 
 
 def _while(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> list[Value]:
-    skipped, constants = equation.params["cond_nconsts"], equation.params["body_nconsts"]
-    fixed = values[skipped : skipped + constants]
+    tests, constants = equation.params["cond_nconsts"], equation.params["body_nconsts"]
+    fixed = values[tests : tests + constants]
     body = equation.params["body_jaxpr"]
-    carry = reader.settle(body, fixed, values[skipped + constants :], at)
-    reader.read(body, [*fixed, *carry], at)
+    carry = reader.settle(body, fixed, values[tests + constants :], at)
+    reader.read(equation.params["cond_jaxpr"], [*values[:tests], *carry], (*at, 0))
+    reader.read(body, [*fixed, *carry], (*at, 1))
     return carry
 
 
@@ -280,10 +283,10 @@ def _cond(reader: "Reader", equation: Any, values: Sequence[Value], at: "Locatio
         reader.read(branch, values[1:], (*at, index))
         for index, branch in enumerate(equation.params["branches"])
     ]
-    first, *others = results
-    for other in others:
-        first = [join(one, two) for one, two in zip(first, other, strict=True)]
-    return first
+    joined = [functools.reduce(join, values) for values in zip(*results, strict=True)]
+    for result in results:
+        reader.replaced(result, joined, at)
+    return joined
 
 
 Rule = Callable[..., Any]

@@ -78,18 +78,26 @@ class Reader:
         for path in () if self._rehearsing else weight.paths:
             self.uses[path].obstacle = reason
 
+    def replaced(self, before: Sequence[Value], after: Sequence[Value], at: Location) -> None:
+        """Note weights whose place is taken by activations, as a learned initial state's is."""
+        for one, other in zip(before, after, strict=True):
+            if isinstance(one, Weight) and not isinstance(other, Weight):
+                self.product(one, [Kind.KEPT] * len(one.axes), at)
+
     def settle(
         self, body: Any, constants: Sequence[Value], carry: Sequence[Value], at: Location
     ) -> list[Value]:
         """Return what the carry of a loop is once further steps no longer change it."""
-        carry = list(carry)
+        settled = list(carry)
         with self._rehearsal():
             while True:
-                after = self.read(body, [*constants, *carry], at)[: len(carry)]
-                joined = [join(one, other) for one, other in zip(carry, after, strict=True)]
-                if joined == carry:
-                    return carry
-                carry = joined
+                after = self.read(body, [*constants, *settled], at)[: len(settled)]
+                joined = [join(one, other) for one, other in zip(settled, after, strict=True)]
+                if joined == settled:
+                    break
+                settled = joined
+        self.replaced(carry, settled, at)
+        return settled
 
     @contextlib.contextmanager
     def _rehearsal(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from transfer.scaling import Layout, Recipe
 def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe) -> Any:
     """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
 
-    std(w) <- std(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
+    rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
     the base width, so that it does not matter by what law a model's own initialisers follow width.
     Constants (zeros, gains of one) stay as they are, and so does every parameter whose shape is
     that of the base width.
@@ -31,12 +31,14 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
       >>> drawn = lambda n: {"w": jax.random.normal(jax.random.key(n), (n, 10)) / n**0.5}
       >>> scaled = rescale_init(drawn(256), drawn(64), layout, Recipe("mup_table3"))
-      >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 6)  # 1 / m
+      >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 2)  # 1 / m
       0.25
     """
-    rules, base = recipe.rules(layout), paths.leaves(base_parameters)
-    layout.require(paths.leaves(parameters))
+    rules = recipe.rules(layout)
+    own, base = paths.leaves(parameters), paths.leaves(base_parameters)
+    layout.require(own)
     layout.require(base)
+    sizes, base_sizes = _measured(own), _measured(base)
 
     def scaled(path: str, leaf: jax.Array) -> jax.Array:
         shape, base_shape = layout[path].shape, layout[path].base_shape
@@ -47,7 +49,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
             )
         if shape == base_shape:
             return leaf
-        random, base_random = (bool(jnp.max(each) > jnp.min(each)) for each in (leaf, base[path]))
+        (random, size), (base_random, base_size) = sizes[path], base_sizes[path]
         if random != base_random:
             raise TransferError(
                 f"{path} is random at one width and constant at the other; expected the same "
@@ -55,7 +57,21 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
             )
         if not random:
             return leaf
-        factor = rules[path].std * jnp.std(base[path]) / jnp.std(leaf)
-        return (leaf * factor).astype(leaf.dtype)
+        return (leaf * (rules[path].std * base_size / size)).astype(leaf.dtype)
 
     return paths.map_leaves(scaled, parameters)
+
+
+@jax.jit
+def _measured(leaves: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Whether a leaf's entries differ, and their root mean square, by path.
+
+    That is the std of weights drawn around zero; and what is drawn around another value, such as a
+    gain around one, keeps that value.
+    """
+
+    def measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
+        leaf = leaf.astype(jnp.float32)
+        return jnp.max(leaf) > jnp.min(leaf), jnp.sqrt(jnp.mean(jnp.square(leaf)))
+
+    return {path: measured(leaf) for path, leaf in leaves.items()}

@@ -84,21 +84,18 @@ def _merged(products: Iterable[Use]) -> list[Use]:
 
 def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[bool]) -> Axes:
     stack, inputs, outputs = [], [], []
-    contracted = Kind.IN in use.values()
-    first_input = min((axis for axis, kind in use.items() if kind == Kind.IN), default=0)
-    wide = [axis for axis, kind in use.items() if kind == Kind.OUT and growing[axis]]
+    produced = {axis for axis, kind in use.items() if kind == Kind.OUT and growing[axis]}
+    summed = {axis for axis, kind in use.items() if kind == Kind.IN}
     for axis, grows in enumerate(growing):
         match use.get(axis), gone.get(axis, set()):
             case Kind.IN, _:
                 inputs.append(axis)
-            # A fixed number of weights side by side before the contracted axis, such as the three
-            # of a fused query, key and value, is a stack of matrices and not one of three times
-            # the width.
-            case Kind.OUT, _ if contracted and not grows and wide and axis < first_input:
+            # A fixed number of matrices in front of their own axes, such as the three of a fused
+            # query, key and value, is a stack and not one matrix of three times the width.
+            case Kind.OUT, _ if summed and produced and axis < min(summed | produced):
                 stack.append(axis)
             case Kind.KEPT, before if Kind.LOOKED_UP in before:
                 inputs.append(axis)
-                contracted = True
             case ((Kind.OUT | Kind.KEPT), _):
                 outputs.append(axis)
             # One small weight for each of a growing number of heads or channels.
@@ -111,8 +108,17 @@ def _axes(path: str, use: Use, gone: Mapping[int, set[Kind]], growing: Sequence[
                 raise ambiguous(path, f"its axis {axis} is {reason} before it meets the inputs")
             case _:
                 raise ambiguous(path, f"its axis {axis} never meets the inputs")
+    wide = [axis for axis in outputs if growing[axis]]
+    if len(wide) > 1 and not any(growing[axis] for axis in inputs):
+        # A matrix that a lookup chose for each input, or a product written as a multiplication and
+        # a sum, looks like this.
+        raise ambiguous(
+            path, f"its axes {wide[0]} and {wide[1]} both grow and neither is summed over"
+        )
+    if not inputs and not outputs:  # a stack of single numbers, which all factors leave alone
+        stack, outputs = outputs, stack
     names = [tuple(map(str, each)) for each in (stack, inputs, outputs)]
-    return Axes(stack=names[0], inputs=names[1] if contracted else None, outputs=names[2])
+    return Axes(stack=names[0], inputs=names[1] or None, outputs=names[2])
 
 
 def _grows(axes: Axes, growing: Sequence[bool]) -> tuple[bool, bool]:

@@ -45,12 +45,12 @@ CONSTANT = Other(data=False)
 
 def join(one: Value, other: Value) -> Value:
     """What a value is that is either of two, as after a branch or a step of a loop."""
-    if one == other:
-        return one
     if isinstance(one, Weight) and isinstance(other, Weight):
         return merge([one, other])
-    if isinstance(one, Weight) or isinstance(other, Weight):
-        return Other(data=True)
+    if isinstance(one, Weight):
+        return Other(data=True) if isinstance(other, Other) and other.data else one
+    if isinstance(other, Weight):
+        return join(other, one)
     return Other(data=one.data or other.data, scalar=one.scalar and other.scalar)
 
 

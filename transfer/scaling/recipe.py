@@ -177,12 +177,13 @@ class Recipe:
 
         Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
         different things of the two, when its depth is not the base's and the recipe has no rule for
-        it, when the gauge names a layer that it does not hold, or when the recipe needs a forward
-        multiplier that a model of one's own does not apply.
+        it, when the gauge names a layer that it does not hold, or when the recipe needs of a model
+        of one's own a forward multiplier that it does not apply, or an init other than its own.
         """
         self.gauge.require(layout)
         if layout.multiplied is not None:
             self._refuse_missing_multipliers(layout, layout.multiplied)
+            self._refuse_absolute_init()
         return {path: self.rule(parameter, family) for path, parameter in layout.items()}
 
     def rule(self, parameter: Parameter, family: Family = "entrywise") -> Rule:
@@ -295,6 +296,14 @@ class Recipe:
                         f"multiplied=[{path!r}]."
                     )
 
+    def _refuse_absolute_init(self) -> None:
+        if self.initializer == "spectral":
+            raise TransferError(
+                "The spectral initializer sets a std, and a model of one's own has its init "
+                'rescaled by a factor; expected initializer="gaussian", or weights drawn with '
+                "transfer.spectral_std."
+            )
+
     def _refuse_unequal_tie(self, parameter: Parameter, family: Family) -> None:
         lookup, readout = (self.columns(role, family) for role in (Role.INPUT, Role.OUTPUT))
         for name in ("std", "learning_rate", "epsilon"):
@@ -329,7 +338,8 @@ def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = No
     """
     parameter = layout[path]
     if role is None or role == parameter.role:
-        return recipe.multiplier(parameter)
+        row = recipe.table.rows[parameter.role]
+        return row.multiplier.at(parameter.m_in, parameter.m_out)
     if not (parameter.tied and role == Role.OUTPUT):
         raise TransferError(
             f"{path} is no {role} weight but {parameter.role}; expected its own role, or the role "
