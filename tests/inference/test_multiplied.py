@@ -92,6 +92,7 @@ def test_it_is_explained_with_factors_of_the_init():
     table = explain(layout, Recipe("mup_table3"))
     stds = {row.parameter: row.std for row in table}
     assert stds == {"embed": "x 1", "w": "x 0.5", "readout": "x 0.25"}
-    assert table.cells()[0][6] == "std"
-    assert {cells[0]: cells[6] for cells in table.cells()[1:]} == stds
+    header, *rows = table.cells()
+    column = header.index("std")
+    assert {row[0]: row[column] for row in rows} == stds
     assert "x 0.25" in str(table)

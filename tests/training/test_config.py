@@ -1,6 +1,7 @@
 import pytest
 
 from transfer.errors import TransferError
+from transfer.scaling import Horizon
 from transfer.training import TrainingConfig
 
 
@@ -45,3 +46,11 @@ def test_what_makes_no_sense_is_refused(changes, message):
 )
 def test_what_turns_something_off_is_accepted(changes):
     assert TrainingConfig(**changes)
+
+
+@pytest.mark.parametrize("optimizer", ["lion", "muon", "adafactor"])
+def test_a_rule_that_was_not_derived_for_an_optimizer_is_refused(optimizer):
+    config = TrainingConfig(optimizer=optimizer)
+    assert config.at(Horizon()) == config
+    with pytest.raises(TransferError, match=f"which {optimizer} does not divide by"):
+        config.at(Horizon(learning_rate=2.0))
