@@ -91,6 +91,8 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     # A zero-initialised readout shows its multiplier in the change alone.
     row = found["activation", OUTPUT]
     row = row if row.slope is not None else found["change", LOSS]
+    if row.verdict != "differs":
+        return
     # What the layers below bring along is not the readout's.
     below = [
         other.error
