@@ -26,7 +26,7 @@ def taps_of(forward, parameters, *inputs):
     """Outputs of `forward` and of the tapped one, and the taps, named as parameters are."""
     reader = read(Foreign(parameters, (), lambda tree, _, *inputs: forward(tree, *inputs)), inputs)
     names = {at: "+".join(sorted(met)) for at, met in reader.products.items()}
-    names |= {at: "contraction" for at in reader.contractions}
+    names |= dict.fromkeys(reader.contractions, "contraction")
     outputs, taps = tapped(lambda tree, _, *inputs: forward(tree, *inputs), names)(
         parameters, (), *inputs
     )
