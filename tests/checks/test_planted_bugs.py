@@ -1,20 +1,13 @@
 """Mistakes that users make, planted one at a time: each is caught, and named in a sentence."""
 
-import jax
 import optax
 import pytest
 
-from transfer.checks import check
 from transfer.errors import TransferError
-from transfer.scaling import Recipe
 
 from .language_model import (
-    BASE_WIDTH,
     FLAX_DEFAULT,
     HEADS,
-    TOKENS,
-    WIDTHS,
-    Decoder,
     measured,
     over_root,
 )

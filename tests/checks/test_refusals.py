@@ -1,4 +1,4 @@
-"""What cannot be checked is refused in a sentence before anything is measured, or when it is seen."""
+"""What cannot be checked is refused in one sentence."""
 
 import jax
 import jax.numpy as jnp

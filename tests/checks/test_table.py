@@ -1,4 +1,4 @@
-"""The table of slopes against networks: a GELU network with 2 hidden layers, wide enough for limits.
+"""The table of slopes against networks: GELU, 2 hidden layers, wide enough for the limits.
 
 A smaller version of experiments/coordinate_check: changes by an infinitesimal step, and the output
 at init.

@@ -83,8 +83,8 @@ def check_coordinates(
     activations and their changes, by an infinitesimal step and by `steps` real ones, and of the
     output. Slopes are of log2 size over log2 width by least squares. A row agrees within 0.15 of
     its prediction, differs where its whole interval over seeds is further away, and is unclear
-    otherwise. Changes by real steps are judged where theory says that no change grows with width: beyond
-    first order it says nothing of the others.
+    otherwise. Changes by real steps are judged where theory says that no change grows with width:
+    beyond first order it says nothing of the others.
 
     Arguments:
       subject: from `transfer.checks.foreign` or `transfer.checks.built_in`.

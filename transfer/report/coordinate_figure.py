@@ -73,9 +73,8 @@ def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
 
 def _scale(axes: Sequence[Axes]) -> None:
     """Make the shared y axis one of plain powers of two, at least from 1/2 to 2."""
-    ends = [float(y) for axis in axes for line in axis.get_lines() for y in line.get_ydata()]
-    lowest = min(math.floor(math.log2(min(ends))), -1)
-    highest = max(math.ceil(math.log2(max(ends))), 1)
+    logs = np.log2(np.concatenate([line.get_ydata() for axis in axes for line in axis.get_lines()]))
+    lowest, highest = min(math.floor(logs.min()), -1), max(math.ceil(logs.max()), 1)
     axes[0].set_yscale("log", base=2)
     axes[0].set_ylim(2.0 ** (lowest - 0.2), 2.0 ** (highest + 0.2))
     every = 1 + (highest - lowest) // 8
