@@ -7,6 +7,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from transfer.checks import check
     from transfer.errors import TransferError
     from transfer.inference import infer_layout, rescale_init
     from transfer.models import model_layout
@@ -40,6 +41,7 @@ if typing.TYPE_CHECKING:
     )
 
 _HOMES = {
+    "transfer.checks": ("check",),
     "transfer.errors": ("TransferError",),
     "transfer.inference": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),

@@ -91,13 +91,15 @@ def test_a_bad_flag(refused, arguments, message):
     assert message in refused(*arguments)
 
 
-@pytest.mark.parametrize("verb", ["sweep", "predict", "train", "report", "spectrum", "export"])
+@pytest.mark.parametrize(
+    "verb", ["sweep", "predict", "train", "report", "spectrum", "check", "export"]
+)
 def test_a_run_directory_is_needed(refused, verb):
-    config = ("--config=tiny.py",) if verb in ("sweep", "train") else ()
+    config = ("--config=tiny.py",) if verb in ("sweep", "train", "check") else ()
     assert "No run directory was given; expected --run=DIR" in refused(verb, *config)
 
 
-@pytest.mark.parametrize("verb", ["sweep", "train", "explain", "tokenizer"])
+@pytest.mark.parametrize("verb", ["sweep", "train", "check", "explain", "tokenizer"])
 def test_a_configuration_is_needed(refused, verb):
     needed = {"tokenizer": ("--output=a.json",), "explain": ()}.get(verb, ("--run=new",))
     assert "No configuration was given; expected --config=FILE.py" in refused(verb, *needed)
@@ -243,9 +245,9 @@ def test_a_run_directory_without_trials(refused, workplace, verb, place):
     assert f"{place} holds no trials; expected trials.parquet" in error
 
 
-@pytest.mark.parametrize("verb", ["sweep", "train", "report", "spectrum", "export"])
+@pytest.mark.parametrize("verb", ["sweep", "train", "report", "spectrum", "check", "export"])
 def test_a_run_directory_that_is_a_file(refused, verb):
-    config = ("--config=tiny.py",) if verb in ("sweep", "train") else ()
+    config = ("--config=tiny.py",) if verb in ("sweep", "train", "check") else ()
     assert "--run=tiny.py is a file; expected a directory" in refused(
         verb, "--run=tiny.py", *config
     )
@@ -401,6 +403,27 @@ def test_a_file_that_is_no_prediction(refused, workplace, content):
 def test_hyperparameters_that_are_not_there(refused, place):
     train = ("train", "--config=tiny.py", "--run=new", f"--hyperparameters={place}")
     assert f"The hyperparameters {place} cannot be read" in refused(*train)
+
+
+# Checks.
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("widths=64,wide", "--widths=64,wide is no list of widths; expected whole numbers such as"),
+        ("widths=64,,128", "--widths=64,,128 is no list of widths"),
+        ("widths=64,65", "head_dim = 8 does not divide the width 65; expected"),
+        ("widths=-64,64", "model.width is -64; expected"),
+        ("widths=64", "check of 1 widths, 4 seeds and 4 steps has no slope or no interval"),
+        ("widths=64,64", "check of 1 widths.*expected at least two widths, two seeds and one step"),
+        ("seeds=1", "1 seeds and 4 steps has no slope or no interval"),
+        ("seeds=few", '--seeds is "few"; expected a whole number'),
+        ("steps=0", "4 seeds and 0 steps has no slope"),
+    ],
+)
+def test_a_bad_check(refused, flag, message):
+    assert re.search(message, refused("check", "--config=tiny.py", "--run=new", f"--{flag}"))
 
 
 # Outputs.

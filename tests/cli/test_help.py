@@ -25,6 +25,7 @@ FLAGS = {
     "train": ("config", "run", "hyperparameters"),
     "report": ("run",),
     "spectrum": ("run",),
+    "check": ("config", "run", "widths", "seeds", "steps"),
     "explain": ("config",),
     "export": ("run", "output"),
     "tokenizer": ("config", "vocabulary_size", "output"),
@@ -77,6 +78,7 @@ def test_help_is_given_whatever_else_is_on_the_line(spelling, capsys):
         ("quickstart", "runs/quickstart"),
         ("quickstart", "configs/quickstart.py"),
         ("tokenizer", "4096"),
+        ("check", "4"),
     ],
 )
 def test_help_tells_the_defaults(verb, default, capsys):

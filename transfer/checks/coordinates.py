@@ -82,9 +82,9 @@ def check_coordinates(
     Measured at each width and seed: the root mean square of weights, gradients, first updates,
     activations and their changes, by an infinitesimal step and by `steps` real ones, and of the
     output. Slopes are of log2 size over log2 width by least squares. A row agrees within 0.15 of
-    its prediction and is unclear where its interval over seeds is wider than that on either side.
-    Changes by real steps are judged where theory says that no change grows with width: beyond
-    first order it says nothing of the others.
+    its prediction, differs where its whole interval over seeds is further away, and is unclear
+    otherwise. Changes by real steps are judged where theory says that no change grows with width:
+    beyond first order it says nothing of the others.
 
     Arguments:
       subject: from `transfer.checks.foreign` or `transfer.checks.built_in`.
@@ -98,21 +98,21 @@ def check_coordinates(
       TransferError: fewer than two widths or seeds, or no step.
 
     Example:
-      >>> from flax import nnx
       >>> import jax.numpy as jnp
-      >>> from transfer.checks import foreign
-      >>> def build(width, seed):
-      ...     rngs = nnx.Rngs(seed)
-      ...     return nnx.Sequential(
-      ...         nnx.Linear(4, width, rngs=rngs), nnx.relu, nnx.Linear(width, 1, rngs=rngs)
-      ...     )
-      >>> subject = foreign(
-      ...     build, base_width=64, recipe=Recipe("mup_table3"), inputs=jnp.ones((1, 4))
+      >>> from transfer.checks import built_in
+      >>> from transfer.models import MLPConfig
+      >>> from transfer.scaling import Hyperparameters
+      >>> subject = built_in(
+      ...     MLPConfig(layers=1, features=4, outputs=64),
+      ...     base_width=64,
+      ...     recipe=Recipe("standard"),
+      ...     inputs=jnp.ones((1, 4)),
+      ...     hyperparameters=Hyperparameters(learning_rate=1.0),
       ... )
       >>> check = check_coordinates(subject, (64, 256), steps=1)
-      >>> print(check.findings[0])
-      The model is initialised as under standard and not as under mup_table3+sqrt \
-(layers.2.kernel): pass its parameters through transfer.rescale_init before training.
+      >>> row = check["update", "layers.1.linear.kernel", 0]
+      >>> row.expected, row.verdict
+      ('+0.00', 'agrees')
 
     Source: arXiv 2203.03466 (appendix D.1), 2011.14522; predictions in `transfer.Slopes`.
     """

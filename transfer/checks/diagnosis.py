@@ -30,9 +30,10 @@ def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
     unclear = [row for row in rows if row.verdict == "unclear"]
     if unclear:
         found.append(
-            f"{len(unclear)} slopes are unclear, the {unclear[0].quantity} of {unclear[0].name} "
-            f"first: their intervals over seeds are wider than {TOLERANCE} on either side; "
-            "expected more seeds or a longer ladder of widths."
+            f"It is unclear whether {_count(len(unclear))}, first that of the "
+            f"{unclear[0].quantity} of {unclear[0].name}, within {TOLERANCE} of theory: the "
+            "intervals over seeds are too wide; expected more seeds, a longer ladder of widths, or "
+            "wider ones."
         )
     return tuple(found)
 
@@ -91,6 +92,8 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     # A zero-initialised readout shows its multiplier in the change alone.
     row = found["activation", OUTPUT]
     row = row if row.slope is not None else found["change", LOSS]
+    if row.verdict != "differs":
+        return
     # What the layers below bring along is not the readout's.
     below = [
         other.error
@@ -115,7 +118,7 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
 def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     for row in rows:
         growing = row.name in predictions.wide_terms and predictions.grows(row.name)
-        if growing and row.quantity == "activation" and abs(row.error) > TOLERANCE:
+        if growing and row.quantity == "activation" and row.verdict == "differs":
             wanted = predictions.slopes.recipe.table.attention
             yield (
                 f"The attention logits ({row.name}, over a growing head dimension) follow "
@@ -124,6 +127,10 @@ def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
                 f"head_dim^{float(wanted):+.2f} (1/d under muP, not 1/sqrt(d)), or a fixed head "
                 "dimension and more heads."
             )
+
+
+def _count(slopes: int) -> str:
+    return "one slope is" if slopes == 1 else f"{slopes} slopes are"
 
 
 def _differing(rows: Sequence[Row], *quantities: str) -> list[Row]:

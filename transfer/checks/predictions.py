@@ -28,6 +28,8 @@ class Predictions:
             return _exactly(self.slopes.weight(self.layout[name].role))
         if quantity in ("gradient", "update"):
             return self._of_parameter(quantity, self.layout[name].role)
+        if name in (OUTPUT, LOSS) and not self._reads_out:
+            return None
         if quantity == "activation":
             return _exactly(self._activation(name))
         if step and not self.stable:
@@ -48,6 +50,11 @@ class Predictions:
         """Whether no change grows with width, so that later steps are like the first."""
         changes = (self.slopes.change(Role.HIDDEN), self.slopes.output_change)
         return max(changes) <= 0 and self.slopes.learning_rate == 0
+
+    @property
+    def _reads_out(self) -> bool:
+        """Whether the output is a sum over width."""
+        return any(each.role == Role.OUTPUT or each.tied for each in self.layout.values())
 
     def grows(self, contraction: str) -> bool:
         """Whether the sums of a contraction of activations have more terms at a larger width."""

@@ -27,7 +27,9 @@ class Row:
     `quantity` is weight, gradient, update, activation or change; the change at step 0 is that by an
     infinitesimal step, times the learning rate. `sizes` are by width, None where a tensor is zero
     or not finite; `predicted` is the lowest and the highest slope that theory allows, mostly the
-    same, and None where it says nothing.
+    same, and None where it says nothing. A row agrees where its slope is within `TOLERANCE` of them
+    and its interval over seeds no wider than what is allowed, differs where its whole interval is
+    further away, and is unclear otherwise.
     """
 
     quantity: str
@@ -89,6 +91,9 @@ class Row:
         }
 
     def _judged(self) -> Verdict:
-        if self.interval is not None and (self.interval[1] - self.interval[0]) / 2 > TOLERANCE:
-            return "unclear"
-        return "agrees" if abs(self.error) <= TOLERANCE else "differs"
+        low, high = self.predicted or (-math.inf, math.inf)
+        least, most = self.interval or (self.slope or 0.0, self.slope or 0.0)
+        if most < low - TOLERANCE or least > high + TOLERANCE:
+            return "differs"
+        certain = most - least <= high - low + 2 * TOLERANCE
+        return "agrees" if certain and abs(self.error) <= TOLERANCE else "unclear"

@@ -89,13 +89,15 @@ def built_in(
         return dataclasses.replace(config, width=width)  # type: ignore[type-var]
 
     @functools.cache
-    def drawn(width: int) -> Any:
+    def made(width: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         layout = model_layout(at(width), base_width)
-        return jax.jit(lambda key: initialize(at(width), layout, recipe, hyperparameters, key))
+        drawn = jax.jit(lambda key: initialize(at(width), layout, recipe, hyperparameters, key))
+        return drawn, forward_pass(at(width))
 
     def draw(width: int, seed: int) -> Foreign:
-        parameters, multipliers = drawn(width)(jax.random.key(seed))
-        return Foreign(parameters, multipliers, forward_pass(at(width)))
+        drawn, forward = made(width)
+        parameters, multipliers = drawn(jax.random.key(seed))
+        return Foreign(parameters, multipliers, forward)
 
     return Subject(
         recipe,

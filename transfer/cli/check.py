@@ -4,8 +4,8 @@ Sizes of weights, gradients, first updates, activations, their changes and the o
 at several widths and seeds, and their slopes compared with what theory predicts: once with random
 weights, once with readout and queries that start at zero. Computed in float32 on random tokens.
 
-Writes report/coordinates.json and report/coordinates.png into --run. The exit status is 0 only if
-every slope agrees.
+Writes report/coordinates.json and report/coordinates.png into --run. What is wrong is said in a
+sentence each. The exit status is 0 only if every slope agrees.
 """
 
 import dataclasses
@@ -38,10 +38,20 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     define_config(values, argv)
     flags.define_run(values)
     absl_flags.DEFINE_list(
-        "widths", [], "widths to measure (default: four, from 64 or the base)", flag_values=values
+        "widths",
+        [],
+        "widths to measure, such as 64,128,256 (default: three doublings from 64 or the base)",
+        flag_values=values,
     )
-    absl_flags.DEFINE_integer("seeds", 4, "how many inits to average over", flag_values=values)
-    absl_flags.DEFINE_integer("steps", 4, "how many real steps to take", flag_values=values)
+    absl_flags.DEFINE_integer(
+        "seeds", 4, "how many inits to average over (default: 4)", flag_values=values
+    )
+    absl_flags.DEFINE_integer(
+        "steps",
+        4,
+        "how many real steps to take after the infinitesimal one (default: 4)",
+        flag_values=values,
+    )
 
 
 def run(values: absl_flags.FlagValues) -> int:

@@ -30,7 +30,7 @@ def tapped(
     def run(*arguments: Any) -> tuple[Any, Taps]:
         closed, shape = jax.make_jaxpr(forward, return_shape=True)(*arguments)
         outputs, taps, _ = _evaluate(
-            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, ()
+            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, (), ()
         )
         return jax.tree.unflatten(jax.tree.structure(shape), outputs), taps
 
@@ -43,11 +43,19 @@ def _evaluate(
     arguments: Sequence[Any],
     names: Mapping[Location, str],
     at: Location,
+    carried_in: Sequence[str | None],
 ) -> tuple[list[Any], Taps, list[str | None]]:
-    """Return a jaxpr's outputs, its taps, and which of the outputs is which tap."""
+    """Return a jaxpr's outputs, its taps, and which of the outputs is which tap.
+
+    `carried_in` says the same of the arguments, or nothing of any.
+    """
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
     taps: Taps = {}
-    followed: dict[Any, str] = {}
+    followed = {
+        variable: name
+        for variable, name in zip(jaxpr.invars, carried_in, strict=False)
+        if name is not None
+    }
 
     def value(variable: Any) -> Any:
         return variable.val if isinstance(variable, core.Literal) else values[variable]
@@ -63,7 +71,10 @@ def _evaluate(
         tap_names: list[str | None] = [None] * len(equation.outvars)
         if body is not None:
             inner, inner_constants = getattr(body, "jaxpr", body), getattr(body, "consts", ())
-            results, found, tap_names = _evaluate(inner, inner_constants, inputs, names, here)
+            known = [name_of(variable) for variable in equation.invars]
+            results, found, tap_names = _evaluate(
+                inner, inner_constants, inputs, names, here, known
+            )
             taps |= found
         elif equation.primitive.name == "scan":
             results, found = _scan(equation, inputs, names, here)
@@ -111,7 +122,7 @@ def _scan(
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:
         arguments = [*inputs[:fixed], *carry, *slices]
-        outputs, taps, _ = _evaluate(body.jaxpr, body.consts, arguments, names, at)
+        outputs, taps, _ = _evaluate(body.jaxpr, body.consts, arguments, names, at, ())
         return outputs[:carried], (outputs[carried:], taps)
 
     carry, (stacked, taps) = jax.lax.scan(

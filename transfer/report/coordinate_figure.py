@@ -1,11 +1,13 @@
 """The coordinate check in one picture: sizes over what theory predicts, against width."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from transfer.checks import CoordinateCheck, Row
 from transfer.report.style import CATEGORIES, INK, grid, house_style, width_axis
@@ -25,24 +27,24 @@ def coordinate_figure(checks: Mapping[str, CoordinateCheck]) -> Figure:
     """Draw every judged size over its predicted one, one row of panels per check.
 
     Each curve is a tensor's size relative to the narrowest width, divided by width to the predicted
-    slope: level where theory holds. Those that differ carry their names at their ends.
+    slope: level where theory holds. Of those that differ, the worst of a panel is named.
     """
     with house_style():
         figure, rows = grid(_titles(checks), _claim(checks), panel_width=2.3)
-        for axes, check in zip(rows, checks.values(), strict=True):
+        for axes, (name, check) in zip(rows, checks.items(), strict=True):
             for axis, (quantity, later) in zip(axes, _PANELS.values(), strict=True):
                 shown = [
                     row for row in check if row.quantity == quantity and (row.step > 0) == later
                 ]
                 _draw(axis, shown, check.widths)
-            axes[0].set_ylabel("size / predicted size")
+            axes[0].set_ylabel(f"{name}\nsize / predicted size")
+        _scale([axis for axes in rows for axis in axes])
         figure.legend(handles=_legend(), loc="outside right center")
     return figure
 
 
 def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
     axis.axhline(1.0, color=INK, linewidth=0.8, linestyle="--")
-    axis.set_yscale("log", base=2)
     relative = np.array(widths) / widths[0]
     wrong = [row for row in rows if row.verdict == "differs"]
     for row in sorted(rows, key=lambda row: row.verdict == "differs"):
@@ -67,16 +69,26 @@ def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
             color=_COLOURS["differs"],
         )
     width_axis(axis, widths)
-    low, high = axis.get_ylim()
-    axis.set_ylim(min(low, 0.5), max(high, 2.0))
+
+
+def _scale(axes: Sequence[Axes]) -> None:
+    """Make the shared y axis one of plain powers of two, at least from 1/2 to 2."""
+    logs = np.log2(np.concatenate([line.get_ydata() for axis in axes for line in axis.get_lines()]))
+    lowest, highest = min(math.floor(logs.min()), -1), max(math.ceil(logs.max()), 1)
+    axes[0].set_yscale("log", base=2)
+    axes[0].set_ylim(2.0 ** (lowest - 0.2), 2.0 ** (highest + 0.2))
+    every = 1 + (highest - lowest) // 8
+    powers = [power for power in range(lowest, highest + 1) if power % every == 0]
+    labels = [f"1/{2**-power}" if power < 0 else f"{2**power}" for power in powers]
+    axes[0].set_yticks([2.0**power for power in powers], labels)
+    axes[0].yaxis.set_minor_locator(NullLocator())
 
 
 def _titles(checks: Mapping[str, CoordinateCheck]) -> list[list[str]]:
-    titles = []
-    for name, check in checks.items():
-        steps = max(row.step for row in check)
-        titles.append([f"{name}\n{title.format(steps=steps)}" for title in _PANELS])
-    return titles
+    steps = max(row.step for check in checks.values() for row in check)
+    first = [title.format(steps=steps) for title in _PANELS]
+    # Panels below one another show the same.
+    return [first, *[[""] * len(first)] * (len(checks) - 1)]
 
 
 def _claim(checks: Mapping[str, CoordinateCheck]) -> str:

@@ -1,0 +1,111 @@
+"""Mistakes that users make, planted one at a time: each is caught, and named in a sentence."""
+
+import optax
+import pytest
+
+from transfer.errors import TransferError
+
+from .language_model import (
+    FLAX_DEFAULT,
+    HEADS,
+    measured,
+    over_root,
+)
+
+READOUT = ("readout.kernel",)
+
+
+def plain_adam(layout):
+    """One learning rate for all parameters, at every width."""
+    return optax.adam(2.0**-8, eps=1e-20)
+
+
+def wrong_rows(check):
+    return {(row.quantity, row.name) for row in check if row.verdict == "differs"}
+
+
+# The negative controls: what is said below is said of nothing that is right.
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"recipe": "mup_table3"},
+        {"recipe": "mup", "readout_exponent": -1, "multiplied": READOUT},
+        {"recipe": "standard", "rescale": False},
+        {"heads": HEADS},
+    ],
+    ids=["mup_table3", "mup with its multiplier", "standard", "growing heads"],
+)
+def test_of_a_right_model_there_is_nothing_to_say(right):
+    checked = measured(**right)
+    assert checked.agrees
+    assert checked.findings == ()
+
+
+def test_flaxs_default_embedding_init():
+    checked = measured(embedding_init=FLAX_DEFAULT, rescale=False)
+    (finding,) = [each for each in checked.findings if "embedding" in each]
+    assert finding.startswith("The init of the input weight embedding.embedding follows width^-0.5")
+    assert "as flax's embeddings do by default" in finding
+    assert ("weight", "embedding.embedding") in wrong_rows(checked)
+    assert not checked.agrees
+
+
+def test_rescaling_repairs_flaxs_default_embedding_init():
+    assert measured(embedding_init=FLAX_DEFAULT).findings == ()
+
+
+def test_a_missing_readout_multiplier():
+    checked = measured(recipe="mup", multiplied=READOUT)
+    (finding,) = checked.findings
+    assert finding.startswith("The activation of the output follows width^+0.5")
+    assert "the readout's forward multiplier is missing; multiply its logits" in finding
+    assert not checked.agrees
+
+
+def test_a_recipe_whose_multiplier_nobody_claims_to_apply_is_refused():
+    with pytest.raises(TransferError, match=r"readout.kernel.*multipl") as refusal:
+        measured(recipe="mup")
+    assert "mup_table3" in str(refusal.value)
+
+
+def test_a_root_of_the_growing_head_dimension_under_attention():
+    checked = measured(heads=HEADS, scale=over_root)
+    (finding,) = checked.findings
+    assert finding.startswith("The attention logits (contraction 1, over a growing head dimension)")
+    assert "they are scaled by head_dim^-0.5" in finding
+    assert "expected head_dim^-1.00 (1/d under muP, not 1/sqrt(d))" in finding
+    assert ("activation", "contraction 1") in wrong_rows(checked)
+
+
+def test_an_optimizer_without_the_recipes_learning_rates():
+    checked = measured(make_optimizer=plain_adam)
+    hidden, output = (
+        next(each for each in checked.findings if f"learning rate of the {role}" in each)
+        for role in ("hidden", "output")
+    )
+    assert "is off by width^+1.0: updates follow width^+0.00, expected width^-1.00" in output
+    # Query, key, value, mix and hidden.
+    assert "and of 4 more is off by width^+1.0" in hidden
+    assert "make the optimizer from this layout and recipe" in hidden
+
+
+def test_a_readout_that_is_scaled_twice():
+    checked = measured(readout_exponent=-1)
+    (finding,) = checked.findings
+    assert finding.startswith("The activation of the output follows width^-1.5")
+    assert "the readout is scaled twice" in finding
+
+
+def test_the_rates_of_mup_on_a_model_initialised_as_standard():
+    checked = measured(rescale=False)
+    assert checked.findings[0] == (
+        "The model is initialised as under standard and not as under mup_table3+sqrt "
+        "(readout.kernel): pass its parameters through transfer.rescale_init before training."
+    )
+    assert not checked.agrees
+
+
+def test_the_same_model_under_the_recipe_it_was_made_for_is_right():
+    # The negative control of the one above: what is wrong is the pairing.
+    checked = measured(recipe="standard", rescale=False)
+    assert checked.findings == ()

@@ -1,0 +1,91 @@
+"""`transfer check`: what it writes, what it prints, and what its exit status tells."""
+
+import json
+
+import pytest
+
+from transfer.checks import CoordinateCheck, Row
+from transfer.scaling import Recipe
+
+from .terminal import transfer
+
+WIDTHS = (64, 128)
+SEEDS = 2
+
+
+def made_up(name: str, slope: float, findings: tuple[str, ...]) -> CoordinateCheck:
+    """A check of one row with a slope that is predicted to be 0."""
+    sizes = {width: [(width / WIDTHS[0]) ** slope] * SEEDS for width in WIDTHS}
+    row = Row.of(("update", name, 0), sizes, (0.0, 0.0))
+    return CoordinateCheck(Recipe("mup"), "entrywise", WIDTHS, (row,), findings)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Replace the measurement by checks to be returned in turn; returns what it was asked for."""
+    asked = []
+
+    def replace(*checks):
+        def check_coordinates(subject, widths, **options):
+            asked.append((subject, widths, options))
+            return checks[len(asked) - 1]
+
+        monkeypatch.setattr("transfer.checks.check_coordinates", check_coordinates)
+        return asked
+
+    return replace
+
+
+def test_a_model_that_follows_its_recipe(config, tmp_path, capsys):
+    widths = ",".join(map(str, WIDTHS))
+    arguments = (f"--config={config}", f"--run={tmp_path}/run", f"--widths={widths}")
+    status = transfer("check", *arguments, "--steps=1")
+
+    content = json.loads((tmp_path / "run/report/coordinates.json").read_text())
+    assert set(content) == {"random init", "zero init"}
+    verdicts = {row["verdict"] for check in content.values() for row in check["rows"]}
+    # Four inits over one doubling leave some slopes unclear; none may contradict theory.
+    assert "agrees" in verdicts
+    assert "differs" not in verdicts
+    agrees = all(check["agrees"] for check in content.values())
+    assert status == (0 if agrees else 1)
+    # Queries that start at zero make no logits, random ones do.
+    logits = {
+        name: next(
+            row["slope"]
+            for row in check["rows"]
+            if (row["quantity"], row["name"]) == ("activation", "contraction 1")
+        )
+        for name, check in content.items()
+    }
+    assert logits["zero init"] is None
+    assert logits["random init"] is not None
+    assert (tmp_path / "run/report/coordinates.png").read_bytes().startswith(b"\x89PNG")
+    output = capsys.readouterr().out
+    assert "mup+sqrt from random init, widths 64, 128" in output
+    assert "coordinates.json" in output
+
+
+def test_agreement_is_status_0(config, tmp_path, capsys, found):
+    asked = found(made_up("up.kernel", 0.0, ()), made_up("up.kernel", 0.1, ()))
+    assert transfer("check", f"--config={config}", f"--run={tmp_path}/run", "--seeds=3") == 0
+    assert "Every slope agrees with theory." in capsys.readouterr().out
+    # Below 64 sums have too few terms, so that the ladder starts there and not at the base.
+    assert [widths for _, widths, _ in asked] == [[64, 128, 256, 512]] * 2
+    assert [options["seeds"] for _, _, options in asked] == [3, 3]
+    assert all(subject.base_width == 8 for subject, _, _ in asked)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_one_slope_that_differs_is_status_1_and_its_cause_is_printed(
+    config, tmp_path, capsys, found, wrong
+):
+    checks = [made_up("up.kernel", 0.0, ()), made_up("up.kernel", 0.0, ())]
+    checks[wrong] = made_up("up.kernel", 1.0, ("The learning rate is off.",))
+    found(*checks)
+    assert transfer("check", f"--config={config}", f"--run={tmp_path}/run") == 1
+    output = capsys.readouterr().out
+    assert "The learning rate is off." in output
+    assert "Not every slope agrees with theory." in output
+    content = json.loads((tmp_path / "run/report/coordinates.json").read_text())
+    assert [check["agrees"] for check in content.values()].count(False) == 1
