@@ -65,14 +65,14 @@ class TrainingConfig:
     def at(self, horizon: Horizon) -> "TrainingConfig":
         """The same optimizer with the betas and the epsilon of another batch size and duration.
 
-        Raises `TransferError` when a beta cannot follow, and for an optimizer whose averages the rule
-        does not speak of.
+        Raises `TransferError` when a beta cannot follow, and for an optimizer of which the rule
+        does not speak.
         """
         if horizon != Horizon() and not OPTIMIZERS[self.optimizer].follows_horizon:
             raise TransferError(
-                f"The rule for batch size and duration is derived for averages of squared gradients, "
-                f"which {self.optimizer} does not divide by; expected AdamW or SGD, or the base "
-                "run's own batch size and number of tokens."
+                "The rule for batch size and duration is derived for averages of squared "
+                f"gradients, which {self.optimizer} does not divide by; expected AdamW or SGD, or "
+                "the base run's own batch size and number of tokens."
             )
         if self.family != "entrywise":
             return self

@@ -13,8 +13,8 @@ from transfer.scaling import Family
 class Optimizer:
     """What makes an optimizer, its family, and its settings by the configuration's fields.
 
-    `follows_horizon` says that the rule for batch size and duration (`transfer.scaling.horizon`) was
-    derived for it.
+    `follows_horizon` says that the rule for batch size and duration (`transfer.scaling.horizon`)
+    was derived for it.
     """
 
     make: Callable[..., optax.GradientTransformation]
