@@ -29,11 +29,11 @@ def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
         ][:1]
     unclear = [row for row in rows if row.verdict == "unclear"]
     if unclear:
+        others = f" (and of {len(unclear) - 1} more)" if len(unclear) > 1 else ""
         found.append(
-            f"It is unclear whether {_count(len(unclear))}, first that of the "
-            f"{unclear[0].quantity} of {unclear[0].name}, within {TOLERANCE} of theory: the "
-            "intervals over seeds are too wide; expected more seeds, a longer ladder of widths, or "
-            "wider ones."
+            f"Seeds leave open whether the slope of the {unclear[0].quantity} of "
+            f"{unclear[0].name}{others} is within {TOLERANCE} of theory; expected more seeds, a "
+            "longer ladder of widths, or wider ones."
         )
     return tuple(found)
 
@@ -137,10 +137,6 @@ def _crossover(predictions: Predictions) -> str:
         ", or attention is still becoming flat as its logits fall with the growing head dimension, "
         "which wider models or smaller logits at the base width would tell"
     )
-
-
-def _count(slopes: int) -> str:
-    return "one slope is" if slopes == 1 else f"{slopes} slopes are"
 
 
 def _differing(rows: Sequence[Row], *quantities: str) -> list[Row]:
