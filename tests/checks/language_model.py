@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from transfer.checks import CoordinateCheck, check_coordinates, foreign
+from transfer.checks import CoordinateCheck, check
 from transfer.scaling import Recipe
 
 VOCABULARY, HEAD_DIM, HEADS = 16, 16, 2
@@ -62,18 +62,8 @@ class Decoder(nnx.Module):
 
 
 @functools.cache
-def measured(
-    recipe: str = "mup_table3",
-    *,
-    embedding_init=CONSTANT_STD,
-    readout_exponent: int = 0,
-    heads: int = 0,
-    scale=over_dimension,
-    multiplied: tuple[str, ...] = (),
-    rescale: bool = True,
-    make_optimizer=None,
-) -> CoordinateCheck:
-    """Check the decoder at two widths; its logits are scaled by width to `readout_exponent`."""
+def builder(embedding_init, readout_exponent: int, heads: int, scale):
+    """Width and seed to a decoder; compiled once for all checks of the same architecture."""
 
     @nnx.jit(static_argnums=0)
     def build(width: int, seed: jax.Array) -> Decoder:
@@ -86,12 +76,31 @@ def measured(
             scale=scale,
         )
 
-    subject = foreign(
-        build,
+    return build
+
+
+@functools.cache
+def measured(
+    recipe: str = "mup_table3",
+    *,
+    embedding_init=CONSTANT_STD,
+    readout_exponent: int = 0,
+    heads: int = 0,
+    scale=over_dimension,
+    multiplied: tuple[str, ...] = (),
+    rescale: bool = True,
+    make_optimizer=None,
+) -> CoordinateCheck:
+    """Check the decoder at two widths; its logits are scaled by width to `readout_exponent`."""
+    return check(
+        builder(embedding_init, readout_exponent, heads, scale),
+        WIDTHS,
         base_width=BASE_WIDTH,
         recipe=Recipe.parse(recipe),
         inputs=TOKENS,
         rescale=rescale,
         multiplied=multiplied,
+        make_optimizer=make_optimizer,
+        seeds=6,
+        steps=1,
     )
-    return check_coordinates(subject, WIDTHS, make_optimizer=make_optimizer, seeds=6, steps=1)

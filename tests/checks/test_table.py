@@ -17,6 +17,8 @@ from transfer.scaling import Hyperparameters, Recipe
 
 # Between wide networks slopes are closer to their limits than between narrow ones.
 WIDTHS = (256, 1024)
+# A change by SGD varies more from seed to seed than one by the signs of gradients.
+SEEDS = {"entrywise": 12, "linear": 48}
 X = jax.random.normal(jax.random.key(1), (1, 16))
 HIDDEN = ("layers.0.linear.kernel", "layers.1.linear.kernel")
 HALF = 0.5
@@ -27,7 +29,6 @@ ROWS = [
     ("standard/full", "entrywise", (0, 0, HALF)),
     ("ntk", "linear", (-HALF, -HALF, 0)),
     ("mup", "entrywise", (0, 0, 0)),
-    ("mup_table9", "linear", (0, 0, 0)),
 ]
 
 
@@ -40,7 +41,7 @@ def measured(recipe, family):
         inputs=X,
         hyperparameters=Hyperparameters(learning_rate=1.0),
     )
-    return check_coordinates(subject, WIDTHS, family=family, seeds=12, steps=1)
+    return check_coordinates(subject, WIDTHS, family=family, seeds=SEEDS[family], steps=1)
 
 
 @pytest.mark.parametrize(("recipe", "family", "expected"), ROWS)
@@ -53,7 +54,7 @@ def test_changes_of_a_wide_network_follow_width_as_the_table_says(recipe, family
         assert row.verdict == "agrees"
 
 
-def test_the_caller_s_own_learning_rate_may_follow_width():
+def test_the_callers_own_learning_rate_may_follow_width():
     """Under one learning rate of 1/n the first layer stands still and the second learns."""
     recipe = Recipe("standard")
 
@@ -73,7 +74,7 @@ def test_the_caller_s_own_learning_rate_may_follow_width():
         WIDTHS,
         make_optimizer=make_optimizer,
         learning_rate_exponent=-1.0,
-        seeds=12,
+        seeds=SEEDS["entrywise"],
         steps=1,
     )
     for name, slope in zip((*HIDDEN, LOSS), (-1, 0, HALF), strict=True):

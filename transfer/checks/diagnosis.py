@@ -22,18 +22,18 @@ def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
     ]
     if not found:
         found = [
-            f"The {row.quantity} of {row.name} follows width^{row.slope:+.2f}, expected "
+            f"The {row.quantity} of {row.name} follows width^{row.slope:+z.2f}, expected "
             f"width^{row.expected}, though every init and update is as it should be: "
-            "something in the forward pass scales with width."
+            f"something in the forward pass scales with width{_crossover(predictions)}."
             for row in _differing(rows, "activation", "gradient", "change")
         ][:1]
     unclear = [row for row in rows if row.verdict == "unclear"]
     if unclear:
+        others = f" (and of {len(unclear) - 1} more)" if len(unclear) > 1 else ""
         found.append(
-            f"It is unclear whether {_count(len(unclear))}, first that of the "
-            f"{unclear[0].quantity} of {unclear[0].name}, within {TOLERANCE} of theory: the "
-            "intervals over seeds are too wide; expected more seeds, a longer ladder of widths, or "
-            "wider ones."
+            f"Seeds leave open whether the slope of the {unclear[0].quantity} of "
+            f"{unclear[0].name}{others} is within {TOLERANCE} of theory; expected more seeds, a "
+            "longer ladder of widths, or wider ones."
         )
     return tuple(found)
 
@@ -58,7 +58,7 @@ def _inits(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         role = predictions.layout[row.name].role
         hint = ", as flax's embeddings do by default" if role == Role.INPUT else ""
         yield (
-            f"The init of the {role} weight {row.name} follows width^{row.slope:+.2f}{hint}; "
+            f"The init of the {role} weight {row.name} follows width^{row.slope:+z.2f}{hint}; "
             f"expected width^{row.expected}: set its initializer, or pass the parameters "
             "through transfer.rescale_init."
         )
@@ -78,7 +78,7 @@ def _rates(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         others = f" and of {len(group) - 1} more" if len(group) > 1 else ""
         yield (
             f"The learning rate of the {role} parameter {group[0].name}{others} is off by "
-            f"width^{error:+.1f}: updates follow width^{group[0].slope:+.2f}, expected "
+            f"width^{error:+z.1f}: updates follow width^{group[0].slope:+z.2f}, expected "
             f"width^{group[0].expected}; make the optimizer from this layout and recipe, with "
             "transfer.adamw, transfer.sgd or another of transfer's."
         )
@@ -103,13 +103,13 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
     error = row.error - max((each for each in below if each > TOLERANCE), default=0.0)
     if error > TOLERANCE:
         yield (
-            f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
+            f"The {row.quantity} of the output follows width^{row.slope:+z.2f}, expected "
             f"width^{row.expected}: the readout's forward multiplier is missing; multiply "
             "its logits by transfer.multiplier."
         )
     elif error < -TOLERANCE:
         yield (
-            f"The {row.quantity} of the output follows width^{row.slope:+.2f}, expected "
+            f"The {row.quantity} of the output follows width^{row.slope:+z.2f}, expected "
             f"width^{row.expected}: the readout is scaled twice; keep either its multiplier "
             "(mup) or its smaller init and learning rate (mup_table3)."
         )
@@ -122,15 +122,21 @@ def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
             wanted = predictions.slopes.recipe.table.attention
             yield (
                 f"The attention logits ({row.name}, over a growing head dimension) follow "
-                f"width^{row.slope:+.2f}, expected width^{row.expected}: they are scaled by "
-                f"head_dim^{row.error + float(wanted):+.2f}, expected "
-                f"head_dim^{float(wanted):+.2f} (1/d under muP, not 1/sqrt(d)), or a fixed head "
+                f"width^{row.slope:+z.2f}, expected width^{row.expected}: they are scaled by "
+                f"head_dim^{row.error + float(wanted):+z.2f}, expected "
+                f"head_dim^{float(wanted):+z.2f} (1/d under muP, not 1/sqrt(d)), or a fixed head "
                 "dimension and more heads."
             )
 
 
-def _count(slopes: int) -> str:
-    return "one slope is" if slopes == 1 else f"{slopes} slopes are"
+def _crossover(predictions: Predictions) -> str:
+    """What may pass for a mistake where attention logits fall with width."""
+    if not any(map(predictions.grows, predictions.wide_terms)):
+        return ""
+    return (
+        ", or attention is still becoming flat as its logits fall with the growing head dimension, "
+        "which wider models or smaller logits at the base width would tell"
+    )
 
 
 def _differing(rows: Sequence[Row], *quantities: str) -> list[Row]:

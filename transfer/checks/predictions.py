@@ -43,7 +43,10 @@ class Predictions:
             slope = self.slopes.attention_change(self.grows(name))
             # Queries that change because what is below them does are not aligned with the keys.
             return (slope - 0.5, slope) if self.grows(name) else _exactly(slope)
-        return _exactly(self.slopes.change(self._role(name)))
+        role = self._role(name)
+        slope = self.slopes.change(role)
+        # Queries that start at zero change by their own update alone.
+        return self._learned(role, slope) if self.slopes.family == "linear" else _exactly(slope)
 
     @property
     def stable(self) -> bool:
@@ -71,6 +74,10 @@ class Predictions:
         # need not agree.
         if role == Role.SCALAR:
             return None
+        return self._learned(role, slope)
+
+    def _learned(self, role: Role, slope: float) -> Range:
+        """What follows gradients, at most of this slope."""
         # At init the values that attention weights choose between are not aligned with what the
         # loss asks of them, so that queries and keys of a growing head dimension learn less.
         if role == Role.HIDDEN and any(map(self.grows, self.wide_terms)):

@@ -73,14 +73,18 @@ class Row:
         low, high = self.predicted
         return f"{low:+.2f}" if low == high else f"{low:+.2f} to {high:+.2f}"
 
+    @property
+    def what(self) -> str:
+        """The quantity, and after how many steps: `change, 4 steps`."""
+        return self.quantity + (f", {steps(self.step)}" if self.step else "")
+
     def cells(self) -> list[str]:
         """The row as text."""
         sizes = ["-" if size is None else f"{size:.3g}" for size in self.sizes.values()]
-        slope = "-" if self.slope is None else f"{self.slope:+.2f}"
+        slope = "-" if self.slope is None else f"{self.slope:+z.2f}"
         if self.interval is not None:
-            slope += f" [{self.interval[0]:+.2f}, {self.interval[1]:+.2f}]"
-        quantity = self.quantity + (f", {self.step} steps" if self.step else "")
-        return [quantity, self.name, *sizes, slope, self.expected, self.verdict]
+            slope += f" [{self.interval[0]:+z.2f}, {self.interval[1]:+z.2f}]"
+        return [self.what, self.name, *sizes, slope, self.expected, self.verdict]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -97,3 +101,8 @@ class Row:
             return "differs"
         certain = most - least <= high - low + 2 * TOLERANCE
         return "agrees" if certain and abs(self.error) <= TOLERANCE else "unclear"
+
+
+def steps(number: int) -> str:
+    """A number of steps in words."""
+    return "1 step" if number == 1 else f"{number} steps"

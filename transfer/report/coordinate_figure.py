@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from transfer.checks import CoordinateCheck, Row
+from transfer.checks.rows import steps
 from transfer.report.style import CATEGORIES, INK, grid, house_style, width_axis
 
 _PANELS = {
@@ -18,7 +19,7 @@ _PANELS = {
     "first updates": ("update", False),
     "activations": ("activation", False),
     "changes, first step": ("change", False),
-    "changes, {steps} steps": ("change", True),
+    "changes, {steps}": ("change", True),
 }
 _COLOURS = {"agrees": CATEGORIES[0], "unclear": CATEGORIES[4], "differs": CATEGORIES[1]}
 
@@ -74,7 +75,9 @@ def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
 def _scale(axes: Sequence[Axes]) -> None:
     """Make the shared y axis one of plain powers of two, at least from 1/2 to 2."""
     logs = np.log2(np.concatenate([line.get_ydata() for axis in axes for line in axis.get_lines()]))
-    lowest, highest = min(math.floor(logs.min()), -1), max(math.ceil(logs.max()), 1)
+    # A power of two stays one, whatever rounding did to it.
+    low, high = logs.round(6).min(), logs.round(6).max()
+    lowest, highest = min(math.floor(low), -1), max(math.ceil(high), 1)
     axes[0].set_yscale("log", base=2)
     axes[0].set_ylim(2.0 ** (lowest - 0.2), 2.0 ** (highest + 0.2))
     every = 1 + (highest - lowest) // 8
@@ -85,8 +88,8 @@ def _scale(axes: Sequence[Axes]) -> None:
 
 
 def _titles(checks: Mapping[str, CoordinateCheck]) -> list[list[str]]:
-    steps = max(row.step for check in checks.values() for row in check)
-    first = [title.format(steps=steps) for title in _PANELS]
+    taken = steps(max(row.step for check in checks.values() for row in check))
+    first = [title.format(steps=taken) for title in _PANELS]
     # Panels below one another show the same.
     return [first, *[[""] * len(first)] * (len(checks) - 1)]
 

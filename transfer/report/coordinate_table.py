@@ -9,7 +9,7 @@ from transfer.report.words import with_interval
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from transfer.checks import CoordinateCheck, Row
+    from transfer.checks import CoordinateCheck
 
 _ORDER = ("weight", "gradient", "update", "activation", "change")
 
@@ -32,7 +32,7 @@ def coordinate_table(check: "CoordinateCheck") -> "Table":
         key=lambda row: (_ORDER.index(row.quantity), row.step),
     )
     names = _names(row.name for row in measured)
-    for quantity, rows in itertools.groupby(measured, key=_quantity):
+    for quantity, rows in itertools.groupby(measured, key=lambda row: row.what):
         table.add_section()
         table.add_row(quantity, style="bold")
         for row in rows:
@@ -49,7 +49,3 @@ def _names(paths: Iterable[str]) -> dict[str, str]:
     layers = {path: path.rpartition(".")[0] or path for path in paths}
     alone = {path for path in paths if list(layers.values()).count(layers[path]) == 1}
     return {path: layers[path] if path in alone else path for path in paths}
-
-
-def _quantity(row: "Row") -> str:
-    return row.quantity + (f", {row.step} steps" if row.step else "")
