@@ -10,7 +10,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
