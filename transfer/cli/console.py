@@ -22,19 +22,24 @@ def say(sentence: str) -> None:
     console.print(sentence, soft_wrap=not console.is_terminal)
 
 
+def _bar(transient: bool = False) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=transient,
+    )
+
+
 class SweepProgress:
     """A bar over all groups with the time left, and a line for each group that is done."""
 
     def __init__(self, total: float):
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bar = _bar()
         self._task = self._bar.add_task("", total=total)
         self._done = self._share = 0.0
         self._name = ""
@@ -77,16 +82,7 @@ class SweepProgress:
 @contextlib.contextmanager
 def measuring(what: str) -> Iterator[Callable[[float], None]]:
     """A bar for work whose parts report the fraction done."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    with _bar(transient=True) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
 

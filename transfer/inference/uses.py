@@ -24,8 +24,6 @@ class Kind(enum.Enum):
     LOST = "reduced"
 
 
-_PRODUCT = (Kind.IN, Kind.OUT, Kind.BATCH, Kind.KEPT)
-
 Use = Mapping[int, Kind]
 
 
