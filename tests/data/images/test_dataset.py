@@ -104,6 +104,17 @@ def test_the_seed_sets_order_and_augmentation(augmented, kind):
     assert not any(np.array_equal(first["image"], other["image"]) for other in others)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_augmentation_differs_between_seeds_and_steps(load, kind):
+    """Of one image, whose order is always the same."""
+    config, change = {"icons": (ICONS, AUGMENTED), "photographs": (PHOTOGRAPHS, CROPPED)}[kind]
+    one = load(config, train_split="train[:1]", batch_size=1, **change)
+    seeds = [read(one, seed, 8)["image"] for seed in range(4)]
+    for first, second in itertools.combinations(seeds, 2):
+        assert not np.array_equal(first, second)
+    assert all(len({key(image) for image in images}) > 2 for images in seeds)
+
+
 def test_order_does_not_depend_on_the_augmentation(load, augmented):
     plain, varied = read(load(ICONS), 1, 9), read(augmented["icons"], 1, 9)
     np.testing.assert_array_equal(plain["label"], varied["label"])

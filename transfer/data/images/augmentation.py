@@ -27,12 +27,12 @@ def pad_and_crop(images_BxHxWxC: np.ndarray, padding: int, uniforms_Bx2: np.ndar
       array([[0, 0],
              [1, 2]])
     """
-    B, H, W, _ = images_BxHxWxC.shape
+    _, H, W, _ = images_BxHxWxC.shape
     around = (padding, padding)
     padded = np.pad(images_BxHxWxC, [(0, 0), around, around, (0, 0)])
-    top, left = (uniforms_Bx2 * (2 * padding + 1)).astype(np.int64).T
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(1, 2))
-    return np.moveaxis(windows[np.arange(B), top, left], 1, -1)
+    corners = (uniforms_Bx2 * (2 * padding + 1)).astype(np.int64).tolist()
+    crops = [image[i : i + H, j : j + W] for image, (i, j) in zip(padded, corners, strict=True)]
+    return np.stack(crops)
 
 
 def flip(images_BxHxWxC: np.ndarray, uniforms_B: np.ndarray) -> np.ndarray:
@@ -42,8 +42,10 @@ def flip(images_BxHxWxC: np.ndarray, uniforms_B: np.ndarray) -> np.ndarray:
       >>> flip(np.arange(4).reshape(2, 1, 2, 1), np.array([0.0, 0.5])).ravel()
       array([1, 0, 2, 3])
     """
-    mirrored = images_BxHxWxC[:, :, ::-1]
-    return np.where(uniforms_B[:, None, None, None] < 0.5, mirrored, images_BxHxWxC)
+    chosen = uniforms_B < 0.5
+    flipped = images_BxHxWxC.copy()
+    flipped[chosen] = images_BxHxWxC[chosen, :, ::-1]
+    return flipped
 
 
 def random_box(height: int, width: int, least_area: float, uniforms: np.ndarray) -> Box:
