@@ -29,8 +29,9 @@ class ImageConfig:
                     the center, as for held-out photographs
     flip            whether a training image is mirrored left to right, every other time at random
 
-    Training images are augmented, held-out ones never. Raises `TransferError` when a number is out
-    of its range or an augmentation does not fit the images.
+    Training images are augmented, held-out ones never. TFDS prepares its own data sets with
+    TensorFlow, once and on any machine; reading them needs none. Raises `TransferError` when a
+    number is out of its range or an augmentation does not fit the images.
 
     Example:
       >>> ImageConfig(name="cifar10", crop_padding=4, flip=True).batch_size
