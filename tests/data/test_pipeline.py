@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfer.data.pipeline import BatchIterator, Windows
+from transfer.data.pipeline import BatchIterator
+from transfer.data.windows import Windows
 from transfer.errors import TransferError
 
 LENGTH = 3

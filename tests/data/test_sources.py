@@ -9,7 +9,7 @@ import sysconfig
 import numpy as np
 import pytest
 
-from transfer.data import DataConfig, load_dataset
+from transfer.data import DataConfig, load_dataset, prepared
 from transfer.data.sources import open_source, stdlib_text, tfds_text
 from transfer.errors import TransferError
 
@@ -69,7 +69,7 @@ def test_another_python_prepares_its_own_data(tmp_path, monkeypatch):
 
 def test_first_use_is_silent_and_safe_in_two_processes_at_once(tmp_path):
     program = (
-        "from transfer.data import DataConfig, load_dataset\n"
+        "from transfer.data import DataConfig, load_dataset, prepared\n"
         f"print(load_dataset(DataConfig(data_dir={str(tmp_path)!r})).fingerprint)"
     )
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
@@ -110,7 +110,7 @@ def test_any_tfds_text_data_set_by_name(poems_folder):
 def test_large_splits_are_fingerprinted_without_reading_them(poems_folder, monkeypatch):
     source = open_source(poems(poems_folder))
     content = source.fingerprint("train")
-    monkeypatch.setattr(tfds_text, "CONTENT_LIMIT", 0)
+    monkeypatch.setattr(prepared, "CONTENT_LIMIT", 0)
     monkeypatch.setattr(tfds_text.TfdsText, "documents", None)
     splits = ["train", "test", "train[:10]", "train[10:20]"]
     recorded = [source.fingerprint(split) for split in splits]

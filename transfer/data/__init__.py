@@ -1,6 +1,7 @@
-"""Text as batches of token windows: sources, tokenizers, and a pipeline that resumes exactly.
+"""Text and images as batches: sources, tokenizers, and a pipeline that resumes exactly.
 
-    config -> source (documents by split) -> tokenizer -> flat token file -> windows -> batches
+    text    config -> source (documents) -> tokenizer -> flat token file -> windows -> batches
+    images  config -> source (encoded images) -> crop and flip -> normalization -> batches
 
 Every split is read through TFDS and batched through grain, without TensorFlow. The same seed gives
 the same batches on any number of processes.
@@ -12,8 +13,11 @@ Example:
 """
 
 from transfer.data.config import DataConfig
-from transfer.data.dataset import Dataset, load_dataset
+from transfer.data.dataset import Dataset
 from transfer.data.fingerprint import check_fingerprint
+from transfer.data.images.config import ImageConfig
+from transfer.data.images.dataset import ImageDataset
+from transfer.data.load import load_dataset
 from transfer.data.pipeline import BatchIterator
 from transfer.data.population import PopulationBatches
 from transfer.data.tokenizer_training import train_tokenizer
@@ -23,6 +27,8 @@ __all__ = [
     "BatchIterator",
     "DataConfig",
     "Dataset",
+    "ImageConfig",
+    "ImageDataset",
     "PopulationBatches",
     "Tokenizer",
     "check_fingerprint",

@@ -1,10 +1,10 @@
 """What to read, how to cut it into windows, and where the prepared files live."""
 
 import dataclasses
-import os
 
 from etils import epath
 
+from transfer.data.folder import data_folder
 from transfer.errors import TransferError
 
 
@@ -51,7 +51,7 @@ class DataConfig:
     @property
     def folder(self) -> epath.Path:
         """Where prepared data is looked for."""
-        return epath.Path(self.data_dir).expanduser() if self.data_dir else _default_folder()
+        return data_folder(self.data_dir)
 
     @property
     def token_folder(self) -> epath.Path:
@@ -60,9 +60,4 @@ class DataConfig:
         A memory map needs a local file, so each host keeps its own copy of a bucket's tokens.
         """
         is_bucket = "://" in self.data_dir
-        return (_default_folder() if is_bucket else self.folder) / "tokens"
-
-
-def _default_folder() -> epath.Path:
-    folder = os.environ.get("TRANSFER_DATA_DIR") or "~/.cache/transfer/data"
-    return epath.Path(folder).expanduser()
+        return (data_folder("") if is_bucket else self.folder) / "tokens"

@@ -6,10 +6,11 @@ import numpy as np
 
 from transfer.data.config import DataConfig
 from transfer.data.fingerprint import combine_fingerprints
-from transfer.data.pipeline import BatchIterator, Windows
-from transfer.data.sources import Source, open_source
-from transfer.data.tokenizers import Tokenizer, load_tokenizer
+from transfer.data.pipeline import BatchIterator
+from transfer.data.sources import Source
+from transfer.data.tokenizers import Tokenizer
 from transfer.data.tokens import split_tokens
+from transfer.data.windows import Windows
 from transfer.errors import TransferError
 
 
@@ -52,6 +53,7 @@ class Dataset:
         would get. Raises `TransferError` when the processes do not divide the batch.
 
         Example:
+          >>> from transfer.data import load_dataset
           >>> batches = load_dataset(DataConfig(name="synthetic")).batches(seed=0)
           >>> next(batches).shape, batches.get_state()
           ((16, 65), {'next_index': 1})
@@ -86,17 +88,3 @@ class Dataset:
                 "data.sequence_length or data.batch_size."
             )
         return windows
-
-
-def load_dataset(config: DataConfig) -> Dataset:
-    """Open, tokenize and fingerprint the data set of a configuration.
-
-    The first call prepares and tokenizes, later ones reuse the files. Raises `TransferError` when
-    the data set or tokenizer is unknown or cannot be read, or a split holds less than one batch.
-
-    Example:
-      >>> dataset = load_dataset(DataConfig(name="synthetic", sequence_length=32))
-      >>> dataset.vocabulary_size, dataset.eval_batches().shape
-      (256, (16, 16, 33))
-    """
-    return Dataset(config, open_source(config), load_tokenizer(config.tokenizer))

@@ -1,12 +1,22 @@
 """Batches for a population of trials: each seed's stream once, however many trials share it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
+import jax
 import numpy as np
 
-from transfer.data.dataset import Dataset
+from transfer.data.pipeline import BatchIterator
 from transfer.errors import TransferError
+
+
+class Batched(Protocol):
+    """A data set that has batches for every seed: of text, or of images."""
+
+    def batches(
+        self, seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> BatchIterator:
+        """Return endless training batches; raises `TransferError` for a seed out of range."""
 
 
 class PopulationBatches:
@@ -14,7 +24,7 @@ class PopulationBatches:
 
     `seeds` holds the distinct seeds in order of first appearance: the batches of seed s are at
     `population.seeds.index(s)`.
-    Raises `TransferError` as `Dataset.batches` does, or when there is no seed.
+    Raises `TransferError` as `batches` of the data set does, or when there is no seed.
 
     Example:
       >>> from transfer.data import DataConfig, load_dataset
@@ -25,7 +35,7 @@ class PopulationBatches:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Batched,
         seeds: Sequence[int],
         process_index: int = 0,
         process_count: int = 1,
@@ -38,10 +48,14 @@ class PopulationBatches:
             for seed in self.seeds
         ]
 
-    def take(self, k: int) -> np.ndarray:
-        """Return the next k batches, int32 (k, seeds, local batch, sequence_length + 1)."""
-        by_seed = [[next(iterator) for _ in range(k)] for iterator in self._iterators]
-        return np.stack([np.stack(batches) for batches in by_seed], axis=1)
+    def take(self, k: int) -> Any:
+        """Return the next k batches: each array of a batch as (k, seeds, *its shape).
+
+        Text is int32 (k, seeds, local batch, sequence_length + 1).
+        """
+        taken = [next(iterator) for _ in range(k) for iterator in self._iterators]
+        leading = (k, len(self.seeds))
+        return jax.tree.map(lambda *rows: np.stack(rows).reshape(*leading, *rows[0].shape), *taken)
 
     def get_state(self) -> dict[str, Any]:
         """Return the position of every seed as a dictionary that JSON can hold."""

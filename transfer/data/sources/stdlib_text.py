@@ -4,9 +4,7 @@ About 31 MB of real code that every Python install already has, prepared in abou
 without a download.
 """
 
-import contextlib
 import hashlib
-import io
 import os
 import pathlib
 import platform
@@ -16,6 +14,7 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 
 from transfer.data.config import DataConfig
+from transfer.data.prepared import prepare_embedded
 from transfer.data.sources.tfds_text import TfdsText
 from transfer.errors import TransferError
 
@@ -66,22 +65,11 @@ def open_stdlib_text(config: DataConfig) -> TfdsText:
     or the folder cannot be written.
     """
     folder = config.folder / f"python-{platform.python_version()}-{_digest()[:12]}"
-    builder = StdlibText(data_dir=folder, file_format="array_record")
-    if not builder.data_path.exists():
-        try:
-            # TFDS announces a download and draws progress bars; there is nothing to wait for.
-            chatter = io.StringIO()
-            with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
-                builder.download_and_prepare()
-        except OSError as error:
-            # Of two processes that prepare at once, the second cannot rename over the first.
-            if not builder.data_path.exists():
-                raise TransferError(
-                    f"The data set stdlib_text could not be prepared in {config.folder} "
-                    f"({error.strerror or error}); set data.data_dir or $TRANSFER_DATA_DIR to a "
-                    "folder with space and write permission."
-                ) from error
-        builder = StdlibText(data_dir=folder, file_format="array_record")
+
+    def make() -> StdlibText:
+        return StdlibText(data_dir=folder, file_format="array_record")
+
+    builder = prepare_embedded("stdlib_text", make, config.folder)
     return TfdsText(builder, config.text_feature, config.token_folder)
 
 

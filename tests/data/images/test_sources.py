@@ -1,0 +1,146 @@
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfer.data import DataConfig, ImageConfig, load_dataset, prepared
+from transfer.data.images.augmentation import center_box
+from transfer.errors import TransferError
+
+from .pictures import encoded, photograph
+
+BASE = ImageConfig(name="tiny_icons", batch_size=4, eval_images=4)
+
+
+def load(folder, **change):
+    return load_dataset(dataclasses.replace(BASE, data_dir=str(folder), **change))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "classes", "shape"),
+    [
+        ("mnist", 0, 10, (28, 28, 1)),
+        ("cifar10", 0, 10, (32, 32, 3)),
+        ("imagenet2012", 24, 1000, (24, 24, 3)),
+    ],
+)
+def test_data_sets_of_tfds_by_name(pictures, name, size, classes, shape):
+    dataset = load(pictures, name=name, image_size=size)
+    assert (dataset.classes, dataset.image_shape) == (classes, shape)
+    batch = next(dataset.batches(seed=0))
+    assert batch["image"].shape == (4, *shape)
+    assert batch["image"].dtype == np.float32
+    assert len(dataset.normalization.mean) == shape[-1]
+
+
+def test_held_out_photographs_are_the_resized_center(pictures):
+    dataset = load(pictures, name="tiny_photographs", image_size=16)
+    rows = dataset.eval_batches()["image"].reshape(4, 16, 16, 3)
+    for row, i in zip(rows, (0, 3, 6, 9), strict=True):
+        stored = Image.open(io.BytesIO(encoded(photograph("test", i), "jpeg").read()))
+        box = center_box(stored.height, stored.width)
+        expected = stored.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR, box=box)
+        np.testing.assert_array_equal(row, dataset.normalization(np.asarray(expected)))
+
+
+def test_a_center_crop_is_the_center_of_the_resized_photograph(pictures):
+    """Resizing the shorter side to 256 / 224 of the crop, then cropping, differs by rounding."""
+    image = photograph("train", 12)  # 56 x 38
+    box = center_box(image.height, image.width)
+    ours = np.asarray(image.resize((28, 28), Image.Resampling.BILINEAR, box=box), float)
+    resized = image.resize((round(56 / 38 * 32), 32), Image.Resampling.BILINEAR)
+    left = (resized.width - 28) // 2
+    usual = np.asarray(resized.crop((left, 2, left + 28, 30)), float)
+    assert np.abs(ours - usual).mean() < 2  # of 255; half a pixel of a ramp of 256 over 47
+    off_center = np.asarray(resized.crop((0, 0, 28, 28)), float)
+    assert np.abs(ours - off_center).mean() > 10
+
+
+def test_training_photographs_are_random_crops_of_at_least_their_area(pictures):
+    """Red rises by 255 over the width and green over the height: they say which part is seen."""
+    nearly_square = "train[8:11]"  # a long one cannot be covered by crops of aspect 3/4 to 4/3
+    dataset = load(
+        pictures,
+        name="tiny_photographs",
+        image_size=16,
+        train_split=nearly_square,
+        batch_size=3,
+        crop_area=0.25,
+    )
+    mean, std = np.array([dataset.normalization.mean, dataset.normalization.std])
+    batches = dataset.batches(seed=0)
+    pixels = np.concatenate([next(batches)["image"] * std + mean for _ in range(100)])
+    # The centers of 16 pixels span 15/16 of a crop.
+    across = (pixels[:, :, -1, 0] - pixels[:, :, 0, 0]).mean(axis=1) / 255 * 16 / 15
+    down = (pixels[:, -1, :, 1] - pixels[:, 0, :, 1]).mean(axis=1) / 255 * 16 / 15
+    shares = across * down
+    # Uniform from 0.25 to 1, but for sides that are cut; rounding and JPEG blur by some percent.
+    assert 0.2 < shares.min() < 0.32
+    assert 0.9 < shares.max() < 1.1
+    assert 0.5 < shares.mean() < 0.7
+
+
+def test_large_splits_of_photographs_are_fingerprinted_without_reading_them(pictures, monkeypatch):
+    def fingerprint(split):
+        dataset = load(pictures, name="tiny_photographs", image_size=16, train_split=split)
+        return dataset.fingerprint
+
+    content = fingerprint("train")
+    monkeypatch.setattr(prepared, "CONTENT_LIMIT", 0)
+    monkeypatch.setattr("transfer.data.images.source.ImageSplit.encoded", None)
+    monkeypatch.setattr(
+        "transfer.data.images.source.ImageSplit.decoded",
+        lambda self, index: (photograph("train", index).convert("RGB"), 0),
+    )
+    splits = ["train", "test", "train[:10]", "train[10:20]"]
+    recorded = [fingerprint(split) for split in splits]
+    assert recorded == [fingerprint(split) for split in splits]
+    assert len({content, *recorded}) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "tiny_icon"}, r'neither known to TFDS nor .*did you mean "tiny_icons"\?\)'),
+        ({"name": "digit"}, r'did you mean "digits"\?\); set data.name to "digits" or a TFDS'),
+        ({"name": "tiny icons:x"}, "cannot be opened .* of a labelled-image data set"),
+        ({"name": "unprepared", "data_dir": "/nowhere"}, "neither known to TFDS nor prepared"),
+        ({"name": "paired_icons"}, "paired_icons holds image, label; expected an image"),
+        ({"name": "blank_icons"}, "A channel of the training images is 7 everywhere"),
+        ({"name": "unlabelled_icons"}, 'split "test" of unlabelled_icons holds the label -1'),
+        ({"name": "tiny_photographs"}, "tiny_photographs vary in size; .* data.image_size"),
+        ({"train_split": "training"}, r'no split "training".* over: train, test'),
+        ({"eval_split": "validation"}, r'no split "validation".* over: train, test'),
+        ({"train_split": "train[:0]"}, "selects no examples"),
+        ({"batch_size": 20, "eval_images": 20}, 'split "test" of tiny_icons has 12 images'),
+        ({"batch_size": 50, "eval_images": 50}, 'split "train" of tiny_icons has 40 images'),
+    ],
+)
+def test_bad_inputs(pictures, change, message):
+    with pytest.raises(TransferError, match=message) as caught:
+        load(change.pop("data_dir", pictures), **change)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_is_no_image_data_set_and_images_are_no_text(tmp_path, poems_folder, pictures):
+    with pytest.raises(TransferError, match="tiny_poems holds verse, line; expected an image"):
+        load(poems_folder, name="tiny_poems")
+    with pytest.raises(TransferError, match="none, it holds no text"):
+        load_dataset(DataConfig(name="tiny_icons", data_dir=str(pictures)))
+
+
+def test_a_named_folder_without_the_data_set_is_an_error_and_stays_untouched(tmp_path):
+    with pytest.raises(TransferError, match=r"cifar10 is not prepared in .*; run `tfds build cif"):
+        load(tmp_path, name="cifar10")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_tfds_cannot_read(tmp_path, pictures):
+    target = tmp_path / "tiny_icons" / "1.0.0"
+    target.mkdir(parents=True)
+    for file in (pictures / "tiny_icons" / "1.0.0").glob("*.json"):
+        (target / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(TransferError, match=r"cannot be read .*array_record"):
+        load(tmp_path)

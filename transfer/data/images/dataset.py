@@ -1,0 +1,123 @@
+"""A data set of labelled images, augmented and normalized."""
+
+import numpy as np
+
+from transfer.data.fingerprint import combine_fingerprints
+from transfer.data.images.config import ImageConfig
+from transfer.data.images.digits import open_digits
+from transfer.data.images.normalization import Normalization
+from transfer.data.images.source import ImageSource
+from transfer.data.images.stores import Images, Photographs, SizedImages
+from transfer.data.pipeline import BatchIterator
+from transfer.data.prepared import open_prepared
+from transfer.errors import TransferError
+
+
+class ImageDataset:
+    """Training and held-out images of one data set.
+
+    classes        labels are in [0, classes)
+    image_shape    (height, width, channels) of an image in a batch
+    normalization  mean and standard deviation of the training pixels, before augmentation: of all
+                   of them, or of 1,024 photographs
+    fingerprint    sha256 hex digest of training and held-out images and labels, the images
+                   themselves below 1 GiB a split and TFDS's record of photographs from there on
+    config         what was loaded
+
+    Raises `TransferError` when a split holds less than one batch, or the images vary in size and
+    the configuration names none.
+    """
+
+    def __init__(self, config: ImageConfig, source: ImageSource):
+        self.config = config
+        self.classes = source.classes
+        train, held_out = _open(config, source)
+        for images, split in ((train, config.train_split), (held_out, config.eval_split)):
+            if len(images) < config.batch_size:
+                raise TransferError(
+                    f'The split "{split}" of {config.name} has {len(images)} images; expected at '
+                    f"least one batch of {config.batch_size}: widen the split or lower "
+                    "data.batch_size."
+                )
+        self.image_shape = train.shape
+        self.fingerprint = combine_fingerprints(train.fingerprint(), held_out.fingerprint())
+        self.normalization = Normalization.of(train.sample())
+        self._train = _Examples(train, self.normalization)
+        self._held_out = _Examples(held_out, self.normalization)
+
+    def batches(
+        self, seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> BatchIterator:
+        """Return endless training batches.
+
+        A batch is {"image": float32 (local batch, *image_shape), "label": int32 (local batch,)}.
+        Every image comes once per epoch, in an order and augmented in ways set by `seed`, anew each
+        epoch. Process p of P gets rows p * B / P to (p + 1) * B / P of the batch that a single
+        process would get. Raises `TransferError` when the processes do not divide the batch.
+
+        Example:
+          >>> from transfer.data import ImageConfig, load_dataset
+          >>> batches = load_dataset(ImageConfig(crop_padding=1)).batches(seed=0)
+          >>> batch = next(batches)
+          >>> batch["image"].shape, batch["label"].shape, batches.get_state()
+          ((64, 8, 8, 1), (64,), {'next_index': 1})
+        """
+        return BatchIterator(
+            self._train, self.config.batch_size, seed, process_index, process_count
+        )
+
+    def eval_batches(self) -> dict[str, np.ndarray]:
+        """Return held-out batches, as training batches with a leading axis of batches.
+
+        They are never augmented, the same at every call and on every process, and spread evenly
+        over the split: `eval_images` images, or as many as there are, rounded down to whole
+        batches.
+        """
+        size = self.config.batch_size
+        count = min(self.config.eval_images, len(self._held_out)) // size
+        indices = np.arange(count * size) * len(self._held_out) // (count * size)
+        taken = self._held_out.take(indices, np.empty((len(indices), 0)))
+        return {name: rows.reshape(count, size, *rows.shape[1:]) for name, rows in taken.items()}
+
+
+class _Examples:
+    """Images as the pipeline takes them: normalized, with their labels."""
+
+    def __init__(self, images: Images, normalization: Normalization):
+        self._images = images
+        self._normalization = normalization
+        self.uniforms = images.uniforms
+        self.reading_threads = images.reading_threads
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def take(self, indices: np.ndarray, uniforms: np.ndarray) -> dict[str, np.ndarray]:
+        """Return images by index, augmented by numbers in [0, 1)."""
+        pixels, labels = self._images.read(indices, uniforms)
+        return {"image": self._normalization(pixels), "label": labels}
+
+
+def load_images(config: ImageConfig) -> ImageDataset:
+    """Open, fingerprint and measure the images of a configuration, prepared at first use.
+
+    Raises `TransferError` when the data set is unknown, cannot be read, or does not fit the
+    configuration.
+    """
+    if config.name == "digits":
+        return ImageDataset(config, open_digits(config))
+    builder = open_prepared(
+        config.name, config.data_dir, config.folder, kind="labelled-image", embedded=("digits",)
+    )
+    return ImageDataset(config, ImageSource(builder))
+
+
+def _open(config: ImageConfig, source: ImageSource) -> tuple[Images, Images]:
+    """Return the training images, augmented, and the held-out ones, as they are."""
+    train, held_out = source.split(config.train_split), source.split(config.eval_split)
+    if config.image_size:
+        return (
+            Photographs(train, config.image_size, config.crop_area, config.flip),
+            Photographs(held_out, config.image_size),
+        )
+    return SizedImages(train, config.crop_padding, config.flip), SizedImages(held_out)

@@ -1,0 +1,105 @@
+"""Labelled images of a prepared TFDS data set, by random access."""
+
+import io
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from transfer.data import prepared
+from transfer.errors import TransferError
+
+_MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
+
+
+class ImageSource:
+    """The image and the label of every example of a prepared TFDS data set, without TensorFlow.
+
+    builder   what TFDS knows of the data set
+    shape     (height, width, channels) of every image, height and width None where they vary
+    classes   labels are in [0, classes)
+
+    Raises `TransferError` when an example is not one image, grey or colour, with one label.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder):
+        features = builder.info.features
+        keys: tuple[str, ...] = builder.info.supervised_keys or ()
+        image, label = (features[key] for key in keys) if len(keys) == 2 else (None, None)
+        if not (
+            isinstance(image, tfds.features.Image)
+            and isinstance(label, tfds.features.ClassLabel)
+            and image.np_dtype == np.uint8
+            and image.shape[-1] in _MODES
+        ):
+            raise TransferError(
+                f"The data set {builder.name} holds {', '.join(features)}; expected an image, grey "
+                "or colour in 8 bits, and its label: set data.name to a data set of labelled "
+                "images."
+            )
+        self.builder = builder
+        self.shape: tuple[int | None, int | None, int] = image.shape
+        self.classes = int(label.num_classes)
+        self.image_feature, self.label_feature = keys
+
+    def size(self) -> tuple[int, int, int]:
+        """Return the one shape of all images; raises `TransferError` when they vary."""
+        height, width, channels = self.shape
+        if height is None or width is None:
+            raise TransferError(
+                f"The images of {self.builder.name} vary in size; expected one size for all: set "
+                "data.image_size, for instance to 224."
+            )
+        return height, width, channels
+
+    def split(self, split: str) -> "ImageSplit":
+        """Return a split; raises `TransferError` when it does not exist, is empty or unreadable."""
+        prepared.split_info(self.builder, split)
+        return ImageSplit(self, split)
+
+
+class ImageSplit:
+    """The examples of one split, read as they are asked for, in their order on disk."""
+
+    def __init__(self, source: ImageSource, name: str):
+        self.source = source
+        self.name = name
+        try:
+            # Left encoded: TFDS decodes with OpenCV where it is installed and else with Pillow.
+            self._examples = source.builder.as_data_source(
+                split=name, decoders={source.image_feature: tfds.decode.SkipDecoding()}
+            )
+        except Exception as error:  # TFDS raises many kinds for one thing: files it cannot read
+            raise prepared.cannot_be_read(source.builder, name, error) from error
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def encoded(self, index: int) -> tuple[bytes, int]:
+        """Return an image as it is stored, and its label.
+
+        Raises `TransferError` when it cannot be read or has no label.
+        """
+        try:
+            example = self._examples[index]
+        except Exception as error:
+            raise prepared.cannot_be_read(self.source.builder, self.name, error) from error
+        label = int(example[self.source.label_feature])
+        if not 0 <= label < self.source.classes:
+            raise TransferError(
+                f'The split "{self.name}" of {self.source.builder.name} holds the label {label}; '
+                f"expected 0 to {self.source.classes - 1}: choose a split that has labels."
+            )
+        return example[self.source.image_feature], label
+
+    def decoded(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image, grey or colour as the data set says, and its label.
+
+        Raises `TransferError` as `encoded` does, and when the image cannot be decoded.
+        """
+        content, label = self.encoded(index)
+        try:
+            # Some files of a colour data set are grey.
+            return Image.open(io.BytesIO(content)).convert(_MODES[self.source.shape[-1]]), label
+        except Exception as error:
+            raise prepared.cannot_be_read(self.source.builder, self.name, error) from error
