@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfer.inference import infer_layout
-from transfer.models import MLPConfig, TransformerConfig, model_layout
+from transfer.models import (
+    CNNConfig,
+    MLPConfig,
+    ResNetConfig,
+    TransformerConfig,
+    model_layout,
+)
 
 from .inferred import example
 
@@ -16,6 +22,7 @@ BASE = 16
 SMALL = TransformerConfig(
     width=BASE, layers=2, vocabulary=13, head_dim=4, feed_forward_multiple=1.5, dtype="float32"
 )
+RESNET = ResNetConfig(width=BASE, stages=(1, 1), group_size=8, dtype="float32")
 PERCEPTRON = MLPConfig(width=BASE, layers=2, features=5, outputs=3)
 
 
@@ -34,19 +41,40 @@ def facts(layout):
 
 
 def assert_inferred_as_declared(config, width):
-    inputs = (
-        example(3, config.features)
-        if isinstance(config, MLPConfig)
-        else example(2, 6, dtype="int32")
-    )
     inferred = infer_layout(
         lambda n: dataclasses.replace(config, width=n).build(nnx.Rngs(0)),
         base_width=BASE,
         width=width,
-        inputs=inputs,
+        inputs=_example(config),
     )
     declared = model_layout(dataclasses.replace(config, width=width), BASE).parameters
     assert facts(inferred) == facts(declared)
+
+
+def _example(config):
+    if isinstance(config, MLPConfig):
+        return example(3, config.features)
+    if isinstance(config, (CNNConfig, ResNetConfig)):
+        return example(2, 8, 8, config.image_channels)
+    return example(2, 6, dtype="int32")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RESNET,
+        dataclasses.replace(RESNET, norm="group", pre_activation=True, dtype="bfloat16"),
+        dataclasses.replace(RESNET, norm="layer", block="bottleneck", stem="imagenet"),
+        dataclasses.replace(RESNET, block="bottleneck", zero_init_branch=True),
+        # As many channels as the base width: no shape tells the stem from the rest.
+        dataclasses.replace(RESNET, image_channels=BASE, classes=BASE),
+        CNNConfig(width=BASE),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("width", [BASE, 48])
+def test_convolutional_networks(config, width):
+    assert_inferred_as_declared(dataclasses.replace(config, width=width), width)
 
 
 @pytest.mark.parametrize(

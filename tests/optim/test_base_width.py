@@ -10,7 +10,7 @@ import pytest
 
 from transfer.scaling import PARAMETRIZATIONS, Recipe, Role
 
-from .training import ADAMW, GROWING_HEADS, MLP, TRANSFORMER, at_width, train
+from .training import ADAMW, GROWING_HEADS, MLP, RESNET, TRANSFORMER, at_width, train
 
 RATES = ("uniform", "full", "none")
 DECAYS = ("constant", "sqrt", "independent")
@@ -20,6 +20,17 @@ EVERY = tuple(PARAMETRIZATIONS)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_parametrization_trains_the_same_transformer(name):
     np.testing.assert_array_equal(train(TRANSFORMER, Recipe(name)), train(TRANSFORMER, Recipe()))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_parametrization_trains_the_same_residual_network(name):
+    ours = train(RESNET, Recipe(name), steps=6)
+    np.testing.assert_array_equal(ours, train(RESNET, Recipe(), steps=6))
+
+
+def test_residual_networks_part_by_recipe_off_the_base_width():
+    one, other = (train(at_width(RESNET, 3), Recipe(name)) for name in ("standard", "mup"))
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("depth", ["completep", "depth_mup"])

@@ -15,6 +15,8 @@ from .training import (
     GROWING_HEADS,
     MLP,
     MUP_FORMS,
+    PRE_ACTIVATION,
+    RESNET,
     STANDARD_CLASS,
     TRANSFORMER,
     at_width,
@@ -27,6 +29,7 @@ from .training import (
 ROUNDING = {"float64": 1e-12, "float32": 1e-5}
 BROKEN = 1e-2
 
+residual = pytest.mark.parametrize("config", [RESNET, PRE_ACTIVATION], ids=["post", "pre"])
 DECAYS = ("constant", "sqrt", "independent")
 CLASSES = (MUP_FORMS, STANDARD_CLASS)
 named = pytest.mark.parametrize("forms", CLASSES, ids=["mup", "standard"])
@@ -82,6 +85,22 @@ def test_forms_of_a_class_train_the_same_model_by_sgd_with_momentum(forms, confi
     assert spread(config, 3, recipes(forms), optimizer="sgd") < ROUNDING["float64"]
 
 
+@named
+@residual
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_forms_of_a_class_train_the_same_residual_network(forms, config, optimizer):
+    """Convolutions, strided shortcuts and norms, by AdamW and by SGD with momentum."""
+    pair = (forms[0], forms[-1])
+    assert spread(config, 3, recipes(pair), optimizer=optimizer) < ROUNDING["float64"]
+
+
+def test_the_two_classes_are_different_residual_networks():
+    assert spread(RESNET, 3, recipes(("mup", "standard"))) > BROKEN
+    for optimizer in ("adamw", "sgd"):
+        losses = train(at_width(RESNET, 3), recipes(["mup"])[0], optimizer=optimizer)
+        assert losses[23] < 0.6 * losses[0]
+
+
 @pytest.mark.parametrize("optimizer", OTHERS)
 def test_forms_of_a_class_train_the_same_perceptron_by_other_optimizers(optimizer):
     assert spread(MLP, 3, recipes(MUP_FORMS), optimizer=optimizer) < ROUNDING["float64"]
@@ -127,6 +146,14 @@ class UnconvertedDecay(Recipe):
 def test_a_conversion_left_out_breaks_the_symmetry(broken, forms):
     wrong = [broken(form, rates="full", decay="sqrt") for form in forms]
     assert spread(MLP, 3, wrong) > BROKEN
+
+
+@residual
+@pytest.mark.parametrize("broken", [UnconvertedEpsilon, UnconvertedDecay])
+def test_a_conversion_left_out_breaks_that_of_a_residual_network(config, broken):
+    wrong = [broken(form, rates="full", decay="sqrt") for form in PAIRS[0]]
+    # A norm hides the size of most weights, and so much of what decay does.
+    assert spread(config, 3, wrong, weight_decay=2.0) > BROKEN
 
 
 @paired

@@ -17,7 +17,14 @@ import optax
 from flax import nnx
 
 from transfer import optim
-from transfer.models import MLPConfig, TransformerConfig, forward_pass, initialize, model_layout
+from transfer.models import (
+    MLPConfig,
+    ResNetConfig,
+    TransformerConfig,
+    forward_pass,
+    initialize,
+    model_layout,
+)
 from transfer.scaling import Hyperparameters, Recipe
 
 MUP_FORMS = ("mup", "mup_table3", "mup_table9", "mean_field")
@@ -38,6 +45,12 @@ TRANSFORMER = TransformerConfig(
 # The same with a head dimension that grows.
 GROWING_HEADS = dataclasses.replace(TRANSFORMER, head_dim=0, heads=2, qk_norm=False)
 MLP = MLPConfig(width=BASE_WIDTH, layers=2, features=5, outputs=3, activation="tanh", biases=True)
+# Stem, inner convolutions, a 1x1 shortcut; gains and biases of batch norm.
+RESNET = ResNetConfig(width=BASE_WIDTH, stages=(1, 1), image_channels=2, classes=3)
+# The same as pre-activation bottlenecks, normalised by group.
+PRE_ACTIVATION = dataclasses.replace(
+    RESNET, block="bottleneck", pre_activation=True, norm="group", group_size=4
+)
 # Epsilon as large as the gradients, clipping on at every step, a decay that shows in so few steps,
 # rates below the best ones (where a rounding would grow from step to step).
 ADAMW = {"learning_rate": 0.02, "weight_decay": 0.5, "eps": 3e-3, "clip": 0.05}
@@ -157,14 +170,15 @@ def _task(config: Any) -> Any:
         inputs = jax.random.normal(keys[0], (16, config.features)).astype(config.dtype)
         targets = jax.random.normal(keys[1], (16, config.outputs)).astype(config.dtype)
         return inputs, targets, lambda outputs, targets: jnp.mean((outputs - targets) ** 2)
+    if isinstance(config, ResNetConfig):
+        inputs = jax.random.normal(keys[0], (8, 4, 4, config.image_channels)).astype(config.dtype)
+        return inputs, jax.random.randint(keys[1], (8,), 0, config.classes), _cross_entropy
     tokens = jax.random.randint(keys[0], (4, 9), 0, config.vocabulary)
-    return (
-        tokens[:, :-1],
-        tokens[:, 1:],
-        lambda logits, targets: jnp.mean(
-            optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        ),
-    )
+    return tokens[:, :-1], tokens[:, 1:], _cross_entropy
+
+
+def _cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
 
 
 def deviation(one: np.ndarray, other: np.ndarray) -> float:

@@ -106,14 +106,15 @@ def test_a_seed_has_its_own_batches_and_a_trial_sees_those_of_its_seed(execution
     louder = dataclasses.replace(frozen, readout_output=2.0)
     # Not in order, so that a trial is not simply given the stream of its own place.
     outcome = train([(frozen, 7), (louder, 0), (frozen, 7)], execution=execution)
-    loss = jax.vmap(next_token_loss(Tiny()), in_axes=(None, None, 0))
+    loss = next_token_loss(Tiny())
 
     def losses(trial, seed):
         of_trial = jax.tree.map(
             lambda leaf: leaf[trial], (outcome.state.parameters, outcome.state.multipliers)
         )
         batches = load_dataset(DATA).batches(seed)
-        return np.asarray(loss(*of_trial, np.stack(list(itertools.islice(batches, STEPS)))))
+        of_batch = jax.vmap(lambda batch: loss(*of_trial, {}, batch, training=True)[0])
+        return np.asarray(of_batch(np.stack(list(itertools.islice(batches, STEPS)))))
 
     for trial, seed, other in ((0, 7, 0), (1, 0, 7), (2, 7, 0)):
         measured = outcome.history["loss"][trial]

@@ -16,6 +16,12 @@ def trained():
     return initialize(Tiny(), layout, RECIPE, hyperparameters, jax.random.key(0))
 
 
+def loss_of(trained, tokens):
+    loss, statistics = next_token_loss(Tiny())(*trained, {}, tokens, training=False)
+    assert statistics == {}
+    return float(loss)
+
+
 @pytest.fixture(scope="module")
 def tokens():
     return np.random.default_rng(0).integers(0, Tiny().vocabulary, (3, 6))
@@ -31,7 +37,7 @@ def cross_entropy(logits, targets):
 
 def test_the_loss_is_the_cross_entropy_of_the_next_token_in_nats(trained, tokens):
     logits = forward_pass(Tiny())(*trained, tokens[:, :-1])
-    measured = float(next_token_loss(Tiny())(*trained, tokens))
+    measured = loss_of(trained, tokens)
 
     assert measured == pytest.approx(cross_entropy(logits, tokens[:, 1:]), rel=1e-6)
     assert abs(measured - cross_entropy(logits, tokens[:, :-1])) > 1e-3
@@ -41,7 +47,7 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary(traine
     parameters, multipliers = trained
     silent = jax.tree.map(np.zeros_like, parameters)
 
-    assert float(next_token_loss(Tiny())(silent, multipliers, tokens)) == pytest.approx(
+    assert loss_of((silent, multipliers), tokens) == pytest.approx(
         np.log(Tiny().vocabulary), rel=1e-6
     )
 
@@ -49,10 +55,9 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary(traine
 def test_the_last_token_is_predicted_but_never_read(trained, tokens):
     changed = tokens.copy()
     changed[:, -1] = (changed[:, -1] + 1) % Tiny().vocabulary
-    loss = next_token_loss(Tiny())
     by_hand = forward_pass(Tiny())(*trained, tokens[:, :-1])
 
-    assert float(loss(*trained, changed)) == pytest.approx(
+    assert loss_of(trained, changed) == pytest.approx(
         cross_entropy(by_hand, changed[:, 1:]), rel=1e-6
     )
-    assert float(loss(*trained, changed)) != float(loss(*trained, tokens))
+    assert loss_of(trained, changed) != loss_of(trained, tokens)

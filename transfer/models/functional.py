@@ -1,7 +1,8 @@
 """From a model's declaration to arrays: layout, initialisation, forward pass.
 
-Parameters and multipliers are plain nested dictionaries of arrays, named as the module is; a path
-joins the names with dots (`blocks.attention.query.kernel`).
+Parameters, multipliers and statistics are plain nested dictionaries of arrays, named as the module
+is; a path joins the names with dots (`blocks.attention.query.kernel`). Statistics are what batch
+normalisation remembers of the batches it has seen: empty for a model without it.
 """
 
 import dataclasses
@@ -36,6 +37,21 @@ class ModelConfig(Protocol):
         """Make the module."""
 
 
+class StatefulPass(Protocol):
+    """A model as a pure function: outputs, and the statistics after the inputs."""
+
+    def __call__(
+        self,
+        parameters: Arrays,
+        multipliers: Arrays,
+        statistics: Arrays,
+        inputs: jax.Array,
+        *,
+        training: bool,
+    ) -> tuple[jax.Array, Arrays]:
+        """Run the model."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelLayout:
     """Layouts of what is trained and of what scales the forward pass."""
@@ -61,6 +77,11 @@ def model_layout(config: ModelConfig, base_width: int, base_layers: int = 0) -> 
         raise TransferError(
             f"The base width is {base_width}; expected the width, of at least 1, at which the "
             "learning rate is meant as it stands."
+        )
+    if base_layers and not hasattr(config, "layers"):
+        raise TransferError(
+            f"The base depth is {base_layers} layers, but {type(config).__name__} has no number of "
+            "layers; expected 0, the model's own depth."
         )
     base_depth = {"layers": base_layers} if base_layers else {}
     base, probe, target = (
@@ -110,21 +131,52 @@ def initialize(
     )
 
 
+def initial_statistics(config: ModelConfig) -> Arrays:
+    """Statistics before any batch: means of 0 and variances of 1, in float32 or better."""
+    dtype = exact(jnp.dtype(config.dtype))
+    # Under jit the parameters, which nobody asks for, are never drawn.
+    state = jax.jit(lambda: nnx.state(config.build(nnx.Rngs(0)), nnx.BatchStat))()
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), nnx.to_pure_dict(state))
+
+
 def forward_pass(config: ModelConfig) -> Callable[[Arrays, Arrays, jax.Array], jax.Array]:
-    """Return apply(parameters, multipliers, inputs), the model as a pure function."""
+    """Return apply(parameters, multipliers, inputs), the model as a pure function.
+
+    Batch normalisation, where there is any, is by the inputs' own moments, as in training.
+    """
+    stateful, statistics = stateful_pass(config), initial_statistics(config)
+
+    def apply(parameters: Arrays, multipliers: Arrays, inputs: jax.Array) -> jax.Array:
+        outputs, _ = stateful(parameters, multipliers, statistics, inputs, training=True)
+        return outputs
+
+    return apply
+
+
+def stateful_pass(config: ModelConfig) -> StatefulPass:
+    """Return the model as a pure function of its statistics too, with those after the inputs.
+
+    In training, batch normalisation is by the inputs' own mean and variance, which move the
+    statistics; otherwise it is by the statistics, which stay as they are.
+    """
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     graph = nnx.graphdef(module)
-    parameters, multipliers = nnx.state(module, nnx.Param, Multiplier)
+    states = nnx.state(module, nnx.Param, Multiplier, nnx.BatchStat)
 
-    def apply(parameter_values: Arrays, multiplier_values: Arrays, inputs: jax.Array) -> jax.Array:
-        filled = [
-            _filled(state, values)
-            for state, values in (
-                (parameters, parameter_values),
-                (multipliers, multiplier_values),
-            )
-        ]
-        return nnx.merge(graph, *filled)(inputs)
+    def apply(
+        parameters: Arrays,
+        multipliers: Arrays,
+        statistics: Arrays,
+        inputs: jax.Array,
+        *,
+        training: bool,
+    ) -> tuple[jax.Array, Arrays]:
+        values = (parameters, multipliers, statistics)
+        filled = [_filled(state, value) for state, value in zip(states, values, strict=True)]
+        made = nnx.merge(graph, *filled)
+        made.train() if training else made.eval()
+        outputs = made(inputs)
+        return outputs, nnx.to_pure_dict(nnx.state(made, nnx.BatchStat))
 
     return apply
 
@@ -152,9 +204,9 @@ def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
 def _declare(config: ModelConfig) -> dict[type, dict[str, Annotated]]:
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     declared: dict[type, dict[str, Annotated]] = {nnx.Param: {}, Multiplier: {}}
-    for keys, variable in nnx.to_flat_state(nnx.state(module)):
-        kind = Multiplier if isinstance(variable, Multiplier) else nnx.Param
-        declared[kind][".".join(map(str, keys))] = variable.get_metadata("annotated")
+    for kind, found in declared.items():
+        for keys, variable in nnx.to_flat_state(nnx.state(module, kind)):
+            found[".".join(map(str, keys))] = variable.get_metadata("annotated")
     return declared
 
 

@@ -33,10 +33,10 @@ def per_trial(mesh: Mesh) -> NamedSharding:
 
 
 def batches(mesh: Mesh) -> NamedSharding:
-    """Token arrays (steps, seeds, batch, time), the same for every trial of a seed."""
+    """Arrays (steps, seeds, batch, ...), the same for every trial of a seed."""
     return NamedSharding(mesh, PartitionSpec(None, None, DATA))
 
 
 def eval_batches(mesh: Mesh) -> NamedSharding:
-    """Token arrays (steps, batch, time), the same for every trial."""
+    """Arrays (steps, batch, ...), the same for every trial."""
     return NamedSharding(mesh, PartitionSpec(None, DATA))

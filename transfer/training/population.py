@@ -17,12 +17,12 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer import optim, probes
-from transfer.models import Arrays, ModelConfig, ModelLayout, initialize
+from transfer.models import Arrays, ModelConfig, ModelLayout, initial_statistics, initialize
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
 from transfer.training.optimizers import OPTIMIZERS
-from transfer.training.task import Loss
+from transfer.training.task import Batch, Loss
 
 jax.tree_util.register_dataclass(Hyperparameters)
 _BASE_RUN = Horizon()
@@ -60,11 +60,16 @@ class Trials:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a trial has learnt so far; in a population, with a leading trial axis."""
+    """What a trial has learnt so far; in a population, with a leading trial axis.
+
+    `statistics` are those of batch normalisation, empty for a model without it. They are taken over
+    a whole batch, however many devices share it.
+    """
 
     step: jax.Array
     parameters: Arrays
     multipliers: Arrays
+    statistics: Arrays
     optimizer: Any
 
 
@@ -74,16 +79,16 @@ class Compiled:
 
     Fields:
       init: trials to their initial state.
-      run: state (which it consumes), trials, batches (chunk, seeds, batch, time + 1) and how many
-        of the chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
+      run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
+        chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
         `grad_norm`, NaN beyond the steps taken.
-      evaluate: state and batches (n, batch, time + 1) to the mean loss per trial.
+      evaluate: state and batches (n, batch, ...) to the mean loss per trial.
       spectrum: state to the top singular values (trial, *stack, rank) of each effective matrix.
     """
 
     init: Callable[[Trials], State]
-    run: Callable[[State, Trials, jax.Array, jax.Array], tuple[State, dict[str, jax.Array]]]
-    evaluate: Callable[[State, jax.Array], jax.Array]
+    run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
+    evaluate: Callable[[State, Batch], jax.Array]
     spectrum: Callable[[State], dict[str, jax.Array]]
 
 
@@ -94,7 +99,7 @@ class Population:
     Arguments:
       model, layout, recipe, training: what is trained and how.
       steps: length of a run, which the schedule needs.
-      loss: parameters, multipliers and a batch to a scalar.
+      loss: from `transfer.training.task`; batches are whatever trees of arrays it takes.
       mesh: from `make_mesh`; its trial axis divides the number of trials.
       execution: `vectorized` or `in_turn`.
       horizon: what batch size and length of the run do to the optimizer.
@@ -110,10 +115,11 @@ class Population:
     execution: str
     horizon: Horizon = _BASE_RUN
 
-    def compile(
-        self, trials: Trials, batches: jax.ShapeDtypeStruct, eval_batches: jax.ShapeDtypeStruct
-    ) -> "Compiled":
-        """Compile all functions at once, on as many cores as there are functions."""
+    def compile(self, trials: Trials, batches: Batch, eval_batches: Batch) -> "Compiled":
+        """Compile all functions at once, on as many cores as there are functions.
+
+        Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
+        """
         trial = meshes.per_trial(self.mesh)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         state = jax.tree.map(
@@ -152,24 +158,27 @@ class Population:
                 step=jnp.zeros((), jnp.int32),
                 parameters=parameters,
                 multipliers=multipliers,
+                statistics=initial_statistics(self.model),
                 optimizer=self._optimizer(trial.hyperparameters).init(parameters),
             )
 
         return self._over_trials(one, trials)
 
     def _run(
-        self, state: State, trials: Trials, batches: jax.Array, count: jax.Array
+        self, state: State, trials: Trials, batches: Batch, count: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
         def one(
-            pair: tuple[State, Trials], batches: jax.Array, count: jax.Array
+            pair: tuple[State, Trials], batches: Batch, count: jax.Array
         ) -> tuple[State, dict[str, jax.Array]]:
             state, trial = pair
-            empty = jnp.full((batches.shape[0],), jnp.nan, jnp.float32)
+            chunk, *_ = jax.tree.leaves(batches)[0].shape
+            empty = jnp.full((chunk,), jnp.nan, jnp.float32)
 
             # A loop of traced length serves the last, shorter chunk without compiling again.
             def body(i: jax.Array, carry: Any) -> Any:
                 state, history = carry
-                state, measured = self._step(state, trial, batches[i, trial.stream])
+                batch = jax.tree.map(lambda leaf: leaf[i, trial.stream], batches)
+                state, measured = self._step(state, trial, batch)
                 return state, {
                     name: history[name].at[i].set(measured[name].astype(jnp.float32))
                     for name in history
@@ -180,9 +189,12 @@ class Population:
         return self._over_trials(one, (state, trials), batches, count)
 
     def _step(
-        self, state: State, trial: Trials, batch: jax.Array
+        self, state: State, trial: Trials, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss, gradients = jax.value_and_grad(self.loss)(state.parameters, state.multipliers, batch)
+        loss_and_gradient = jax.value_and_grad(self.loss, has_aux=True)
+        (loss, statistics), gradients = loss_and_gradient(
+            state.parameters, state.multipliers, state.statistics, batch, training=True
+        )
         updates, optimizer = self._optimizer(trial.hyperparameters).update(
             gradients, state.optimizer, state.parameters
         )
@@ -194,14 +206,14 @@ class Population:
             step=state.step + 1,
             parameters=optax.apply_updates(state.parameters, updates),
             multipliers=state.multipliers,
+            statistics=statistics,
             optimizer=optimizer,
         ), measured
 
-    def _evaluate(self, state: State, batches: jax.Array) -> jax.Array:
-        def one(state: State, batches: jax.Array) -> jax.Array:
-            losses = jax.lax.map(
-                lambda batch: self.loss(state.parameters, state.multipliers, batch), batches
-            )
+    def _evaluate(self, state: State, batches: Batch) -> jax.Array:
+        def one(state: State, batches: Batch) -> jax.Array:
+            model = (state.parameters, state.multipliers, state.statistics)
+            losses = jax.lax.map(lambda batch: self.loss(*model, batch, training=False)[0], batches)
             return jnp.mean(losses)
 
         return self._over_trials(one, state, batches)

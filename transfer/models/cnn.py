@@ -1,0 +1,70 @@
+"""A plain convolutional network: the smallest with all roles."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from transfer.errors import TransferError
+from transfer.models.convolution import Convolution
+from transfer.models.layers import DTYPES, Linear, exact
+
+# Half of what a rectifier reads is lost (He et al., arXiv 1502.01852).
+_RECTIFIED = math.sqrt(2.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CNNConfig:
+    """A 3x3 stem and `layers` 3x3 convolutions of stride 2, all of `width` channels, no norms."""
+
+    width: int = 32
+    layers: int = 2
+    image_channels: int = 1
+    classes: int = 10
+    zero_init_readout: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "image_channels", "classes"):
+            if getattr(self, name) < 1:
+                raise TransferError(
+                    f"model.{name} is {getattr(self, name)}; expected a whole number of at least 1."
+                )
+        if self.dtype not in DTYPES:
+            raise TransferError(
+                f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
+            )
+
+    def build(self, rngs: nnx.Rngs) -> "CNN":
+        """Make the module."""
+        return CNN(self, rngs)
+
+
+class CNN(nnx.Module):
+    """Images (B, H, W, C) to logits (B, classes) in float32 or better."""
+
+    def __init__(self, config: CNNConfig, rngs: nnx.Rngs):
+        width, dtype = config.width, jnp.dtype(config.dtype)
+        self.stem = Convolution(rngs, 3, config.image_channels, width, dtype=dtype)
+        self.layers = nnx.List(
+            Convolution(rngs, 3, width, width, stride=2, gain=_RECTIFIED, dtype=dtype)
+            for _ in range(config.layers)
+        )
+        self.readout = Linear(
+            rngs,
+            "channels -> classes",
+            (width,),
+            (config.classes,),
+            gain=0.0 if config.zero_init_readout else 1.0,
+            dtype=dtype,
+            accumulate=exact(dtype),
+        )
+
+    def __call__(self, images_BHWC: jax.Array) -> jax.Array:
+        """Map images (B, H, W, C) to logits (B, classes)."""
+        x_BHWC = jax.nn.relu(self.stem(images_BHWC))
+        for layer in self.layers:
+            x_BHWC = jax.nn.relu(layer(x_BHWC))
+        return self.readout(jnp.mean(x_BHWC.astype(exact(x_BHWC.dtype)), axis=(1, 2)))
