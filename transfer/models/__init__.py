@@ -1,6 +1,7 @@
 """Model families, written once: no module knows which parametrization it runs under."""
 
 from transfer.models.cnn import CNNConfig
+from transfer.models.counts import Counts, count
 from transfer.models.functional import (
     Arrays,
     ModelConfig,
@@ -20,11 +21,13 @@ from transfer.models.transformer import TransformerConfig
 __all__ = [
     "Arrays",
     "CNNConfig",
+    "Counts",
     "MLPConfig",
     "ModelConfig",
     "ModelLayout",
     "ResNetConfig",
     "TransformerConfig",
+    "count",
     "forward_pass",
     "initial_statistics",
     "initialize",

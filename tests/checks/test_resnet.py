@@ -1,0 +1,93 @@
+"""Coordinate checks of a residual network with batch norm, strided shortcuts and a stem."""
+
+import functools
+
+import jax
+import pytest
+
+from transfer import optim
+from transfer.checks import Row, built_in
+from transfer.checks.diagnosis import diagnose
+from transfer.checks.predictions import Predictions
+from transfer.checks.sizes import measure
+from transfer.models import ResNetConfig
+from transfer.scaling import Hyperparameters, Recipe, Slopes
+
+# One image channel: a stem of small fan-in moves little by one step, so that the layers above reach
+# their limits at small widths. With three, `standard` reaches them between widths 64 and 256.
+CONFIG = ResNetConfig(stages=(1, 1), image_channels=1, dtype="float32")
+IMAGES = jax.random.normal(jax.random.key(1), (4, 4, 4, 1))
+# SGD's slopes under `standard` lie between -1/2 and 1/2, and take longest to part.
+WIDTHS = {("standard", "linear"): (32, 128)}
+ONE_RATE = [
+    (recipe, family) for recipe in ("standard", "ntk") for family in ("entrywise", "linear")
+]
+
+
+@functools.cache
+def measured(recipe, family):
+    """The layout at the larger width, and all sizes at both."""
+    widths = WIDTHS.get((recipe, family), (16, 64))
+    subject = built_in(
+        CONFIG,
+        base_width=widths[0],
+        recipe=Recipe(recipe),
+        inputs=IMAGES,
+        hyperparameters=Hyperparameters(learning_rate=1.0),
+    )
+
+    def make_optimizer(layout):
+        if family == "linear":
+            return optim.sgd(2.0**-8, layout=layout, recipe=Recipe(recipe), momentum=0.9)
+        return optim.adamw(2.0**-8, layout=layout, recipe=Recipe(recipe), eps=1e-20)
+
+    sizes = {width: measure(subject, width, range(8), 2, make_optimizer) for width in widths}
+    return subject.layout(widths[-1]), sizes
+
+
+def judged(recipe, family, against):
+    """Rows by key and findings, as `check_coordinates` judges a model by another recipe."""
+    layout, sizes = measured(recipe, family)
+    narrow, wide = sizes.values()
+    predictions = Predictions(Slopes(Recipe(against), family), layout, narrow.terms, wide.terms)
+    rows = {
+        key: Row.of(key, {w: each.values[key] for w, each in sizes.items()}, predictions(key))
+        for key in narrow.values
+    }
+    return rows, diagnose(list(rows.values()), predictions)
+
+
+@pytest.mark.parametrize("family", ["entrywise", "linear"])
+def test_under_mup_nothing_grows_with_width(family):
+    rows, findings = judged("mup", family, "mup")
+    assert findings == ()
+    assert {row.verdict for row in rows.values()} == {"agrees", "not judged"}
+    for name in ("loss", "stem.kernel", "stages.1.0.shortcut.kernel"):
+        for step in (0, 2):
+            assert rows["change", name, step].verdict == "agrees"
+
+
+@pytest.mark.parametrize(("recipe", "family"), ONE_RATE)
+def test_with_one_learning_rate_it_moves_as_that_recipe_predicts(recipe, family):
+    rows, findings = judged(recipe, family, recipe)
+    assert findings == ()
+    assert {row.verdict for row in rows.values()} == {"agrees", "not judged"}
+
+
+# The exponent of the change of the shortcut by the first step, which is 0 under mup.
+CHANGES = {
+    ("standard", "entrywise"): 1.0,
+    ("standard", "linear"): 0.5,
+    ("ntk", "entrywise"): 0.5,
+    ("ntk", "linear"): -0.5,
+}
+
+
+@pytest.mark.parametrize(("recipe", "family"), ONE_RATE)
+def test_with_one_learning_rate_it_does_not_move_as_mup_predicts(recipe, family):
+    rows, findings = judged(recipe, family, "mup")
+    assert findings
+    row = rows["change", "stages.1.0.shortcut.kernel", 0]
+    assert (row.predicted, row.verdict) == ((0.0, 0.0), "differs")
+    # The specification allows 0.12 of a wide network; this one is narrower.
+    assert row.slope == pytest.approx(CHANGES[recipe, family], abs=0.15)
