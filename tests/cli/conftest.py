@@ -1,11 +1,12 @@
 """One sweep, prediction and training run, made through the command line for all who look at it."""
 
+import re
 import shutil
 
 import jax
 import pytest
 
-from .terminal import TINY, transfer
+from .terminal import TINY, transfer, tree
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -46,3 +47,35 @@ def trained(folder, config, predicted):
     run = f"--run={folder}/trained"
     assert transfer("train", f"--config={config}", f"--hyperparameters={predicted}", run) == 0
     return folder / "trained"
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    (tmp_path / "tiny.py").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(workplace, capsys):
+    """Run a command that must be refused, and return its sentence."""
+
+    def run(*arguments, status=1):
+        before = tree(workplace)
+        assert transfer(*arguments) == status
+        output, error = capsys.readouterr()
+        assert output == ""
+        assert len(error.splitlines()) == 1
+        assert re.fullmatch(r"transfer( \w+)?: .*[.?]\n", error)
+        assert "Traceback" not in error
+        assert "?." not in error
+        assert tree(workplace) == before
+        return error
+
+    return run
+
+
+@pytest.fixture
+def run(workplace, swept):
+    """A sweep's run directory of this test's own."""
+    return shutil.copytree(swept, workplace / "swept")

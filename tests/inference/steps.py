@@ -36,8 +36,10 @@ def slopes(
 ) -> dict[str, dict[str, float]]:
     """d log movement / d log width of each activation, by the recipe of the step.
 
-    Movement is the root mean square of an activation's change in the first step of AdamW. All start
-    from one init, rescaled by `mup_table3`, so that recipes differ in their steps alone.
+    Movement is the root mean square of an activation's change in the first step of AdamW; that of
+    the logits is along what the loss asks of them, since beside it every other token moves them
+    too, by less the wider a model is. All start from one init, rescaled by `mup_table3`, so that
+    recipes differ in their steps alone.
     """
     base = draw(widths[0])
     moved: dict[str, list[dict[str, float]]] = {recipe: [] for recipe in recipes}
@@ -49,10 +51,7 @@ def slopes(
             stepped = _step(parameters, gradients, layout(width), Recipe.parse(recipe))
             _, after = evaluate(stepped)
             moved[recipe].append(
-                {
-                    name: float(np.sqrt(np.mean(np.square(after[name] - before[name]))))
-                    for name in before
-                }
+                {name: _movement(name, after[name] - before[name]) for name in before}
             )
     return {
         recipe: {
@@ -69,9 +68,19 @@ def _gradients(activations: Activations) -> Callable[[Any], tuple[Any, dict[str,
     def loss(parameters: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         found = activations(parameters)
         logits = found["logits"]
-        return jnp.sum(logits * jax.random.rademacher(jax.random.key(5), logits.shape)), found
+        return jnp.sum(logits * _signs(logits)), found
 
     return jit(jax.grad(loss, has_aux=True))
+
+
+def _movement(name: str, change: jax.Array) -> float:
+    if name == "logits":
+        return float(jnp.abs(jnp.mean(change * _signs(change))))
+    return float(jnp.sqrt(jnp.mean(jnp.square(change))))
+
+
+def _signs(logits: jax.Array) -> jax.Array:
+    return jax.random.rademacher(jax.random.key(5), logits.shape)
 
 
 def _step(parameters: Any, gradients: Any, layout: Layout, recipe: Recipe) -> Any:

@@ -13,6 +13,7 @@ from transfer.checks.predictions import Predictions
 from transfer.checks.rows import Row
 from transfer.checks.sizes import Key, MakeOptimizer, measure
 from transfer.checks.subject import Subject
+from transfer.columns import aligned
 from transfer.errors import TransferError
 from transfer.scaling import Family, Layout, Recipe, Slopes
 
@@ -44,15 +45,7 @@ class CoordinateCheck:
         return [header, *(row.cells() for row in self)]
 
     def __str__(self) -> str:
-        cells = self.cells()
-        lengths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(length) for cell, length in zip(row, lengths, strict=True)
-            ).rstrip()
-            for row in cells
-        ]
-        return "\n".join([*lines, *self.findings])
+        return "\n".join([*aligned(self.cells()), *self.findings])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

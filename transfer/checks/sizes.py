@@ -49,11 +49,11 @@ def measure(
       TransferError: the output is not one array.
     """
     layout = subject.layout(width)
-    model = subject.draw(width, seeds[0])
-    reader = read(model, subject.inputs)
+    first = subject.draw(width, seeds[0])
+    reader = read(first, subject.inputs)
     names = _names(reader, layout)
-    forward: Any = model.forward
-    output = jax.eval_shape(forward, model.parameters, model.state, *subject.inputs)
+    forward: Any = first.forward
+    output = jax.eval_shape(forward, first.parameters, first.state, *subject.inputs)
     if not isinstance(output, jax.ShapeDtypeStruct):
         raise TransferError(
             f"The forward pass returns {type(output).__name__}; expected one array of outputs, "
@@ -101,7 +101,7 @@ def measure(
 
     measured = []
     for seed in seeds:
-        model = subject.draw(width, seed)
+        model = first if seed == seeds[0] else subject.draw(width, seed)
         measured.append(sizes(model.parameters, model.state, jax.random.key(seed)))
     values = {key: [float(each[key]) for each in measured] for key in measured[0]}
     terms = {names[at]: count for at, count in reader.contractions.items()}

@@ -60,6 +60,10 @@ def foreign(
             multiplied=multiplied,
         )
 
+    @functools.cache
+    def base(seed: int) -> Any:
+        return concrete(build(base_width, seed), seed, apply, batch).parameters
+
     def draw(width: int, seed: int) -> Foreign:
         model = concrete(build(width, seed), seed, apply, batch)
         if model.forward is None:
@@ -68,8 +72,7 @@ def foreign(
             )
         if not rescale:
             return model
-        base = concrete(build(base_width, seed), seed, apply, batch)
-        scaled = rescale_init(model.parameters, base.parameters, layout(width), recipe)
+        scaled = rescale_init(model.parameters, base(seed), layout(width), recipe)
         return dataclasses.replace(model, parameters=scaled)
 
     return Subject(recipe, base_width, batch, layout, draw)

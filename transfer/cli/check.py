@@ -140,12 +140,8 @@ def _subject(experiment: "Experiment", zero: bool) -> "Subject":
 def _optimizer(
     experiment: "Experiment", recipe: "Recipe", layout: "Layout"
 ) -> "optax.GradientTransformation":
-    from transfer.training.optimizers import OPTIMIZERS
-
     # Without clipping and decay, which set how long a step is; and with an epsilon too small to
     # hide how the rest follows width.
     training = dataclasses.replace(experiment.training, epsilon=_EPSILON)
-    optimizer = OPTIMIZERS[training.optimizer]
-    settings = {name: getattr(training, field) for name, field in optimizer.settings.items()}
     rate = experiment.hyperparameters.learning_rate
-    return optimizer.make(rate, layout=layout, recipe=recipe, **settings)
+    return training.make_optimizer(rate, layout=layout, recipe=recipe)

@@ -7,12 +7,14 @@ from transfer.optim.adamw import adamw
 from transfer.optim.clipping import gradient_norm
 from transfer.optim.lion import lion
 from transfer.optim.muon import muon
-from transfer.optim.scaled import Factors, scaled
+from transfer.optim.scaled import Factors, LearningRate, Scalar, scaled
 from transfer.optim.schedules import schedule
 from transfer.optim.sgd import sgd
 
 __all__ = [
     "Factors",
+    "LearningRate",
+    "Scalar",
     "adafactor",
     "adam_atan2",
     "adamp",

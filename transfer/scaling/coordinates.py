@@ -18,23 +18,10 @@ Source: arXiv 2011.14522 (section 3), 2203.03466 (appendix J), 2407.05872 (secti
 """
 
 import dataclasses
-import functools
-import math
 
-from transfer.scaling.axes import Axes
-from transfer.scaling.layout import Parameter
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.roles import Role
-from transfer.scaling.rule import Family, Rule
-
-_GROWTH = 4
-_PLACES = {
-    Role.INPUT: ("0 -> 1", (False, True)),
-    Role.HIDDEN: ("0 -> 1", (True, True)),
-    Role.OUTPUT: ("0 -> 1", (True, False)),
-    Role.VECTOR: ("0", (True,)),
-    Role.SCALAR: ("0", (False,)),
-}
+from transfer.scaling.rule import Family
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +50,9 @@ class Slopes:
 
     def gradient(self, role: Role) -> float:
         """Gradient of w at init."""
-        return _slope(_full(self.recipe), self.family, role, "epsilon")
+        # Epsilon is scaled as gradients are, which no rates change.
+        full = dataclasses.replace(self.recipe, rates="full")
+        return _slope(full, self.family, role, "epsilon")
 
     def update(self, role: Role) -> float:
         """First update of w."""
@@ -110,33 +99,6 @@ class Slopes:
         return _slope(self.recipe, self.family, role, column)
 
 
-def _full(recipe: Recipe) -> Recipe:
-    """The recipe with its epsilon scaled as gradients are, which no rates change."""
-    return dataclasses.replace(recipe, rates="full")
-
-
 def _slope(recipe: Recipe, family: Family, role: Role, column: str) -> float:
-    small, large = (_value(_rule(recipe, family, role, m), column) for m in (1, _GROWTH))
-    return round(math.log(large / small, _GROWTH), 9) + 0.0
-
-
-def _value(rule: Rule, column: str) -> float:
-    return float(getattr(rule, column))
-
-
-@functools.cache
-def _rule(recipe: Recipe, family: Family, role: Role, m: int) -> Rule:
-    axes, growing = _PLACES[role]
-    base = tuple(8 for _ in growing)
-    shape = tuple(size * (m if grows else 1) for size, grows in zip(base, growing, strict=True))
-    parameter = Parameter(
-        path="",
-        axes=Axes.parse(axes),
-        shape=shape,
-        base_shape=base,
-        growing=growing,
-        gain=None,
-        std=None,
-        tied=False,
-    )
-    return recipe.rule(parameter, family)
+    power = recipe.columns(role, family)[column]
+    return float(power.fan_in + power.fan_out)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
+from transfer.columns import aligned
 from transfer.scaling.layout import Layout
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
@@ -48,13 +49,7 @@ class Explanation:
         return [header, *([_text(value) for value in dataclasses.astuple(row)] for row in self)]
 
     def __str__(self) -> str:
-        cells = self.cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
-        ]
-        return "\n".join([f"{self.recipe} for {self.family} optimizers", *lines])
+        return "\n".join([f"{self.recipe} for {self.family} optimizers", *aligned(self.cells())])
 
 
 def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:

@@ -1,7 +1,11 @@
 """How a population is trained."""
 
 import dataclasses
+from typing import Any
 
+import optax
+
+from transfer import optim
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Family, Horizon
 from transfer.training.optimizers import OPTIMIZERS
@@ -61,6 +65,14 @@ class TrainingConfig:
     def family(self) -> Family:
         """Whose column of a parametrization table the optimizer reads."""
         return OPTIMIZERS[self.optimizer].family
+
+    def make_optimizer(
+        self, learning_rate: optim.LearningRate, weight_decay: optim.Scalar = 0.0, **shared: Any
+    ) -> optax.GradientTransformation:
+        """The configured optimizer; `shared` is what all take: layout, recipe, clip and knobs."""
+        optimizer = OPTIMIZERS[self.optimizer]
+        settings = {name: getattr(self, field) for name, field in optimizer.settings.items()}
+        return optimizer.make(learning_rate, weight_decay, **settings, **shared)
 
     def at(self, horizon: Horizon) -> "TrainingConfig":
         """The same optimizer with the betas and the epsilon of another batch size and duration.

@@ -21,7 +21,6 @@ from transfer.models import Arrays, ModelConfig, ModelLayout, initial_statistics
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
-from transfer.training.optimizers import OPTIMIZERS
 from transfer.training.task import Batch, Loss
 
 jax.tree_util.register_dataclass(Hyperparameters)
@@ -230,8 +229,7 @@ class Population:
         peak = hyperparameters.learning_rate * self.horizon.learning_rate
         weight_decay = hyperparameters.weight_decay * self.horizon.weight_decay
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
-        optimizer = OPTIMIZERS[training.optimizer]
-        return optimizer.make(
+        return training.make_optimizer(
             lambda step: peak * shape(step),
             weight_decay,
             layout=self.layout.parameters,
@@ -239,7 +237,6 @@ class Population:
             clip=training.clip or None,
             input_learning_rate=hyperparameters.input_learning_rate,
             readout_learning_rate=hyperparameters.readout_learning_rate,
-            **{name: getattr(training, field) for name, field in optimizer.settings.items()},
         )
 
     def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:
