@@ -12,7 +12,7 @@ from transfer.scaling import Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
 from transfer.training.population import Population, Trials
-from transfer.training.task import next_token_loss
+from transfer.training.task import NEXT_TOKEN
 
 TRIALS, STEPS = 8, 10
 DATA = DataConfig()
@@ -44,7 +44,7 @@ def _run(model: TransformerConfig, execution: str, count: int):
         Recipe("mup"),
         training,
         STEPS,
-        next_token_loss(model),
+        NEXT_TOKEN.loss(model),
         mesh,
         execution,
     )

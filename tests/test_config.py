@@ -14,6 +14,9 @@ NUMBERS = st.floats(min_value=1e-6, max_value=1e6)
 RECIPES = ("standard", "mup+sqrt", "mup+constant", "mup_table3/none", "mean_field+0.5")
 
 
+IMAGES = {"model": {"kind": "resnet"}, "data": {"kind": "images"}}
+
+
 def through_json(experiment):
     return read(json.loads(json.dumps(dataclasses.asdict(experiment))))
 
@@ -79,6 +82,22 @@ def test_a_config_file_and_its_json_are_the_same_experiment():
     assert experiment.model.width == 512
     assert experiment.sweep.space.learning_rate == (0.01, 0.1)
     assert through_json(experiment) == experiment
+
+
+@pytest.mark.parametrize("model", ["resnet", "cnn"])
+def test_the_kind_of_a_section_chooses_its_keys(model):
+    config = template(model, "images")
+    assert {"classes", "image_channels"} <= set(config.model)
+    config.data.crop_padding = 2
+    experiment = read(config)
+    assert (experiment.model.kind, experiment.data.crop_padding) == (model, 2)
+    assert through_json(experiment) == experiment
+    assert "vocabulary" in template().model
+
+
+@pytest.mark.parametrize("key", ["model.stages", "model.vocabulary", "data.flip", "model.kind"])
+def test_a_key_of_any_kind_is_one(key):
+    require_key(key)
 
 
 def test_reading_does_not_change_what_is_read():
@@ -149,6 +168,13 @@ def test_a_refused_setting_says_why():
         ({"recipe": {"clipping": "often"}}, 'clipping "often"'),
         ({"sweep": {"recipes": ["mup", "mup+sqrt"]}}, "expected none twice"),
         ({"sweep": {"search": "grit"}}, 'sweep.search "grit" .*did you mean "grid"'),
+        ({"sweep": {"objective": "los"}}, 'sweep.objective "los" .*did you mean "loss"'),
+        ({"model": {"kind": "resnt"}}, 'model.kind is "resnt"; .*did you mean "resnet"'),
+        ({"data": {"kind": 3}}, 'data.kind is "3"; expected text or images'),
+        ({"model": {"kind": "cnn"}}, "A cnn reads images but data.kind is text"),
+        ({"data": {"kind": "images"}}, "A transformer reads text but data.kind is images"),
+        ({**IMAGES, "model": {"kind": "cnn", "stages": [1]}}, r"config\.model\.stages is unknown"),
+        ({**IMAGES, "data": {"kind": "images", "tokenizer": ""}}, r"data\.tokenizer is unknown"),
         ({"sweep": {"space": {"init_scale": [0.0]}}}, "init_scale is .*expected positive"),
         ({"sweep": {"space": {"weight_decay": [-0.1]}}}, "weight_decay is .*expected positive"),
         (

@@ -37,6 +37,8 @@ def trial(name, **changes):
         "status": "completed",
         "loss": 1.5,
         "eval_loss": 1.25,
+        "eval_accuracy": 0.5,
+        "objective": "eval_loss",
         "settled": 1.0,
         "seconds": 2.0,
         "execution": "in_turn, 1 trial x 1 data",

@@ -7,6 +7,7 @@ A config file returns `template()` with its own values; `--config.section.key=va
 import dataclasses
 import functools
 import math
+import types
 import typing
 from collections.abc import Mapping
 from fractions import Fraction
@@ -14,11 +15,23 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from transfer.data import DataConfig
+from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError, nearest
-from transfer.models import ModelLayout, TransformerConfig, model_layout, parameter_count
+from transfer.models import (
+    CNNConfig,
+    ModelLayout,
+    ResNetConfig,
+    TransformerConfig,
+    model_layout,
+    parameter_count,
+)
+from transfer.runs import OBJECTIVES
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
+
+# Sections of several kinds, which `kind` in them tells apart; the first is the default.
+Model = TransformerConfig | ResNetConfig | CNNConfig
+Data = DataConfig | ImageConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,22 +84,27 @@ class SweepConfig:
 
     `search` is `grid`, every combination of the listed values, or `random`, `samples` draws that
     are uniform in the logarithm between each low and high, the same for every width and recipe.
+    `objective` is what trials are compared by: `eval_loss` on held-out data after the last step, or
+    `loss`, that of training over the last tenth of the run, for small data sets whose held-out part
+    says little.
     """
 
     widths: tuple[int, ...] = ()
     recipes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    objective: str = "eval_loss"
     search: str = "grid"
     space: SearchSpace = SearchSpace()
     samples: int = 16
     search_seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.search not in ("grid", "random"):
-            raise TransferError(
-                f'sweep.search "{self.search}" is unknown; expected grid or random'
-                f"{nearest(self.search, ('grid', 'random'))}."
-            )
+        for name, known in (("search", ("grid", "random")), ("objective", OBJECTIVES)):
+            if getattr(self, name) not in known:
+                raise TransferError(
+                    f'sweep.{name} "{getattr(self, name)}" is unknown; expected '
+                    f"{' or '.join(known)}{nearest(getattr(self, name), known)}."
+                )
         for field in dataclasses.fields(SearchSpace):
             values = getattr(self.space, field.name)
             may_be_zero = field.name == "weight_decay" and self.search == "grid"
@@ -106,8 +124,9 @@ class SweepConfig:
 class Experiment:
     """Everything that defines a run; the base is where hyperparameters are meant as they stand.
 
-    A base depth, batch size (in windows) or number of tokens (of the whole run) of 0 is the run's
-    own; another needs a rule in the recipe. `seed` is that of a single run; a sweep has its own.
+    A base depth, batch size (in windows or images) or number of tokens (of the whole run) of 0 is
+    the run's own; another needs a rule in the recipe. `seed` is that of a single run; a sweep has
+    its own. The model reads data of the kind there is.
     """
 
     name: str = "transformer"
@@ -116,14 +135,19 @@ class Experiment:
     base_batch_size: int = 0
     base_tokens: int = 0
     seed: int = 0
-    model: TransformerConfig = TransformerConfig()
+    model: Model = TransformerConfig()
     recipe: RecipeConfig = RecipeConfig()
     hyperparameters: Hyperparameters = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
-    data: DataConfig = DataConfig()
+    data: Data = DataConfig()
     training: TrainingConfig = TrainingConfig()
     sweep: SweepConfig = SweepConfig()
 
     def __post_init__(self) -> None:
+        if (reads := self.model.reads) != self.data.kind:
+            raise TransferError(
+                f"A {self.model.kind} reads {reads} but data.kind is {self.data.kind}; expected "
+                f'data of {reads}: template(model="{self.model.kind}", data="{reads}").'
+            )
         if self.base_width < 1:
             raise TransferError(
                 f"base_width is {self.base_width}; expected the width, of at least 1, at which the "
@@ -157,7 +181,7 @@ class Experiment:
                     f"The seed {seed} does not fit; expected a whole number from 0 to 2^32 - 1."
                 )
 
-    def at(self, width: int) -> TransformerConfig:
+    def at(self, width: int) -> Model:
         """The model at another width."""
         return dataclasses.replace(self.model, width=width)
 
@@ -168,19 +192,14 @@ class Experiment:
     def steps(self, width: int) -> int:
         """Length of a run at another width."""
         count = parameter_count(self.layout(width).parameters)
-        return self.training.resolved_steps(count, self.tokens_per_step)
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Tokens in a batch."""
-        return self.data.batch_size * self.data.sequence_length
+        return self.training.resolved_steps(count, self.data.tokens_per_step)
 
     def horizon(self, width: int, recipe: str = "") -> Horizon:
         """What batch size and length of a run do to its optimizer; by default the run's recipe.
 
         Raises `TransferError` where they are not the base's and the recipe has no rule for it.
         """
-        batch, tokens = self.data.batch_size, self.steps(width) * self.tokens_per_step
+        batch, tokens = self.data.batch_size, self.steps(width) * self.data.tokens_per_step
         return self.recipe.build(recipe).at_horizon(
             self.training.family,
             Fraction(batch, self.base_batch_size or batch),
@@ -192,16 +211,20 @@ class Experiment:
 _layout = functools.cache(model_layout)
 
 
-def template() -> ConfigDict:
+def template(model: str = "transformer", data: str = "text") -> ConfigDict:
     """Return the defaults as a ConfigDict for a config file to fill in.
 
+    `model` is the kind of model, `transformer`, `resnet` or `cnn`, and `data` what it reads, `text`
+    or `images`.
+
     Example:
-      >>> config = template()
+      >>> config = template("resnet", "images")
       >>> config.model.width = 512
-      >>> read(config).model.width
-      512
+      >>> read(config).model.width, read(config).data.name
+      (512, 'digits')
     """
-    return ConfigDict(dataclasses.asdict(Experiment()))
+    sections = {"model": {"kind": model}, "data": {"kind": data}}
+    return ConfigDict(dataclasses.asdict(read(sections)))
 
 
 def read(config: ConfigDict | Mapping[str, Any]) -> Experiment:
@@ -223,7 +246,7 @@ def expected(key: str) -> str:
       'a list of whole numbers'
     """
     kind = _kind(key)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or isinstance(kind, types.UnionType):
         return "a section with keys of its own"
     if typing.get_origin(kind) is tuple:
         return f"a list of {_PLURAL[typing.get_args(kind)[0]]}"
@@ -234,6 +257,9 @@ def _kind(key: str) -> Any:
     kind: Any = Experiment
     path = "config"
     for name in key.split("."):
+        if isinstance(kind, types.UnionType):
+            kinds = typing.get_args(kind)
+            kind = next((each for each in kinds if name in typing.get_type_hints(each)), kinds[0])
         fields = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if not fields:
             raise TransferError(f"{path} has no keys of its own, but {path}.{name} was given.")
@@ -264,11 +290,29 @@ def _read(kind: type, content: object, path: str) -> object:
         if field.name not in content and field.default is dataclasses.MISSING:
             raise TransferError(f"{path}.{field.name} is missing; expected it in the section.")
     return kind(
-        **{name: _value(fields[name], value, f"{path}.{name}") for name, value in content.items()}
+        **{
+            name: _value(fields[name], value, f"{path}.{name}")
+            for name, value in content.items()
+            if name != "kind"  # which chose the class
+        }
     )
 
 
+def _chosen(union: types.UnionType, content: object, path: str) -> Any:
+    """Return the class of a section that is one of several kinds."""
+    kinds = {each.kind: each for each in typing.get_args(union)}
+    default = next(iter(kinds))
+    name = content.get("kind", default) if isinstance(content, Mapping) else default
+    if name not in kinds:
+        raise TransferError(
+            f'{path}.kind is "{name}"; expected {" or ".join(kinds)}{nearest(str(name), kinds)}.'
+        )
+    return kinds[name]
+
+
 def _value(kind: Any, value: object, path: str) -> object:
+    if isinstance(kind, types.UnionType):
+        kind = _chosen(kind, value, path)
     if dataclasses.is_dataclass(kind):
         return _read(typing.cast(type, kind), value, path)
     if typing.get_origin(kind) is tuple:

@@ -14,6 +14,7 @@ A file is written beside its final name and renamed, so a reader never sees half
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -26,16 +27,23 @@ from transfer.errors import TransferError
 
 Status = Literal["completed", "diverged", "failed"]
 Origin = Literal["sweep", "predicted"]
+# What the trials of a sweep may be compared by, in words.
+OBJECTIVES: Mapping[str, str] = {
+    "eval_loss": "held-out loss",
+    "loss": "training loss over the last tenth",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
     """One training run: its resolved settings, its name (a hash of them) and its outcome.
 
-    `loss` is the training loss averaged over the last tenth of the steps and `eval_loss` the loss
-    on held-out data after the last step, both in nats per token; both are NaN when the trial
-    diverged. `settled` is sum_t lr_t * decay of the hidden matrices, the number of decay times a
-    run has lasted. `flops` is 6 * parameters * tokens, without the embedding table's lookups.
+    `loss` is the training loss averaged over the last tenth of the steps, `eval_loss` that on
+    held-out data after the last step, both in nats per token, and `eval_accuracy` the share of
+    held-out tokens that are named; all are NaN when the trial diverged. `objective` names the one
+    of the two losses by which the sweep compares. A labelled image counts as one token. `settled`
+    is sum_t lr_t * decay of the hidden matrices, the number of decay times a run has lasted.
+    `flops` are 3 times those of a forward pass's products, for every step.
     """
 
     trial: str
@@ -63,9 +71,17 @@ class Trial:
     status: Status
     loss: float
     eval_loss: float
+    eval_accuracy: float
+    objective: str
     settled: float
     seconds: float
     execution: str
+
+    @property
+    def compared(self) -> float:
+        """The loss by which the sweep compares its trials; infinite where training diverged."""
+        loss: float = getattr(self, self.objective)
+        return loss if self.status == "completed" and math.isfinite(loss) else math.inf
 
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}

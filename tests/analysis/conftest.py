@@ -77,6 +77,8 @@ class Sweep:
             "status": "diverged" if diverged else "completed",
             "loss": float("nan") if diverged else value,
             "eval_loss": float("nan") if diverged else value,
+            "eval_accuracy": float("nan") if diverged else 0.5,
+            "objective": "eval_loss",
             "settled": self.settled,
             "seconds": 1.0,
             "execution": "vectorised",

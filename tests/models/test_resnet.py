@@ -145,7 +145,11 @@ def test_parameters_are_as_many_as_published(changes, published):
 @pytest.mark.parametrize("pre_activation", [False, True])
 def test_images_become_logits_at_every_resolution(stem, size, pre_activation):
     config = dataclasses.replace(
-        IMAGENET, stages=(1, 1, 1, 1), stem=stem, pre_activation=pre_activation
+        IMAGENET,
+        stages=(1, 1, 1, 1),
+        stem=stem,
+        pre_activation=pre_activation,
+        convolution="xla",
     )
     model = (
         *jax.eval_shape(lambda: _initial(config, Recipe(), 64)),

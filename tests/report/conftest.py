@@ -67,6 +67,8 @@ def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
         status="diverged" if diverged else "completed",
         loss=float("nan") if diverged else loss,
         eval_loss=float("nan") if diverged else loss,
+        eval_accuracy=float("nan") if diverged else 0.5,
+        objective="eval_loss",
         settled=3.5,
         seconds=1.0,
         execution="vectorised",

@@ -67,6 +67,8 @@ def trial(group: Group, setting: Setting, name: str, loss: float, **changes) -> 
         "status": "completed",
         "loss": loss,
         "eval_loss": loss,
+        "eval_accuracy": 0.5,
+        "objective": "eval_loss",
         "settled": 1.0,
         "seconds": 1.0,
         "execution": "in_turn, 1 trial x 1 data",

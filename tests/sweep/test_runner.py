@@ -168,7 +168,7 @@ def test_a_row_has_what_its_own_setting_measures(swept, declared):
             values[trial.trial], outcome.spectrum["hidden.kernel"][index].astype(float)
         )
         if rate != WILD:
-            assert trial.eval_loss == outcome.eval_loss[index]
+            assert trial.eval_loss == outcome.held_out["loss"][index]
 
 
 def test_the_reporter_follows_the_work(swept, declared):

@@ -47,7 +47,7 @@ def main(folder: pathlib.Path) -> None:
             "rows": leaf.addressable_shards[0].data.shape[0],
             "program": compiled[-1].run.as_text(),
         }
-        np.savez(folder / f"{count}.npz", eval_loss=outcome.eval_loss, **outcome.history)
+        np.savez(folder / f"{count}.npz", eval_loss=outcome.held_out["loss"], **outcome.history)
     try:
         with Checkpoints(folder / "checkpoints") as checkpoints:
             train(

@@ -1,20 +1,16 @@
-"""A residual network with batch norm, and a population of it on images that are noise and a class.
-
-The loss is a plain classification loss on batches {"image", "label"}.
-"""
+"""A residual network with batch norm, and its population on images that are noise and a class."""
 
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from transfer.models import ResNetConfig, model_layout, stateful_pass
+from transfer.models import ResNetConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training import Population, State, TrainingConfig, Trials
 from transfer.training import mesh as meshes
 from transfer.training.population import Compiled
+from transfer.training.task import CLASSIFICATION
 
 MODEL = ResNetConfig(width=16, stages=(1,), image_channels=1, classes=4, dtype="float32")
 BASE_WIDTH, BATCH, SIZE, STEPS = 8, 8, 4, 20
@@ -24,19 +20,6 @@ SETTINGS = (
     (Hyperparameters(learning_rate=2.0**-7, readout_output=2.0), 0),
     (Hyperparameters(learning_rate=2.0**-9, init_scale=0.5), 3),
 )
-
-
-def classification_loss(model: Any) -> Any:
-    apply = stateful_pass(model)
-
-    def loss(parameters, multipliers, statistics, batch, *, training):
-        logits, after = apply(
-            parameters, multipliers, statistics, batch["image"], training=training
-        )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-        return jnp.mean(losses), after
-
-    return loss
 
 
 def images(seed: int, steps: int = STEPS) -> dict[str, np.ndarray]:
@@ -63,7 +46,7 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         Recipe("mup"),
         TrainingConfig(steps=STEPS, warmup=4),
         STEPS,
-        classification_loss(model),
+        CLASSIFICATION.loss(model),
         mesh,
         execution,
     )
@@ -81,7 +64,7 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
     state, history = run(compiled, compiled.init(trials), trials, batches)
     mesh = meshes.make_mesh(len(settings), BATCH)
     held_out = jax.device_put(HELD_OUT, meshes.eval_batches(mesh))
-    return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out))}
+    return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out)["loss"])}
 
 
 def run(

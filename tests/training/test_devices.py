@@ -73,7 +73,9 @@ def test_losses_on_four_devices_equal_those_on_one(folder, on_one_device, count)
     assert measured["loss"].shape == (count, STEPS)
     for name in ("loss", "grad_norm"):
         np.testing.assert_allclose(measured[name], on_one_device.history[name][:count], **CLOSE)
-    np.testing.assert_allclose(measured["eval_loss"], on_one_device.eval_loss[:count], **CLOSE)
+    np.testing.assert_allclose(
+        measured["eval_loss"], on_one_device.held_out["loss"][:count], **CLOSE
+    )
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])

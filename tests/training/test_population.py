@@ -13,7 +13,7 @@ from transfer.scaling.hyperparameters import NAMES
 from transfer.training import Population, TrainingConfig, Trials
 from transfer.training import mesh as meshes
 from transfer.training.config import EXECUTIONS
-from transfer.training.task import next_token_loss
+from transfer.training.task import NEXT_TOKEN
 
 from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, train
 
@@ -35,7 +35,7 @@ def together(execution):
 def measurements(outcome):
     return {
         **outcome.history,
-        "eval_loss": outcome.eval_loss,
+        "eval_loss": outcome.held_out["loss"],
         **outcome.spectrum,
         **{
             jax.tree_util.keystr(keys): np.asarray(leaf)
@@ -51,7 +51,7 @@ def test_a_trial_trained_with_others_equals_the_same_trial_alone(together, execu
     assert alone.history["loss"].shape == (1, STEPS)
     for name, values in alone.history.items():
         np.testing.assert_allclose(together.history[name][index], values[0], **CLOSE)
-    np.testing.assert_allclose(together.eval_loss[index], alone.eval_loss[0], **CLOSE)
+    np.testing.assert_allclose(together.held_out["loss"][index], alone.held_out["loss"][0], **CLOSE)
     for path, values in alone.spectrum.items():
         np.testing.assert_allclose(together.spectrum[path][index], values[0], **CLOSE)
 
@@ -68,7 +68,7 @@ def test_vectorised_trials_equal_trials_in_turn():
     assert in_turn.execution.startswith("in_turn, 1 trial")
     for name, values in in_turn.history.items():
         np.testing.assert_allclose(vectorized.history[name], values, **CLOSE)
-    np.testing.assert_allclose(vectorized.eval_loss, in_turn.eval_loss, **CLOSE)
+    np.testing.assert_allclose(vectorized.held_out["loss"], in_turn.held_out["loss"], **CLOSE)
 
 
 @pytest.mark.parametrize("rate", [1e30, np.inf])
@@ -98,7 +98,7 @@ def test_a_history_has_every_step_of_every_trial_and_shows_where_one_diverged(ex
     # The first loss is that of the init, which no learning rate has touched.
     assert np.isfinite(outcome.history["loss"][1, 0])
     assert not np.isfinite(outcome.history["loss"][1, 2:]).any()
-    assert np.isfinite(outcome.eval_loss).tolist() == [True, False, True]
+    assert np.isfinite(outcome.held_out["loss"]).tolist() == [True, False, True]
 
 
 def test_a_seed_has_its_own_batches_and_a_trial_sees_those_of_its_seed(execution):
@@ -106,7 +106,7 @@ def test_a_seed_has_its_own_batches_and_a_trial_sees_those_of_its_seed(execution
     louder = dataclasses.replace(frozen, readout_output=2.0)
     # Not in order, so that a trial is not simply given the stream of its own place.
     outcome = train([(frozen, 7), (louder, 0), (frozen, 7)], execution=execution)
-    loss = next_token_loss(Tiny())
+    loss = NEXT_TOKEN.loss(Tiny())
 
     def losses(trial, seed):
         of_trial = jax.tree.map(
@@ -135,7 +135,7 @@ def test_trials_of_one_seed_have_one_init_and_another_seed_has_another(execution
 def test_every_hyperparameter_changes_what_is_learnt():
     base = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
     changed = [dataclasses.replace(base, **{name: 2 * getattr(base, name)}) for name in NAMES]
-    losses = train([(each, 0) for each in (base, *changed)]).eval_loss
+    losses = train([(each, 0) for each in (base, *changed)]).held_out["loss"]
 
     # Far above rounding; decay is the weakest, with twice a hundredth lost over the run.
     assert dict(zip(NAMES, np.abs(losses[1:] / losses[0] - 1) > 1e-5, strict=True)) == (
@@ -156,8 +156,8 @@ def test_another_horizon_is_another_optimizer(optimizer, averages):
     written = train([(by_hand, 0)], optimizer=optimizer, **averages)
     unruled = train([(base, 0)], optimizer=optimizer)
     # The betas differ by a rounding, 1e-16; that of a loss is 1e-7.
-    np.testing.assert_allclose(ruled.eval_loss, written.eval_loss, rtol=1e-6)
-    assert abs(ruled.eval_loss / unruled.eval_loss - 1) > 1e-3
+    np.testing.assert_allclose(ruled.held_out["loss"], written.held_out["loss"], rtol=1e-6)
+    assert abs(ruled.held_out["loss"] / unruled.held_out["loss"] - 1) > 1e-3
 
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
@@ -169,7 +169,7 @@ def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
         RECIPE,
         config,
         STEPS,
-        next_token_loss(Tiny()),
+        NEXT_TOKEN.loss(Tiny()),
         mesh,
         "in_turn",
     )

@@ -46,7 +46,7 @@ def require_same_bits(one, other):
     for name, values in one.history.items():
         assert np.isfinite(values).all()
         np.testing.assert_array_equal(values, other.history[name])
-    np.testing.assert_array_equal(one.eval_loss, other.eval_loss)
+    np.testing.assert_array_equal(one.held_out["loss"], other.held_out["loss"])
     for path, values in one.spectrum.items():
         np.testing.assert_array_equal(values, other.spectrum[path])
     jax.tree.map(np.testing.assert_array_equal, one.state, other.state)

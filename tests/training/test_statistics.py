@@ -13,11 +13,12 @@ import pytest
 
 from transfer.models import initial_statistics, stateful_pass
 from transfer.scaling import Hyperparameters
-from transfer.training import Checkpoints, Snapshot
+from transfer.training import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import EXECUTIONS
+from transfer.training.task import CLASSIFICATION
 
 from . import four_devices_images, images
-from .images import HELD_OUT, MODEL, SETTINGS, STEPS, classification_loss, train
+from .images import HELD_OUT, MODEL, SETTINGS, STEPS, train
 from .tiny import Tiny
 
 # Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
@@ -98,16 +99,16 @@ def test_they_are_the_running_averages_of_the_batches_seen(still):
 def test_held_out_batches_are_normalised_by_them_and_leave_them_alone(still):
     state, measured = still
     model = (state.parameters, state.multipliers, state.statistics)
-    loss = jax.jit(classification_loss(MODEL), static_argnames="training")
+    loss = jax.jit(CLASSIFICATION.loss(MODEL), static_argnames="training")
     batches = [{name: leaf[i] for name, leaf in HELD_OUT.items()} for i in range(2)]
     by_averages, after = zip(*(loss(*model, each, training=False) for each in batches), strict=True)
     by_batch, moved = zip(*(loss(*model, each, training=True) for each in batches), strict=True)
 
     assert measured["eval_loss"][0] == pytest.approx(np.mean(by_averages), rel=1e-6)
     assert abs(np.mean(by_batch) / np.mean(by_averages) - 1) > 1e-3
-    jax.tree.map(np.testing.assert_array_equal, after[0], state.statistics)
+    jax.tree.map(np.testing.assert_array_equal, after[0][1], state.statistics)
     for one, other in zip(
-        jax.tree.leaves(moved[0]), jax.tree.leaves(state.statistics), strict=True
+        jax.tree.leaves(moved[0][1]), jax.tree.leaves(state.statistics), strict=True
     ):
         assert np.max(np.abs(one - other)) > 1e-3
 
@@ -136,6 +137,16 @@ def test_they_are_resumed_from_a_checkpoint_to_the_bit(tmp_path):
         jax.tree.leaves(last.statistics), jax.tree.leaves(whole.statistics), strict=True
     ):
         assert np.max(np.abs(one - other)) > 1e-2
+
+
+def test_a_model_with_lists_of_layers_is_restored_as_it_was(tmp_path):
+    compiled, trials, _ = images.population(SETTINGS[:1])
+    state = compiled.init(trials)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(Snapshot(1, state, {}, {"loss": np.zeros(1)}))
+    restored = restore_parameters(tmp_path)
+    trained = state.parameters, state.multipliers
+    jax.tree.map(lambda one, all: np.testing.assert_array_equal(one, all[0]), restored, trained)
 
 
 def test_a_model_without_batch_norm_has_none():

@@ -41,6 +41,9 @@ class Tiny:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         return Bigram(self, rngs)
 
+    def plain(self, *, zero_init: bool = False) -> "Tiny":
+        return self
+
 
 class Bigram(nnx.Module):
     """Predicts a token from the one before it, which is all that the synthetic text has."""

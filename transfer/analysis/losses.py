@@ -17,7 +17,7 @@ def setting_of(trial: Trial) -> Hyperparameters:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LossTable:
-    """Held-out losses [setting, seed] in nats per token, +inf where a trial diverged.
+    """Losses [setting, seed] by which the sweep compares, +inf where a trial diverged.
 
     Example:
       >>> table = LossTable.of(trials, "mup+sqrt", 64)  # doctest: +SKIP
@@ -46,7 +46,7 @@ class LossTable:
         """Collect trials that share recipe and width, whatever their origin."""
         finished = [trial for trial in trials if trial.status != "failed"]
         _check_comparable(finished)
-        loss = {(setting_of(t), t.seed): _loss(t) for t in finished}
+        loss = {(setting_of(t), t.seed): t.compared for t in finished}
         settings = sorted({setting for setting, _ in loss}, key=dataclasses.astuple)
         seeds = sorted(
             seed
@@ -80,12 +80,13 @@ def common_seeds(*tables: LossTable) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*(set(table.seeds) for table in tables))))
 
 
-def _loss(trial: Trial) -> float:
-    usable = trial.status == "completed" and np.isfinite(trial.eval_loss)
-    return trial.eval_loss if usable else np.inf
-
-
 def _check_comparable(trials: list[Trial]) -> None:
+    if len({trial.objective for trial in trials}) > 1:
+        raise TransferError(
+            f"Some trials of {trials[0].recipe} at width {trials[0].width} are compared by their "
+            "training loss and some by that on held-out data; expected one sweep.objective, so "
+            "keep each in a run directory of its own."
+        )
     steps = sorted({trial.steps for trial in trials})
     if len(steps) > 1:
         raise TransferError(

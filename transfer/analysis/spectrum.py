@@ -150,7 +150,7 @@ def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperpara
     for trial in trials:
         setting = setting_of(trial)
         by_width[trial.width].add(setting)
-        loss[setting].append(trial.eval_loss)
+        loss[setting].append(trial.compared)
         settled[setting] &= trial.settled >= SETTLED
     if len(by_width) < 2:
         return None

@@ -14,7 +14,7 @@ from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import spectrum_slopes
 from transfer.analysis.transferability import judge_transfer
 from transfer.errors import TransferError
-from transfer.runs import Trial
+from transfer.runs import OBJECTIVES, Trial
 
 
 def judge(
@@ -24,7 +24,7 @@ def judge(
 
     Each width's optimum, its slope over width, the regret of transferring to each larger width from
     the next narrower one, the width slope of the top singular values, and whether the recipe
-    transfers, in a word and in a sentence. The objective is the held-out loss in nats per token.
+    transfers, in a word and in a sentence. The objective is the loss by which trials compare.
     What is unknown is null, with a reason; nothing is NaN.
 
     Raises:
@@ -41,6 +41,7 @@ def judge(
             "There are no sweep trials to judge; run `transfer sweep` at two or more widths first."
         )
     return {
+        "objective": OBJECTIVES[trials[0].objective],
         "recipes": {recipe: _judge_recipe(trials, spectrum, recipe) for recipe in recipes},
         "compute": compute_spent(trials),
         "task": task,

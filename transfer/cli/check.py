@@ -2,7 +2,7 @@
 
 Sizes of weights, gradients, first updates, activations, their changes and the output are measured
 at several widths and seeds, and their slopes compared with what theory predicts: once with random
-weights, once with readout and queries that start at zero. Computed in float32 on random tokens.
+weights, once with all that may start at zero doing so. Computed in float32 on random inputs.
 
 Writes report/coordinates.json and report/coordinates.png into --run. What is wrong is said in a
 sentence each. The exit status is 0 only if every slope agrees.
@@ -29,7 +29,6 @@ if typing.TYPE_CHECKING:
 # Below it the sums of independent terms that slopes are about have too few terms.
 _NARROWEST = 64
 _DOUBLINGS = 3
-_SEQUENCES, _TOKENS = 2, 16
 _EPSILON = 1e-20
 
 
@@ -118,21 +117,12 @@ def _subject(experiment: "Experiment", zero: bool) -> "Subject":
 
     from transfer.checks import built_in
 
-    model = dataclasses.replace(
-        experiment.model,
-        dtype="float32",
-        attention="xla",
-        zero_init_query=zero,
-        zero_init_readout=zero,
-    )
-    tokens = jax.random.randint(
-        jax.random.key(0), (_SEQUENCES, _TOKENS), 0, experiment.model.vocabulary
-    )
+    model = experiment.model.plain(zero_init=zero)
     return built_in(
         model,
         base_width=experiment.base_width,
         recipe=experiment.recipe.build(),
-        inputs=tokens,
+        inputs=model.example(jax.random.key(0)),
         hyperparameters=experiment.hyperparameters,
     )
 

@@ -69,7 +69,7 @@ class SweepProgress:
         self._done += self._share
         self._bar.update(self._task, completed=self._done)
         completed = [trial for trial in trials if trial.status == "completed"]
-        best = min((trial.eval_loss for trial in completed), default=None)
+        best = min((trial.compared for trial in completed), default=None)
         diverged = len(trials) - len(completed)
         say(
             f"{group.recipe:<10} width {group.width:>4}  {len(trials):>3} trials"

@@ -21,6 +21,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Export the last checkpoint."""
     platform.prepare()
     from transfer.errors import TransferError
+    from transfer.models import TransformerConfig
     from transfer.models.export import export_llama
     from transfer.training import restore_parameters
 
@@ -28,6 +29,11 @@ def run(values: absl_flags.FlagValues) -> int:
     if not values["output"].value:
         raise TransferError("No folder was given; expected --output=FOLDER.")
     experiment = flags.recorded_experiment(directory)
+    if not isinstance(experiment.model, TransformerConfig):
+        raise TransferError(
+            f"{directory} holds a {experiment.model.kind}, which has no published layout to be "
+            "written in; expected the --run of a transformer."
+        )
     parameters, multipliers = restore_parameters(directory.checkpoints)
     folder = export_llama(experiment.model, parameters, multipliers, values["output"].value)
     print(f"Written to {folder}: config.json and model.safetensors.")

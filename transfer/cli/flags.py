@@ -72,11 +72,12 @@ def config_file(name: str) -> str:
 
 def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
     """Return what a run directory was made for, in words, and its provenance."""
+    from transfer.training.task import task_of
+
     experiment = recorded_experiment(run)
-    data, model = experiment.data, experiment.model
     task = (
-        f"{experiment.name}: next token on {data.name} ({data.tokenizer}), {model.layers} layers, "
-        f"sequences of {data.sequence_length} in batches of {data.batch_size}"
+        f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
+        f"{experiment.model.description}"
     )
     content = run.read_json("config.json") or {}
     return task, {

@@ -70,7 +70,8 @@ def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Ex
         content["base_batch_size"] = prediction.base_batch_size
         content["base_tokens"] = prediction.base_tokens
         content["data"]["batch_size"] = prediction.target_batch_size
-        per_step = prediction.target_batch_size * experiment.data.sequence_length
+        data = dataclasses.replace(experiment.data, batch_size=prediction.target_batch_size)
+        per_step = data.tokens_per_step
         steps = max(1, round(prediction.target_tokens / per_step))
         longer = steps / experiment.steps(prediction.proxy_widths[-1])
         content["training"]["steps"], content["training"]["tokens_per_parameter"] = steps, 0.0
@@ -82,7 +83,7 @@ def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Ex
 def _require_base(experiment: "Experiment", prediction: "Prediction") -> None:
     meant = {
         "base width": (prediction.base_width, experiment.base_width),
-        "base depth": (prediction.base_layers, experiment.base_layers or experiment.model.layers),
+        "base depth": (prediction.base_layers, experiment.base_layers or _layers(experiment)),
         "base batch size": (
             prediction.base_batch_size,
             experiment.base_batch_size or experiment.data.batch_size,
@@ -106,10 +107,15 @@ def _proxy(experiment: "Experiment", prediction: "Prediction") -> "Scale":
     width = prediction.proxy_widths[-1]
     return Scale(
         width=width,
-        layers=experiment.model.layers,
+        layers=_layers(experiment),
         batch_size=experiment.data.batch_size,
-        tokens=experiment.steps(width) * experiment.tokens_per_step,
+        tokens=experiment.steps(width) * experiment.data.tokens_per_step,
     )
+
+
+def _layers(experiment: "Experiment") -> int:
+    """Depth as the depth rule sees it: 1 for a model whose layers are not stacked."""
+    return getattr(experiment.model, "layers", 1)
 
 
 def _base(experiment: "Experiment", proxy: "Scale") -> "Scale":

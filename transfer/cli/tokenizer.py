@@ -24,14 +24,19 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Train and write."""
     platform.prepare()
-    from transfer.data import load_dataset, train_tokenizer
+    from transfer.data import Dataset, load_dataset, train_tokenizer
     from transfer.errors import TransferError
 
     output, size = values["output"].value, int(values.vocabulary_size)
     if not output:
         raise TransferError("No file was given; expected --output=FILE.model or FILE.json.")
-    documents = load_dataset(flags.experiment(values).data).documents()
-    train_tokenizer(documents, size, output)
+    dataset = load_dataset(flags.experiment(values).data)
+    if not isinstance(dataset, Dataset):
+        raise TransferError(
+            f"The data set {dataset.config.name} holds images; expected text to train a tokenizer "
+            "on."
+        )
+    train_tokenizer(dataset.documents(), size, output)
     print(
         f"Written to {output}. Next: transfer train --config.data.tokenizer={output} "
         f"--config.model.vocabulary={size}."

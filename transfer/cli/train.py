@@ -65,9 +65,10 @@ def run(values: absl_flags.FlagValues) -> int:
     flags.require_success(failures)
     (trial,) = directory.trials()
     say(
-        f"Held-out loss {trial.eval_loss:.4f} after {trial.steps} steps ({trial.status}). "
+        f"Held-out loss {trial.eval_loss:.4f} and accuracy {trial.eval_accuracy:.1%} after "
+        f"{trial.steps} steps ({trial.status}). "
         f"Checkpoints are in {directory.checkpoints}. "
-        f"Next: transfer export --run={directory} --output=FOLDER."
+        f"Next, for a transformer: transfer export --run={directory} --output=FOLDER."
     )
     return 0
 

@@ -12,6 +12,7 @@ from transfer.errors import TransferError
 class DataConfig:
     """One data set and the shape of its batches, as plain scalars.
 
+    kind            "text", which tells this section from one of images
     name            "stdlib_text" (embedded, no download), "synthetic", or any TFDS text data set
     train_split     TFDS split syntax, for instance "train" or "train[:1%]"
     eval_split      held-out split, same syntax
@@ -30,6 +31,7 @@ class DataConfig:
       16
     """
 
+    kind: str = dataclasses.field(default="text", init=False)
     name: str = "stdlib_text"
     train_split: str = "train"
     eval_split: str = "test"
@@ -47,6 +49,19 @@ class DataConfig:
                 raise TransferError(
                     f"data.{field} is {value}; expected a whole number of at least 1."
                 )
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that a training step predicts."""
+        return self.batch_size * self.sequence_length
+
+    @property
+    def description(self) -> str:
+        """The data in words."""
+        return (
+            f"{self.name} ({self.tokenizer}), sequences of {self.sequence_length} in batches of "
+            f"{self.batch_size}"
+        )
 
     @property
     def folder(self) -> epath.Path:

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
-from transfer.models.convolution import Convolution
+from transfer.models.convolution import BACKENDS, Convolution
+from transfer.models.fit import require_images_fit
 from transfer.models.layers import DTYPES, Linear, exact
 
 # Half of what a rectifier reads is lost (He et al., arXiv 1502.01852).
@@ -19,12 +22,15 @@ _RECTIFIED = math.sqrt(2.0)
 class CNNConfig:
     """A 3x3 stem and `layers` 3x3 convolutions of stride 2, all of `width` channels, no norms."""
 
+    reads: ClassVar[str] = "images"
+    kind: str = dataclasses.field(default="cnn", init=False)
     width: int = 32
     layers: int = 2
     image_channels: int = 1
     classes: int = 10
     zero_init_readout: bool = False
     dtype: str = "float32"
+    convolution: str = ""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "image_channels", "classes"):
@@ -32,24 +38,46 @@ class CNNConfig:
                 raise TransferError(
                     f"model.{name} is {getattr(self, name)}; expected a whole number of at least 1."
                 )
-        if self.dtype not in DTYPES:
-            raise TransferError(
-                f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
-            )
+        for name, known in (("dtype", DTYPES), ("convolution", ("", *BACKENDS))):
+            if getattr(self, name) not in known:
+                raise TransferError(
+                    f'model.{name} "{getattr(self, name)}" is unknown; expected one of '
+                    f"{', '.join(filter(None, known))}."
+                )
+
+    @property
+    def description(self) -> str:
+        """The shape in words, but for the width."""
+        return f"{self.layers} convolutions"
+
+    def require_fit(self, dataset: Dataset | ImageDataset) -> None:
+        """Raise `TransferError` unless channels are those of the images, and classes suffice."""
+        require_images_fit(self.image_channels, self.classes, dataset)
 
     def build(self, rngs: nnx.Rngs) -> "CNN":
         """Make the module."""
         return CNN(self, rngs)
+
+    def plain(self, *, zero_init: bool = False) -> "CNNConfig":
+        """The same shape in float32; the readout may start at zero."""
+        return dataclasses.replace(self, dtype="float32", zero_init_readout=zero_init)
+
+    def example(self, key: jax.Array) -> jax.Array:
+        """Four random images, of 2 pixels each way after the last convolution."""
+        size = 2 ** (self.layers + 1)
+        return jax.random.normal(key, (4, size, size, self.image_channels))
 
 
 class CNN(nnx.Module):
     """Images (B, H, W, C) to logits (B, classes) in float32 or better."""
 
     def __init__(self, config: CNNConfig, rngs: nnx.Rngs):
-        width, dtype = config.width, jnp.dtype(config.dtype)
-        self.stem = Convolution(rngs, 3, config.image_channels, width, dtype=dtype)
+        width, dtype, backend = config.width, jnp.dtype(config.dtype), config.convolution
+        self.stem = Convolution(rngs, 3, config.image_channels, width, dtype=dtype, backend=backend)
         self.layers = nnx.List(
-            Convolution(rngs, 3, width, width, stride=2, gain=_RECTIFIED, dtype=dtype)
+            Convolution(
+                rngs, 3, width, width, stride=2, gain=_RECTIFIED, dtype=dtype, backend=backend
+            )
             for _ in range(config.layers)
         )
         self.readout = Linear(

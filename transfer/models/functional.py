@@ -8,7 +8,7 @@ normalisation remembers of the batches it has seen: empty for a model without it
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,15 @@ class ModelConfig(Protocol):
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """Make the module."""
+
+    def plain(self, *, zero_init: bool = False) -> Self:
+        """The same shape in float32, by operations of XLA alone, as counts and checks want it.
+
+        With `zero_init`, whatever may start at zero does.
+        """
+
+    def example(self, key: jax.Array) -> jax.Array:
+        """Random inputs, as few as measure a model."""
 
 
 class StatefulPass(Protocol):

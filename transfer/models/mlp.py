@@ -47,6 +47,14 @@ class MLPConfig:
         """Make the module."""
         return MLP(self, rngs)
 
+    def plain(self, *, zero_init: bool = False) -> "MLPConfig":
+        """The same shape in float32; the readout may start at zero."""
+        return dataclasses.replace(self, dtype="float32", zero_init_readout=zero_init)
+
+    def example(self, key: jax.Array) -> jax.Array:
+        """Four random inputs."""
+        return jax.random.normal(key, (4, self.features))
+
 
 class Dense(nnx.Module):
     """A linear map with an optional bias."""

@@ -5,14 +5,17 @@ Shapes are written after a name: B batch, H height, W width, C channels.
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import variables
-from transfer.models.convolution import Convolution, max_pool
+from transfer.models.convolution import BACKENDS, Convolution, max_pool
+from transfer.models.fit import require_images_fit
 from transfer.models.layers import DTYPES, Linear, exact
 from transfer.models.normalization import NORMS, BatchNorm, GroupNorm, LayerNorm
 
@@ -39,7 +42,7 @@ class ResNetConfig:
 
     With `zero_init_branch` every block starts as its shortcut: the last gain of its branch is 0,
     or the last convolution under `pre_activation`, where no gradient would pass a gain of 0 and the
-    rectifier that follows it.
+    rectifier that follows it. `convolution` is a backend, or empty for the hardware's best.
 
     Example:
       >>> ResNet50 = ResNetConfig(
@@ -51,6 +54,8 @@ class ResNetConfig:
     Source: He et al., arXiv 1512.03385 and 1603.05027; Zagoruyko & Komodakis, arXiv 1605.07146.
     """
 
+    reads: ClassVar[str] = "images"
+    kind: str = dataclasses.field(default="resnet", init=False)
     width: int = 64
     stages: tuple[int, ...] = (2, 2, 2, 2)
     block: str = "basic"
@@ -65,6 +70,7 @@ class ResNetConfig:
     zero_init_branch: bool = False
     zero_init_readout: bool = False
     dtype: str = "bfloat16"
+    convolution: str = ""
 
     def __post_init__(self) -> None:
         for name in ("width", "bottleneck_multiple", "image_channels", "classes"):
@@ -77,11 +83,17 @@ class ResNetConfig:
                 f"model.stages is {self.stages}; expected the number of blocks in each stage, such "
                 "as (2, 2, 2, 2)."
             )
-        for name, known in (("block", BLOCKS), ("stem", STEMS), ("norm", NORMS), ("dtype", DTYPES)):
+        for name, known in (
+            ("block", BLOCKS),
+            ("stem", STEMS),
+            ("norm", NORMS),
+            ("dtype", DTYPES),
+            ("convolution", ("", *BACKENDS)),
+        ):
             if getattr(self, name) not in known:
                 raise TransferError(
                     f'model.{name} "{getattr(self, name)}" is unknown; expected one of '
-                    f"{', '.join(known)}."
+                    f"{', '.join(filter(None, known))}."
                 )
         if self.bottleneck_multiple > 1 and self.block != "bottleneck":
             raise TransferError(
@@ -119,9 +131,34 @@ class ResNetConfig:
             return LayerNorm(channels, gain=gain)
         return GroupNorm(channels, self.groups or channels // self.group_size, gain=gain)
 
+    @property
+    def description(self) -> str:
+        """The shape in words, but for the width."""
+        order = "pre" if self.pre_activation else "post"
+        return (
+            f"{order}-activation residual stages of {', '.join(map(str, self.stages))} "
+            f"{self.block} blocks with {self.norm} norm"
+        )
+
+    def require_fit(self, dataset: Dataset | ImageDataset) -> None:
+        """Raise `TransferError` unless channels are those of the images, and classes suffice."""
+        require_images_fit(self.image_channels, self.classes, dataset)
+
     def build(self, rngs: nnx.Rngs) -> "ResNet":
         """Make the module."""
         return ResNet(self, rngs)
+
+    def plain(self, *, zero_init: bool = False) -> "ResNetConfig":
+        """The same shape in float32; branches and readout may start at zero."""
+        return dataclasses.replace(
+            self, dtype="float32", zero_init_branch=zero_init, zero_init_readout=zero_init
+        )
+
+    def example(self, key: jax.Array) -> jax.Array:
+        """Four random images, whose last stage has at least 2 pixels each way."""
+        stride = 2 ** (len(self.stages) - 1) * (4 if self.stem == "imagenet" else 1)
+        size = max(4, 2 * stride)
+        return jax.random.normal(key, (4, size, size, self.image_channels))
 
 
 class Branch(nnx.Module):
@@ -149,6 +186,7 @@ class Branch(nnx.Module):
                 stride=step,
                 gain=0.0 if zero and pre and index == last else 1.0,
                 dtype=dtype,
+                backend=config.convolution,
             )
             for index, (size, source, target, step) in enumerate(plan)
         )
@@ -160,7 +198,17 @@ class Branch(nnx.Module):
         )
         changes = stride > 1 or inputs != outputs
         self.shortcut = (
-            Convolution(rngs, 1, inputs, outputs, stride=stride, dtype=dtype) if changes else None
+            Convolution(
+                rngs,
+                1,
+                inputs,
+                outputs,
+                stride=stride,
+                dtype=dtype,
+                backend=config.convolution,
+            )
+            if changes
+            else None
         )
 
 
@@ -215,6 +263,7 @@ class ResNet(nnx.Module):
             config.width,
             stride=2 if imagenet else 1,
             dtype=dtype,
+            backend=config.convolution,
         )
         self.stem_norm = None if config.pre_activation else config.normalize(config.width)
         self.pool = imagenet

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.models.attention import BACKENDS, Backend, causal_attention
@@ -28,6 +29,8 @@ class TransformerConfig:
     heads share each key/value head. `attention` is a backend, or empty for the hardware's best.
     """
 
+    reads: ClassVar[str] = "text"
+    kind: str = dataclasses.field(default="transformer", init=False)
     width: int = 128
     layers: int = 3
     vocabulary: int = 256
@@ -118,9 +121,41 @@ class TransformerConfig:
         """F, the width of the feed-forward layer."""
         return round(self.feed_forward_multiple * self.width)
 
+    @property
+    def description(self) -> str:
+        """The shape in words, but for the width."""
+        return f"{self.layers} layers"
+
+    def require_fit(self, dataset: Dataset | ImageDataset) -> None:
+        """Raise `TransferError` unless every token of the data has a row in the table.
+
+        A larger table is left alone: padding it to a round number is common.
+        """
+        assert isinstance(dataset, Dataset)  # `Experiment` brings a model what it reads
+        if self.vocabulary < dataset.vocabulary_size:
+            raise TransferError(
+                f"model.vocabulary is {self.vocabulary} but the tokenizer "
+                f"{dataset.config.tokenizer} has {dataset.vocabulary_size} tokens; expected at "
+                f"least as many: set --config.model.vocabulary={dataset.vocabulary_size}."
+            )
+
     def build(self, rngs: nnx.Rngs) -> "Transformer":
         """Make the module."""
         return Transformer(self, rngs)
+
+    def plain(self, *, zero_init: bool = False) -> "TransformerConfig":
+        """The same shape in float32, by XLA's attention; queries and readout may start at zero."""
+        return dataclasses.replace(
+            self,
+            dtype="float32",
+            attention="xla",
+            zero_init_query=zero_init,
+            zero_init_readout=zero_init,
+        )
+
+    def example(self, key: jax.Array) -> jax.Array:
+        """Two sequences of 16 random tokens."""
+        return jax.random.randint(key, (2, 16), 0, self.vocabulary)
 
 
 class Attention(nnx.Module):

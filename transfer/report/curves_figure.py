@@ -57,7 +57,7 @@ def curves_figure(
             if gone := [str(width) for width, here in shown[recipe].items() if _diverged(here)]:
                 text = f"diverged: width {', '.join(gone)}"
                 axis.text(0.97, 0.95, text, ha="right", va="top", transform=axis.transAxes)
-        axes[0].set_ylabel("training loss (nats per token)")
+        axes[0].set_ylabel("training loss (nats)")
         axes[0].set_ylim(*_limits(chosen))
         handles = [Line2D([], [], color=c, label=f"width {width}") for width, c in colours.items()]
         figure.legend(handles=handles, loc="outside right center")
@@ -77,7 +77,7 @@ def _shown(
     for width in widths:
         here = [trial for trial in mine if trial.width == width]
         here = [trial for trial in here if trial.origin == "predicted"] or here
-        nearest = min(here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), _loss(t)))
+        nearest = min(here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), t.compared))
         setting = setting_of(nearest)
         shown[width] = [trial for trial in here if setting_of(trial) == setting]
     return shown
@@ -85,10 +85,6 @@ def _shown(
 
 def _diverged(trials: Sequence[Trial]) -> bool:
     return any(trial.status == "diverged" for trial in trials)
-
-
-def _loss(trial: Trial) -> float:
-    return trial.eval_loss if trial.status == "completed" else np.inf
 
 
 def _mean_curve(metrics: pa.Table, trials: Sequence[Trial]) -> Curve | None:

@@ -16,7 +16,7 @@ STAR = CATEGORIES[1]
 
 
 def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any]) -> Figure:
-    """Draw held-out loss over log2 learning rate, one panel per recipe, one curve per width.
+    """Draw the compared loss over log2 learning rate, one panel per recipe, one curve per width.
 
     Curves are means over seeds in a band from the lowest seed to the highest; dots are fitted
     optima, the star is the transferred setting at the target width, crosses above mark divergence.
@@ -34,7 +34,7 @@ def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, A
             _draw_transferred(axis, recipes[recipe]["zero_shot"])
             axis.set_xlabel("learning rate at the base width")
             powers_of_two(axis, "x")
-        axes[0].set_ylabel("held-out loss (nats per token)")
+        axes[0].set_ylabel(f"{verdict['objective']} (nats)")
         axes[0].set_ylim(*_limits(optima, recipes))
         figure.legend(handles=_legend(colours, optima, recipes), loc="outside right center")
     return figure

@@ -53,6 +53,6 @@ def _mean_losses(run: RunDirectory, width: int, recipe: str) -> dict[int, float]
     losses: dict[int, list[float]] = {}
     for trial in run.trials():
         if (trial.width, trial.recipe, trial.origin) == (width, recipe, "sweep"):
-            loss = trial.eval_loss if trial.status == "completed" else math.inf
-            losses.setdefault(round(math.log2(trial.learning_rate)), []).append(loss)
+            exponent = round(math.log2(trial.learning_rate))
+            losses.setdefault(exponent, []).append(trial.compared)
     return {exponent: float(np.mean(values)) for exponent, values in losses.items()}

@@ -55,9 +55,11 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
         )
     recorded = known.get("experiment", {})
     difference = _difference(recorded, content["experiment"], "config")
-    # A sweep may grow: an optimum on the edge of a grid asks for more points.
-    sweep_differs = kind == "sweep" and difference.startswith("config.sweep.")
-    grown = sweep_differs and _trials(read(recorded)) <= _trials(experiment)
+    grown = (
+        kind == "sweep"
+        and difference.startswith("config.sweep.")
+        and _has_grown(read(recorded), experiment)
+    )
     if difference and not grown:
         raise TransferError(
             f"The run directory {run} belongs to another configuration ({difference}); expected "
@@ -76,6 +78,11 @@ def provenance() -> dict[str, Any]:
         "revision": _revision(),
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
     }
+
+
+def _has_grown(old: Experiment, new: Experiment) -> bool:
+    """Whether a sweep holds all of an old one: an optimum on the edge asks for more points."""
+    return old.sweep.objective == new.sweep.objective and _trials(old) <= _trials(new)
 
 
 def _trials(experiment: Experiment) -> set[str]:

@@ -9,7 +9,7 @@ import jax
 from etils import epath
 
 from transfer.config import Experiment
-from transfer.data import Dataset
+from transfer.data import Dataset, ImageDataset
 from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
@@ -48,7 +48,7 @@ def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group
 def run_groups(
     experiment: Experiment,
     run: RunDirectory,
-    dataset: Dataset,
+    dataset: Dataset | ImageDataset,
     groups: Sequence[Group],
     reporter: Reporter,
     *,
@@ -92,7 +92,7 @@ def work(experiment: Experiment, group: Group) -> float:
     Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
     """
     count = parameter_count(experiment.layout(group.width).parameters)
-    tokens = experiment.steps(group.width) * experiment.tokens_per_step
+    tokens = experiment.steps(group.width) * experiment.data.tokens_per_step
     return len(group.settings) * tokens * (count + 1e5)
 
 

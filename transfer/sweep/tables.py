@@ -24,7 +24,7 @@ def tables(
     horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
     shape = optim.schedule(training.schedule, outcome.steps, training.warmup, training.decay_steps)
     schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
-    tokens = outcome.steps * experiment.tokens_per_step
+    tokens = outcome.steps * experiment.data.tokens_per_step
     last_tenth = slice(-max(1, outcome.steps // 10), None)
 
     trials: list[Trial] = []
@@ -56,10 +56,12 @@ def tables(
                 steps=outcome.steps,
                 tokens=tokens,
                 parameters=outcome.parameters,
-                flops=6.0 * _multiplied_parameters(layout) * tokens,
+                flops=outcome.flops,
                 status="diverged" if diverged else "completed",
-                loss=float("nan") if diverged else float(losses[last_tenth].mean()),
-                eval_loss=float("nan") if diverged else float(outcome.eval_loss[index]),
+                loss=_unless(diverged, losses[last_tenth].mean()),
+                eval_loss=_unless(diverged, outcome.held_out["loss"][index]),
+                eval_accuracy=_unless(diverged, outcome.held_out["accuracy"][index]),
+                objective=experiment.sweep.objective,
                 settled=float(rates.sum() * decay),
                 seconds=outcome.seconds / len(group.settings),
                 execution=outcome.execution,
@@ -91,6 +93,10 @@ def tables(
     return trials, metrics, spectrum
 
 
+def _unless(diverged: bool, value: float) -> float:
+    return float("nan") if diverged else float(value)
+
+
 def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
     """lr * decay of the hidden matrices over that of the base model, on average."""
     rules = recipe.rules(layout, family).values()
@@ -98,12 +104,3 @@ def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
         rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN
     ]
     return float(np.mean(products)) if products else 0.0
-
-
-def _multiplied_parameters(layout: Layout) -> int:
-    """Count the parameters that meet every token in a product, not those only looked up."""
-    return sum(
-        int(np.prod(parameter.shape))
-        for parameter in layout.values()
-        if parameter.role != Role.INPUT or parameter.tied
-    )

@@ -100,5 +100,14 @@ def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
         raise TransferError(
             f"{folder} holds a population of {state['step'].shape[0]} trials; expected one run."
         )
-    trained = state["parameters"], state["multipliers"]
+    trained = _with_places((state["parameters"], state["multipliers"]))
     return jax.tree.map(lambda leaf: np.asarray(leaf[0]), trained)
+
+
+def _with_places(tree: Any) -> Any:
+    """The tree with whole numbers for the places in a list of layers, which were read as text."""
+    if isinstance(tree, tuple):
+        return tuple(map(_with_places, tree))
+    if not isinstance(tree, dict):
+        return tree
+    return {int(k) if k.isdigit() else k: _with_places(value) for k, value in tree.items()}

@@ -2,21 +2,21 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from transfer.data import Dataset, PopulationBatches
-from transfer.models import ModelConfig, model_layout, parameter_count
+from transfer.data import Dataset, ImageDataset, PopulationBatches
+from transfer.models import ModelConfig, count, model_layout, parameter_count
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.population import Population, State, Trials
-from transfer.training.task import next_token_loss
+from transfer.training.task import Batch, task_of
 
 Progress = Callable[[float, float], None]
 
@@ -25,16 +25,18 @@ Progress = Callable[[float, float], None]
 class Outcome:
     """What a population measured; arrays have a leading trial axis.
 
-    `history` holds `loss` and `grad_norm` (trial, step), `eval_loss` (trial,) is the held-out loss
-    after the last step in nats, `spectrum` the top singular values (trial, *stack, rank) by path.
-    `seconds` is wall time, and `execution` says how the trials shared the devices.
+    `history` holds `loss` and `grad_norm` (trial, step), `held_out` (trial,) the `loss` in nats and
+    the `accuracy` on held-out data after the last step, `spectrum` the top singular values (trial,
+    *stack, rank) by path. `flops` are those of one trial: 3 times the products of a forward pass,
+    for every step. `seconds` is wall time, and `execution` says how the trials shared the devices.
     """
 
     steps: int
     parameters: int
+    flops: float
     state: State
     history: dict[str, np.ndarray]
-    eval_loss: np.ndarray
+    held_out: dict[str, np.ndarray]
     spectrum: dict[str, np.ndarray]
     seconds: float
     execution: str
@@ -42,7 +44,7 @@ class Outcome:
     @property
     def diverged(self) -> np.ndarray:
         """Which trials met a loss that is not finite."""
-        finite = np.isfinite(self.history["loss"]).all(axis=1) & np.isfinite(self.eval_loss)
+        finite = np.isfinite(self.history["loss"]).all(axis=1) & np.isfinite(self.held_out["loss"])
         return ~finite
 
 
@@ -51,7 +53,7 @@ def train(
     base_width: int,
     recipe: Recipe,
     training: TrainingConfig,
-    dataset: Dataset,
+    dataset: Dataset | ImageDataset,
     settings: Sequence[tuple[Hyperparameters, int]],
     *,
     base_layers: int = 0,
@@ -70,10 +72,10 @@ def train(
     """
     started = time.perf_counter()
     layout = model_layout(model, base_width, base_layers)
-    count = parameter_count(layout.parameters)
-    batch_size, window = dataset.config.batch_size, dataset.config.sequence_length
-    steps = training.resolved_steps(count, batch_size * window)
-    mesh = meshes.make_mesh(len(settings), batch_size)
+    parameters = parameter_count(layout.parameters)
+    steps = training.resolved_steps(parameters, dataset.config.tokens_per_step)
+    mesh = meshes.make_mesh(len(settings), dataset.config.batch_size)
+    task = task_of(dataset.config)
     execution = training.execution or (
         "in_turn" if jax.default_backend() == "cpu" else "vectorized"
     )
@@ -83,7 +85,7 @@ def train(
         recipe,
         training,
         steps,
-        next_token_loss(model),
+        task.loss(model),
         mesh,
         execution,
         horizon or Horizon(),
@@ -96,11 +98,11 @@ def train(
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
     trials = jax.device_put(trials, meshes.per_trial(mesh))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
-    shape = (chunk, len(seeds), batch_size, window + 1)
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
         trials,
-        jax.ShapeDtypeStruct(shape, np.int32, sharding=meshes.batches(mesh)),
-        jax.ShapeDtypeStruct(held_out.shape, np.int32, sharding=meshes.eval_batches(mesh)),
+        _stacked(batch, (chunk, len(seeds)), meshes.batches(mesh)),
+        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(mesh)),
     )
 
     step, state = 0, compiled.init(trials)
@@ -114,11 +116,11 @@ def train(
 
     while step < steps:
         taken = _until_next_stop(step, chunk, training.checkpoint_every, steps)
-        tokens = _padded(data.take(taken), chunk)
+        batches = jax.tree.map(lambda leaf: _padded(leaf, chunk), data.take(taken))
         state, measured = compiled.run(
             state,
             trials,
-            jax.device_put(tokens, meshes.batches(mesh)),
+            jax.device_put(batches, meshes.batches(mesh)),
             jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
         )
         for name, values in history.items():
@@ -130,17 +132,21 @@ def train(
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
-    held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
     kept = slice(len(settings))
+
+    def arrays(measured: Mapping[str, jax.typing.ArrayLike]) -> dict[str, np.ndarray]:
+        return {name: np.asarray(values)[kept] for name, values in measured.items()}
+
+    held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
+    inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
-        parameters=count,
+        parameters=parameters,
+        flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
-        history={name: values[kept] for name, values in history.items()},
-        eval_loss=np.asarray(compiled.evaluate(state, held_out))[kept],
-        spectrum={
-            path: np.asarray(values)[kept] for path, values in compiled.spectrum(state).items()
-        },
+        history=arrays(history),
+        held_out=arrays(compiled.evaluate(state, held_out)),
+        spectrum=arrays(compiled.spectrum(state)),
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(mesh.shape)}",
     )
@@ -158,9 +164,17 @@ def _median(losses: np.ndarray) -> float:
     return float(np.median(finite)) if finite.size else float("nan")
 
 
-def _padded(tokens: np.ndarray, length: int) -> np.ndarray:
-    missing = length - tokens.shape[0]
-    return np.pad(tokens, [(0, missing)] + [(0, 0)] * (tokens.ndim - 1)) if missing else tokens
+def _stacked(batch: Batch, leading: tuple[int, ...], sharding: NamedSharding) -> Batch:
+    """Shapes of batches with leading axes."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape), leaf.dtype, sharding=sharding),
+        batch,
+    )
+
+
+def _padded(leaf: np.ndarray, length: int) -> np.ndarray:
+    missing = length - leaf.shape[0]
+    return np.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)) if missing else leaf
 
 
 def _describe(shape: Any) -> str:

@@ -81,13 +81,13 @@ class Compiled:
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
         `grad_norm`, NaN beyond the steps taken.
-      evaluate: state and batches (n, batch, ...) to the mean loss per trial.
+      evaluate: state and batches (n, batch, ...) to the mean of every metric per trial.
       spectrum: state to the top singular values (trial, *stack, rank) of each effective matrix.
     """
 
     init: Callable[[Trials], State]
     run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
-    evaluate: Callable[[State, Batch], jax.Array]
+    evaluate: Callable[[State, Batch], dict[str, jax.Array]]
     spectrum: Callable[[State], dict[str, jax.Array]]
 
 
@@ -98,7 +98,7 @@ class Population:
     Arguments:
       model, layout, recipe, training: what is trained and how.
       steps: length of a run, which the schedule needs.
-      loss: from `transfer.training.task`; batches are whatever trees of arrays it takes.
+      loss: of a `Task`, or another; batches are whatever trees of arrays it takes.
       mesh: from `make_mesh`; its trial axis divides the number of trials.
       execution: `vectorized` or `in_turn`.
       horizon: what batch size and length of the run do to the optimizer.
@@ -191,7 +191,7 @@ class Population:
         self, state: State, trial: Trials, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
         loss_and_gradient = jax.value_and_grad(self.loss, has_aux=True)
-        (loss, statistics), gradients = loss_and_gradient(
+        (loss, (_, statistics)), gradients = loss_and_gradient(
             state.parameters, state.multipliers, state.statistics, batch, training=True
         )
         updates, optimizer = self._optimizer(trial.hyperparameters).update(
@@ -209,11 +209,15 @@ class Population:
             optimizer=optimizer,
         ), measured
 
-    def _evaluate(self, state: State, batches: Batch) -> jax.Array:
-        def one(state: State, batches: Batch) -> jax.Array:
+    def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
+        def one(state: State, batches: Batch) -> dict[str, jax.Array]:
             model = (state.parameters, state.multipliers, state.statistics)
-            losses = jax.lax.map(lambda batch: self.loss(*model, batch, training=False)[0], batches)
-            return jnp.mean(losses)
+
+            def metrics(batch: Batch) -> dict[str, jax.Array]:
+                _, (measured, _) = self.loss(*model, batch, training=False)
+                return measured
+
+            return jax.tree.map(jnp.mean, jax.lax.map(metrics, batches))
 
         return self._over_trials(one, state, batches)
 

@@ -1,11 +1,14 @@
-"""What a model is trained to do: its loss on a batch."""
+"""What a model is trained to do: what it reads, what it should say, how that is scored."""
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from transfer.data import DataConfig, ImageConfig
 from transfer.models import Arrays, ModelConfig, stateful_pass
 
 # A tree of arrays with a leading axis of examples.
@@ -13,7 +16,7 @@ Batch = Any
 
 
 class Loss(Protocol):
-    """The mean loss of a batch, and the statistics of the model after it.
+    """The mean loss of a batch, with its metrics and the statistics of the model after it.
 
     With `training` off, the model is evaluated by the statistics, which stay as they are.
     """
@@ -26,28 +29,59 @@ class Loss(Protocol):
         batch: Batch,
         *,
         training: bool,
-    ) -> tuple[jax.Array, Arrays]:
-        """Return the loss, a scalar, and the statistics."""
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
+        """Return the loss, a scalar, and beside it (metrics, statistics)."""
 
 
-def next_token_loss(model: ModelConfig) -> Loss:
-    """Mean cross-entropy of predicting each token from those before it, in nats.
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """To name one of several classes, for every example or every token.
 
-    A batch is token ids (batch, time + 1).
+    Fields:
+      name: in words.
+      split: a batch to the model's inputs and the classes (integers) that it should name.
     """
-    apply = stateful_pass(model)
 
-    def loss(
-        parameters: Arrays,
-        multipliers: Arrays,
-        statistics: Arrays,
-        batch: jax.Array,
-        *,
-        training: bool,
-    ) -> tuple[jax.Array, Arrays]:
-        inputs, targets = batch[:, :-1], batch[:, 1:]
-        logits, after = apply(parameters, multipliers, statistics, inputs, training=training)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return jnp.mean(losses), after
+    name: str
+    split: Callable[[Batch], tuple[jax.Array, jax.Array]]
 
-    return loss
+    def loss(self, model: ModelConfig) -> Loss:
+        """The mean cross-entropy of a model in nats; its metrics are `loss` and `accuracy`."""
+        apply = stateful_pass(model)
+
+        def loss(
+            parameters: Arrays,
+            multipliers: Arrays,
+            statistics: Arrays,
+            batch: Batch,
+            *,
+            training: bool,
+        ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
+            inputs, labels = self.split(batch)
+            logits, after = apply(parameters, multipliers, statistics, inputs, training=training)
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            metrics = {
+                "loss": jnp.mean(losses),
+                "accuracy": jnp.mean(jnp.argmax(logits, axis=-1) == labels),
+            }
+            return metrics["loss"], (metrics, after)
+
+        return loss
+
+
+# A batch is token ids (batch, time + 1).
+NEXT_TOKEN = Task("next token", lambda batch: (batch[:, :-1], batch[:, 1:]))
+# A batch is {"image": (batch, height, width, channels), "label": (batch,)}.
+CLASSIFICATION = Task("classes of images", lambda batch: (batch["image"], batch["label"]))
+
+_TASKS: Mapping[str, Task] = {DataConfig.kind: NEXT_TOKEN, ImageConfig.kind: CLASSIFICATION}
+
+
+def task_of(data: DataConfig | ImageConfig) -> Task:
+    """Return what models are trained to do on this kind of data.
+
+    Example:
+      >>> task_of(ImageConfig()).name
+      'classes of images'
+    """
+    return _TASKS[data.kind]

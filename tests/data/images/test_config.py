@@ -7,7 +7,6 @@ from transfer.errors import TransferError
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "text"}, 'data.kind is "text"; expected "images"'),
         ({"batch_size": 0}, "data.batch_size is 0"),
         ({"eval_images": 0}, "data.eval_images is 0"),
         ({"eval_images": 63}, "data.eval_images is 63; expected at least one batch of 64"),

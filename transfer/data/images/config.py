@@ -38,7 +38,7 @@ class ImageConfig:
       64
     """
 
-    kind: str = "images"
+    kind: str = dataclasses.field(default="images", init=False)
     name: str = "digits"
     train_split: str = "train"
     eval_split: str = "test"
@@ -51,10 +51,6 @@ class ImageConfig:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind != "images":
-            raise TransferError(
-                f'data.kind is "{self.kind}"; expected "images", as the section describes images.'
-            )
         for field, least in (
             ("batch_size", 1),
             ("eval_images", 1),
@@ -87,6 +83,16 @@ class ImageConfig:
                 f"data.eval_images is {self.eval_images}; expected at least one batch of "
                 f"{self.batch_size}: raise it or lower data.batch_size."
             )
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Images of a training step: each is one token, since each is one prediction."""
+        return self.batch_size
+
+    @property
+    def description(self) -> str:
+        """The data in words."""
+        return f"{self.name} in batches of {self.batch_size}"
 
     @property
     def folder(self) -> epath.Path:
