@@ -17,6 +17,10 @@ from transfer.errors import TransferError
 from transfer.runs import Trial
 
 
+OBJECTIVE = {"name": "held-out loss", "unit": "nats per token"}
+"""What is compared, and minimised: `eval_loss` of `Trial`."""
+
+
 def judge(
     trials: Sequence[Trial], spectrum: pa.Table, *, task: str, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def judge(
         )
     return {
         "recipes": {recipe: _judge_recipe(trials, spectrum, recipe) for recipe in recipes},
+        "objective": dict(OBJECTIVE),
         "compute": compute_spent(trials),
         "task": task,
         "provenance": dict(provenance),
