@@ -16,7 +16,6 @@ from transfer.analysis.transferability import judge_transfer
 from transfer.errors import TransferError
 from transfer.runs import Trial
 
-
 OBJECTIVE = {"name": "held-out loss", "unit": "nats per token"}
 """What is compared, and minimised: `eval_loss` of `Trial`."""
 

@@ -57,7 +57,8 @@ def spent(compute: Mapping[str, Any]) -> str:
     if compute["ratio"] is None:
         return f"What tuning on proxies saves is unknown: {compute['reason']}."
     flops = f"{compute['proxy_flops']:.1e} floating-point operations"
-    return f"Tuning on the proxies took {flops}, {100 * compute['ratio']:.0f} % of tuning at the target."
+    share = f"{100 * compute['ratio']:.0f} % of tuning at the target"
+    return f"Tuning on the proxies took {flops}, {share}."
 
 
 def _slope(judged: Mapping[str, Any]) -> str:

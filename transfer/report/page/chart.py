@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from transfer.report.page.figure import Control
 from transfer.report.page.looks import Look
 
 HEIGHT = 280  # of the plot, in pixels; the width is that of the reader's screen
@@ -39,13 +40,19 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def spec(chart: alt.LayerChart | alt.Chart, description: str, height: int = HEIGHT) -> Any:
-    """Return a chart as JSON, as wide as its place on the page.
+def spec(
+    layers: Sequence[alt.Chart],
+    description: str,
+    controls: Sequence[Control] = (),
+    height: int = HEIGHT,
+) -> dict[str, Any]:
+    """Return layers as one chart in JSON, as wide as its place on the page.
 
-    `description` is what a screen reader says of it.
+    `description` is what a screen reader says of it; a parameter holds what a control has chosen.
     """
-    sized = chart.properties(width="container", height=height, description=description)
-    content = sized.to_dict()
+    parameters = [alt.param(name=control.name, value=control.initial) for control in controls]
+    chart = alt.layer(*layers).add_params(*parameters)
+    content = chart.properties(width="container", height=height, description=description).to_dict()
     del content["$schema"]
     return {**content, "config": _CONFIG}
 
@@ -53,11 +60,6 @@ def spec(chart: alt.LayerChart | alt.Chart, description: str, height: int = HEIG
 def rows(values: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     """Return rows as a chart's data."""
     return alt.InlineData(values=[dict(value) for value in values])
-
-
-def chosen(name: str, values: Sequence[Any]) -> alt.Parameter:
-    """Return the parameter that a control of this name sets; at first all values are chosen."""
-    return alt.param(name=name, value=list(values))
 
 
 def only(parameter: str, field: str) -> str:
@@ -121,7 +123,7 @@ def powers_around(logs: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _labelled(labels: Mapping[float, str], title: str) -> alt.Axis:
+def _labelled(labels: Mapping[float, str] | Mapping[int, str], title: str) -> alt.Axis:
     texts = ", ".join(f"'{label}'" for label in labels.values())
     expression = f"[{texts}][indexof({list(labels)}, datum.value)]"
     return alt.Axis(values=list(labels), labelExpr=expression, title=title)

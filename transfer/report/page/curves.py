@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transfer.analysis import Optimum
 from transfer.report.page import chart
-from transfer.report.page.figure import Control, Figure, Option, Panel, Table
+from transfer.report.page.figure import WHOLE_RANGE, Figure, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
 from transfer.report.training_curves import RecipeCurves, close_up, curves_claim, training_curves
 from transfer.report.words import title, training_loss
@@ -36,6 +36,7 @@ def curves_figure(
     used = {width: looks[width] for width in widths}
     every = np.concatenate([loss for found in shown.values() for _, loss in found.curves.values()])
     whole = min(near[0], float(every.min())), max(near[1], float(every.max()))
+    controls = [checkboxes("Width", "widths", used), by_recipe(shown), WHOLE_RANGE]
     return Figure(
         key="curves",
         claim=curves_claim(shown),
@@ -47,19 +48,16 @@ def curves_figure(
             Panel(
                 title(recipe, verdict["recipes"][recipe]) + _diverged(found),
                 chart.spec(
-                    _chart(found, near, whole, used),
+                    _layers(found, near, whole, used),
                     f"Training loss under {recipe} over steps, by width.",
+                    controls,
                 ),
                 {"recipes": recipe},
             )
             for recipe, found in shown.items()
         ],
         table=_table(shown, training_loss(verdict)),
-        controls=[
-            Control("Width", "widths", "checkbox", [Option(w, str(w), k) for w, k in used.items()]),
-            Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in shown]),
-            Control("Loss", "whole", "switch", [Option(True, "whole range")]),
-        ],
+        controls=controls,
     )
 
 
@@ -71,12 +69,12 @@ def _thinned(length: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
 
 
-def _chart(
+def _layers(
     found: RecipeCurves,
     near: tuple[float, float],
     whole: tuple[float, float],
     looks: Mapping[int, Look],
-) -> alt.LayerChart:
+) -> list[alt.Chart]:
     rows = [
         {"width": width, "step": int(steps[k]), "loss": float(loss[k])}
         for width, (steps, loss) in found.curves.items()
@@ -109,7 +107,7 @@ def _chart(
         alt.Tooltip("step:Q", title="last step"),
         alt.Tooltip("loss:Q", title="training loss", format=".4f"),
     ]
-    return alt.layer(
+    return [
         curves.mark_line(strokeWidth=1.8, clip=True).encode(step, loss, hue),
         labels.mark_point(filled=True, opacity=1, size=50).encode(
             step, loss, hue, chart.shape("width:N", looks), tooltip=tooltip
@@ -117,7 +115,7 @@ def _chart(
         labels.mark_text(align="left", dx=9, fontSize=12, fontWeight=600).encode(
             step, loss.field("label"), hue, text=alt.Text("width:N")
         ),
-    ).add_params(chart.chosen("widths", list(looks)), alt.param(name="whole", value=False))
+    ]
 
 
 def _table(shown: Mapping[str, RecipeCurves], name: str) -> Table:

@@ -13,7 +13,15 @@ from matplotlib.colors import to_hex
 from transfer.analysis import Optimum
 from transfer.analysis.losses import LossTable
 from transfer.report.page import chart
-from transfer.report.page.figure import ColourScale, Control, Figure, Option, Panel, Table
+from transfer.report.page.figure import (
+    ColourScale,
+    Control,
+    Figure,
+    Option,
+    Panel,
+    Table,
+    by_recipe,
+)
 from transfer.report.words import objective
 from transfer.runs import Trial
 
@@ -60,7 +68,7 @@ def decay_figure(
             Panel(
                 f"{each.recipe}, width {each.width}",
                 chart.spec(
-                    _chart(each.rows, top),
+                    _layers(each.rows, top),
                     f"Loss of {each.recipe} at width {each.width} over learning rate and decay.",
                     height=_CELL * len({row["decay"] for row in each.rows}),
                 ),
@@ -84,7 +92,7 @@ def decay_figure(
             ],
         ),
         controls=[
-            Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in recipes]),
+            by_recipe(recipes),
             Control("Width", "widths", "checkbox", [Option(w, str(w)) for w in widths]),
         ],
         scale=ColourScale(_COLOURS, "lowest", f"{top:g} % and more", "above the lowest loss"),
@@ -125,7 +133,7 @@ def _top(excesses: Sequence[float]) -> float:
     return next(power * step for step in (1, 2, 5, 10) if power * step >= share)
 
 
-def _chart(rows: Rows, top: float) -> alt.LayerChart:
+def _layers(rows: Rows, top: float) -> list[alt.Chart]:
     rates = sorted({row["rate"] for row in rows})
     labels = {rate: _rate_label(rate) for rate in rates}
     for row in rows:
@@ -178,7 +186,7 @@ def _chart(rows: Rows, top: float) -> alt.LayerChart:
                 color=ink.otherwise(alt.value("#ffffff")),
             )
         )
-    return alt.layer(*layers)
+    return layers
 
 
 def _rate_label(rate: float) -> str:

@@ -1,7 +1,7 @@
 """What a figure of the page consists of, before it becomes HTML."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from transfer.report.page.looks import Look
@@ -40,6 +40,29 @@ class Control:
     name: str
     kind: Literal["checkbox", "radio", "switch"]
     options: Sequence[Option]
+
+    @property
+    def initial(self) -> Any:
+        """What is chosen at first: all of the checkboxes, the first radio button, no switch."""
+        if self.kind == "switch":
+            return False
+        chosen = self.options if self.kind == "checkbox" else self.options[:1]
+        return [option.value for option in chosen]
+
+
+def checkboxes(legend: str, name: str, looks: Mapping[Any, Look]) -> Control:
+    """Return a control of series, which is the key to their looks too."""
+    options = [Option(value, str(value), look) for value, look in looks.items()]
+    return Control(legend, name, "checkbox", options)
+
+
+def by_recipe(names: Iterable[str]) -> Control:
+    """Return the control that chooses the panels of recipes."""
+    return Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in names])
+
+
+WHOLE_RANGE = Control("Loss", "whole", "switch", [Option(True, "whole range")])
+"""Shows the losses that a close-up leaves out."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,15 @@ import numpy as np
 from transfer.analysis import Optimum
 from transfer.report.loss_range import close_up, transferred
 from transfer.report.page import chart
-from transfer.report.page.figure import Control, Figure, Key, Option, Panel, Table
+from transfer.report.page.figure import (
+    WHOLE_RANGE,
+    Figure,
+    Key,
+    Panel,
+    Table,
+    by_recipe,
+    checkboxes,
+)
 from transfer.report.page.looks import CROSS, STAR, Look
 from transfer.report.words import objective, title
 
@@ -31,6 +39,7 @@ def loss_figure(
     shown = {width: looks[width] for width in widths}
     targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
     diverged = any(row["loss"] is None for rows in tables.values() for row in rows)
+    controls = [checkboxes("Width", "widths", shown), by_recipe(optima), WHOLE_RANGE]
     return Figure(
         key="loss",
         claim=f"{name.capitalize()} against learning rate",
@@ -43,21 +52,18 @@ def loss_figure(
             Panel(
                 title(recipe, recipes[recipe]),
                 chart.spec(
-                    _chart(rows, recipes[recipe]["zero_shot"], optima[recipe], limits, shown, name),
+                    _layers(
+                        rows, recipes[recipe]["zero_shot"], optima[recipe], limits, shown, name
+                    ),
                     f"{recipes[recipe]['reason']} {objective(verdict)} over learning rate.",
+                    controls,
                 ),
                 {"recipes": recipe},
             )
             for recipe, rows in tables.items()
         ],
         table=_table(tables, objective(verdict)),
-        controls=[
-            Control(
-                "Width", "widths", "checkbox", [Option(w, str(w), k) for w, k in shown.items()]
-            ),
-            Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in optima]),
-            Control("Loss", "whole", "switch", [Option(True, "whole range")]),
-        ],
+        controls=controls,
         keys=[
             *([Key(f"moved to width {max(targets)}", _STAR)] if targets else []),
             *([Key("diverged", _CROSS)] if diverged else []),
@@ -100,14 +106,14 @@ def _limits(tables: Mapping[str, Rows], near: tuple[float, float]) -> dict[str, 
     }
 
 
-def _chart(
+def _layers(
     rows: Rows,
     zero_shot: Mapping[str, Any],
     optima: Sequence[Optimum],
     limits: Mapping[str, float],
     looks: Mapping[int, Look],
     name: str,
-) -> alt.LayerChart:
+) -> list[alt.Chart]:
     rate = alt.X("log2_rate:Q").axis(
         chart.power_axis(limits["left"], limits["right"], "learning rate at the base width")
     )
@@ -139,9 +145,7 @@ def _chart(
     target = transferred(zero_shot)
     if target is not None:
         layers.append(_moved(zero_shot, rate, loss))
-    return alt.layer(*layers).add_params(
-        chart.chosen("widths", list(looks)), alt.param(name="whole", value=False)
-    )
+    return layers
 
 
 def _tooltip() -> list[alt.Tooltip]:

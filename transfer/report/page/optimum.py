@@ -23,6 +23,8 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
     if not points:
         return None
     looks = category_looks(list(dict.fromkeys(row["recipe"] for row in points)))
+    options = [Option(name, _label(name, recipes[name]), look) for name, look in looks.items()]
+    controls = [Control("Recipe", "recipes", "checkbox", options)]
     return Figure(
         key="optimum",
         claim="Best learning rate against width",
@@ -34,8 +36,10 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
             Panel(
                 "",
                 chart.spec(
-                    _chart(points, _lines(points, recipes), looks),
-                    "Best learning rate over width. " + "; ".join(map(_label(recipes), looks)),
+                    _layers(points, _lines(points, recipes), looks),
+                    "Best learning rate over width. "
+                    + "; ".join(option.label for option in options),
+                    controls,
                     height=_HEIGHT,
                 ),
             )
@@ -47,27 +51,14 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
                 for row in points
             ],
         ),
-        controls=[
-            Control(
-                "Recipe",
-                "recipes",
-                "checkbox",
-                [Option(name, _label(recipes)(name), look) for name, look in looks.items()],
-            )
-        ],
+        controls=controls,
     )
 
 
-def _label(recipes: Mapping[str, Any]) -> Any:
-    def label(recipe: str) -> str:
-        judged = recipes[recipe]
-        if judged["slope"] is None:
-            return recipe
-        return (
-            f"{recipe}, slope {with_interval(judged['slope'], judged['slope_interval'], '+z.2f')}"
-        )
-
-    return label
+def _label(recipe: str, judged: Mapping[str, Any]) -> str:
+    if judged["slope"] is None:
+        return recipe
+    return f"{recipe}, slope {with_interval(judged['slope'], judged['slope_interval'], '+z.2f')}"
 
 
 def _points(recipe: str, judged: Mapping[str, Any]) -> Rows:
@@ -103,7 +94,7 @@ def _lines(points: Rows, recipes: Mapping[str, Any]) -> Rows:
     return lines
 
 
-def _chart(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> alt.LayerChart:
+def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Chart]:
     names = list(looks)
     for row in points:
         # Moved apart a little, so that intervals at the same width do not hide each other.
@@ -126,7 +117,8 @@ def _chart(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> alt.LayerCha
     hue = chart.colour("recipe:N", looks)
     last = [max((r for r in points if r["recipe"] == n), key=lambda r: r["width"]) for n in names]
     places = chart.apart([row["best"] for row in last], _LABEL * (high - low) / _HEIGHT)
-    labels = [{**row, "place": place} for row, place in zip(last, places, strict=True)]
+    right = max(row["x"] for row in last)
+    labels = [{**row, "x": right, "place": place} for row, place in zip(last, places, strict=True)]
     where = chart.only("recipes", "recipe")
 
     found = alt.Chart(chart.rows(points)).transform_filter(where)
@@ -155,14 +147,11 @@ def _chart(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> alt.LayerCha
         alt.Chart(chart.rows(labels))
         .transform_filter(where)
         .mark_text(
-            align="right",
-            dx=-12,
-            dy=-10,
+            align="left",
+            dx=11,
             fontSize=12,
             fontWeight=600,
-            stroke="var(--paper)",
-            strokeWidth=3,
         )
         .encode(width, best.field("place"), hue, text=alt.Text("recipe:N"))
     )
-    return alt.layer(*layers).add_params(chart.chosen("recipes", names))
+    return layers

@@ -13,8 +13,8 @@ from transfer.analysis import Optimum
 from transfer.report.page.answers import answers, spent
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
-from transfer.report.page.loss import loss_figure
 from transfer.report.page.looks import colour_variables, width_looks
+from transfer.report.page.loss import loss_figure
 from transfer.report.page.optimum import optimum_figure
 from transfer.report.page.spectrum import spectrum_figure
 from transfer.report.page.spectrum_training import spectrum_training_figure
@@ -86,6 +86,7 @@ def _environment() -> jinja2.Environment:
 
 @functools.cache
 def _library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed in one script, of the version that Altair writes for."""
+    """Return Vega, Vega-Lite and Vega-Embed as a script, of the version that Altair writes."""
     major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
-    return str(vl_convert.javascript_bundle(vl_version=f"{major}.{minor}"))
+    # Its type stub asks for code of one's own to add, which the function does not.
+    return str(vl_convert.javascript_bundle(vl_version=f"{major}.{minor}"))  # type: ignore[call-arg]

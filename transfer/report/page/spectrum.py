@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from transfer.report.page import chart
-from transfer.report.page.figure import Control, Figure, Key, Option, Panel, Table
+from transfer.report.page.figure import Figure, Key, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look, category_looks
 from transfer.report.words import spectrum_claim, spectrum_title, with_interval
 
@@ -33,36 +33,34 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
         for value in slope["values"].values()
     ]
     limits = chart.powers_around([math.log2(value) for value in values])
+    controls = [checkboxes("Sublayer", "sublayers", looks), by_recipe(measured)]
     return Figure(
         key="spectrum",
         claim=spectrum_claim(measured),
         about=(
             "Top singular value at the end of training, mean over layers and seeds, both axes "
-            "logarithmic. The dashed line has the predicted slope and goes through the middle of all. "
-            "Predictions hold once a run has settled."
+            "logarithmic. The dashed line has the predicted slope and goes through the middle of "
+            "all. Predictions hold once a run has settled."
         ),
         panels=[
             Panel(
                 spectrum_title(recipe, slopes),
-                chart.spec(_chart(slopes, limits, looks), spectrum_title(recipe, slopes), 320),
+                chart.spec(
+                    _layers(slopes, limits, looks), spectrum_title(recipe, slopes), controls, 320
+                ),
                 {"recipes": recipe},
             )
             for recipe, slopes in measured.items()
         ],
         table=_table(measured),
-        controls=[
-            Control(
-                "Sublayer", "sublayers", "checkbox", [Option(n, n, k) for n, k in looks.items()]
-            ),
-            Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in measured]),
-        ],
+        controls=controls,
         keys=[Key("predicted slope", _PREDICTED)],
     )
 
 
-def _chart(
+def _layers(
     slopes: Mapping[str, Any], limits: tuple[float, float], looks: Mapping[str, Look]
-) -> alt.LayerChart:
+) -> list[alt.Chart]:
     rows = [
         {
             "sublayer": name,
@@ -84,7 +82,7 @@ def _chart(
 
     measured = alt.Chart(chart.rows(rows)).transform_filter(chart.only("sublayers", "sublayer"))
     predicted = alt.Chart(chart.rows(_predicted(rows, slopes)))
-    return alt.layer(
+    return [
         measured.mark_line(strokeWidth=1.8).encode(
             width, sigma, hue, chart.dash("sublayer:N", looks)
         ),
@@ -105,16 +103,14 @@ def _chart(
         ).encode(width, sigma),
         predicted.transform_filter("datum.label != ''")
         .mark_text(
-            align="right",
-            dx=-14,
-            dy=-9,
+            align="left",
+            dx=9,
             fontSize=12,
-            stroke="var(--paper)",
-            strokeWidth=3,
+            fontWeight=600,
             color=_PREDICTED.colour,
         )
         .encode(width, sigma, text=alt.Text("label:N")),
-    ).add_params(chart.chosen("sublayers", list(looks)))
+    ]
 
 
 def _predicted(rows: Rows, slopes: Mapping[str, Any]) -> Rows:

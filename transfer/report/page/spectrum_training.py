@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from transfer.analysis.names import short_names
 from transfer.analysis.spectrum import compared_trials
 from transfer.report.page import chart
-from transfer.report.page.figure import Control, Figure, Option, Panel, Table
+from transfer.report.page.figure import Control, Figure, Option, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
 from transfer.report.words import title
 from transfer.runs import Trial
@@ -43,6 +43,11 @@ def spectrum_training_figure(
     widths = sorted({row["width"] for row in every})
     shown = {width: looks[width] for width in widths}
     limits = chart.powers_around([row["y"] for row in every])
+    controls = [
+        Control("Sublayer", "sublayers", "radio", [Option(name, name) for name in sublayers]),
+        checkboxes("Width", "widths", shown),
+        by_recipe(tables),
+    ]
     return Figure(
         key="spectrum-training",
         claim="Top singular values over training",
@@ -54,8 +59,9 @@ def spectrum_training_figure(
             Panel(
                 title(recipe, verdict["recipes"][recipe]),
                 chart.spec(
-                    _chart(rows, limits, shown, sublayers),
+                    _layers(rows, limits, shown),
                     f"Top singular values under {recipe} over training steps.",
+                    controls,
                 ),
                 {"recipes": recipe},
             )
@@ -76,13 +82,7 @@ def spectrum_training_figure(
             ],
             words=2,
         ),
-        controls=[
-            Control("Sublayer", "sublayers", "radio", [Option(name, name) for name in sublayers]),
-            Control(
-                "Width", "widths", "checkbox", [Option(w, str(w), k) for w, k in shown.items()]
-            ),
-            Control("Recipe", "recipes", "checkbox", [Option(name, name) for name in tables]),
-        ],
+        controls=controls,
     )
 
 
@@ -118,9 +118,7 @@ def _rows(
     ]
 
 
-def _chart(
-    rows: Rows, limits: tuple[float, float], looks: Mapping[int, Look], sublayers: Sequence[str]
-) -> alt.LayerChart:
+def _layers(rows: Rows, limits: tuple[float, float], looks: Mapping[int, Look]) -> list[alt.Chart]:
     axis = chart.plain_power_axis(*limits, "top singular value")
     step = alt.X("step:Q").axis(alt.Axis(title="step", tickCount=5)).scale(nice=False)
     sigma = alt.Y("y:Q").axis(axis).scale(domain=list(limits), nice=False, zero=False)
@@ -130,7 +128,7 @@ def _chart(
         .transform_filter(chart.only("sublayers", "sublayer"))
         .transform_filter(chart.only("widths", "width"))
     )
-    return alt.layer(
+    return [
         measured.mark_line(strokeWidth=2).encode(step, sigma, hue),
         measured.mark_point(filled=True, opacity=1, size=40).encode(
             step,
@@ -144,4 +142,4 @@ def _chart(
                 alt.Tooltip("sigma:Q", title="top singular value", format=".3f"),
             ],
         ),
-    ).add_params(chart.chosen("widths", list(looks)), chart.chosen("sublayers", sublayers[:1]))
+    ]
