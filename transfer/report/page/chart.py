@@ -88,17 +88,16 @@ def _scale(looks: Mapping[Any, Look], values: list[Any]) -> alt.Scale:
     return alt.Scale(domain=list(looks), range=values)
 
 
-def power_axis(low: float, high: float, title: str, most: int = 8) -> alt.Axis:
+def power_axis(low: float, high: float, title: str) -> alt.Axis:
     """Return an axis over log2 values, from `low` to `high`, labelled as powers of two."""
-    labels = {place: power_of_two(place) for place in _whole(low, high, most)}
-    return _labelled(labels, title)
+    return _labelled({place: power_of_two(place) for place in _places(low, high)}, title)
 
 
-def plain_power_axis(low: float, high: float, title: str, most: int = 8) -> alt.Axis:
+def plain_power_axis(low: float, high: float, title: str) -> alt.Axis:
     """Return an axis over log2 values, labelled as plain numbers: 1/2, 1, 2."""
     labels = {
-        place: f"{2**place}" if place >= 0 else f"1/{2**-place}"
-        for place in _whole(low, high, most)
+        place: f"{2**place:.3g}" if place >= 0 else f"1/{2**-place:.3g}"
+        for place in _places(low, high)
     }
     return _labelled(labels, title)
 
@@ -123,26 +122,32 @@ def powers_around(logs: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _labelled(labels: Mapping[float, str] | Mapping[int, str], title: str) -> alt.Axis:
+def _labelled(labels: Mapping[float, str], title: str) -> alt.Axis:
     texts = ", ".join(f"'{label}'" for label in labels.values())
     expression = f"[{texts}][indexof({list(labels)}, datum.value)]"
     return alt.Axis(values=list(labels), labelExpr=expression, title=title)
 
 
-def _whole(low: float, high: float, most: int) -> list[int]:
-    first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
-    every = 1 + max(last - first, 0) // most
-    return [place for place in range(first, last + 1) if place % every == 0]
+def _places(low: float, high: float, most: int = 8) -> list[float]:
+    """Return from 2 to `most` places on a grid of 1, of twice that, or of half that, and so on."""
+    step = 1.0
+    while math.floor(high / step) - math.ceil(low / step) < 1:
+        step /= 2
+    while math.floor(high / step) - math.ceil(low / step) >= most:
+        step *= 2
+    return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def power_of_two(exponent: int) -> str:
-    """Return a power of two as it is written.
+def power_of_two(exponent: float) -> str:
+    """Return a power of two as it is written, or its value where the exponent is not whole.
 
     Example:
-      >>> power_of_two(-12)
-      '2⁻¹²'
+      >>> power_of_two(-12), power_of_two(-6.5)
+      ('2⁻¹²', '0.011')
     """
-    return "2" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    if exponent != round(exponent):
+        return f"{2**exponent:.2g}"
+    return "2" + str(round(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:

@@ -191,5 +191,4 @@ def _layers(rows: Rows, top: float) -> list[alt.Chart]:
 
 def _rate_label(rate: float) -> str:
     exponent = math.log2(rate)
-    whole = abs(exponent - round(exponent)) < 1e-6
-    return chart.power_of_two(round(exponent)) if whole else f"{rate:.2g}"
+    return chart.power_of_two(exponent) if exponent.is_integer() else f"{rate:.4g}"

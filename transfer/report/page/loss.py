@@ -44,9 +44,9 @@ def loss_figure(
         key="loss",
         claim=f"{name.capitalize()} against learning rate",
         about=(
-            f"{objective(verdict).capitalize()} over the learning rate at the base width, means "
-            "over seeds in a band from the lowest seed to the highest. A number stands by the "
-            "fitted optimum of its width."
+            f"{objective(verdict).capitalize()} over the learning rate at the base width, at the "
+            "best decay and multipliers of each width: means over seeds in a band from the lowest "
+            "seed to the highest. A number stands by the fitted optimum of its width."
         ),
         panels=[
             Panel(

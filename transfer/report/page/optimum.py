@@ -103,7 +103,7 @@ def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Ch
     heights = [
         row[key] for row in points for key in ("best", "low", "high") if row[key] is not None
     ]
-    low, high = min(heights) - 0.3, max(heights) + 0.3
+    low, high = chart.powers_around(heights)
     widths = sorted({row["width"] for row in points})
     reach = [math.log2(widths[0]) - 0.25, math.log2(widths[-1]) + 0.25]
 
