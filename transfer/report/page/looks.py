@@ -36,7 +36,7 @@ _CATEGORIES = (
     ("#202020", "#F0F0F0"),
 )
 # The shares of viridis that show on white and on near black.
-_ON_LIGHT, _ON_DARK = (0.6, 0.0), (0.4, 0.95)
+_ON_LIGHT, _ON_DARK = (0.58, 0.0), (0.4, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -144,7 +144,7 @@ def _layers(
     layers += _diverged(rows, rate, hue)
     target = transferred(zero_shot)
     if target is not None:
-        layers.append(_moved(zero_shot, rate, loss))
+        layers.append(_moved(target, rate, loss))
     return layers
 
 
@@ -202,11 +202,13 @@ def _diverged(rows: Rows, rate: alt.X, hue: alt.Color) -> list[alt.Chart]:
     ]
 
 
-def _moved(zero_shot: Mapping[str, Any], rate: alt.X, loss: alt.Y) -> alt.Chart:
-    width = max(zero_shot, key=int)
-    shot = zero_shot[width]
-    row = {"width": width, "log2_rate": shot["log2_learning_rate"], "loss": shot["loss"]}
-    row["how"] = f"{shot['source']}, from width {shot['from_width']}"
+def _moved(target: Mapping[str, Any], rate: alt.X, loss: alt.Y) -> alt.Chart:
+    row = {
+        "width": target["width"],
+        "log2_rate": target["log2_learning_rate"],
+        "loss": target["loss"],
+        "how": f"{target['source']}, from width {target['from_width']}",
+    }
     star = alt.Chart(chart.rows([row])).mark_point(
         shape=STAR, size=260, filled=True, opacity=1, color="var(--star)", stroke="var(--paper)"
     )
@@ -231,7 +233,7 @@ def _table(tables: Mapping[str, Rows], name: str) -> Table:
                 str(row["width"]),
                 f"{row['rate']:.4g}",
                 f"{row['decay']:.4g}",
-                *(_text(row[name]) for name in ("loss", "low", "high")),
+                *(_text(row[each]) for each in ("loss", "low", "high")),
             )
             for recipe, rows in tables.items()
             for row in rows
