@@ -6,7 +6,7 @@
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value
     DIR/checkpoints/               orbax
     DIR/hyperparameters.json       what `transfer predict` found
-    DIR/report/                    verdict.json and figures
+    DIR/report/                    verdict.json, report.html and figures
 
 A file is written beside its final name and renamed, so a reader never sees half of one, and
 `trials.parquet` is written last: a group is done exactly when its trials are in it.

@@ -124,6 +124,42 @@ def build_run(path, recipes=RECIPES, records=True) -> RunDirectory:
     return run
 
 
+def build_decay_run(path) -> RunDirectory:
+    """A sweep of learning rate and decay at two widths, with spectra at three steps."""
+    generator = np.random.default_rng(1)
+    recipe, run = RECIPES[0], RunDirectory(path)
+    trials = [
+        dataclasses.replace(
+            trial_of(recipe, width, rate, seed, loss + generator.normal(0, 0.001), "sweep"),
+            trial=f"{width} {rate} {decay} {seed}",
+            weight_decay=2.0**decay,
+        )
+        for width in WIDTHS[:2]
+        for rate in range(-8, -3)
+        for decay in range(-5, -1)
+        for seed in range(2)
+        # The wildest corner diverges.
+        for loss in [
+            recipe.loss(width, rate) + 0.01 * (decay + 4) ** 2 if rate + decay < -6 else np.inf
+        ]
+    ]
+    completed = [trial for trial in trials if trial.status == "completed"]
+    spectrum = [
+        {**row, "step": step, "singular_value": row["singular_value"] * (0.5 + step / trial.steps)}
+        for trial in completed
+        for step in (0, trial.steps // 2, trial.steps)
+        for row in spectrum_of(trial, recipe, generator)
+    ]
+    metrics = [row for trial in completed for row in metrics_of(trial, generator)]
+    run.add_group(recipe.name, trials, metrics, spectrum)
+    return run
+
+
+@pytest.fixture(scope="session")
+def decay_run(tmp_path_factory) -> RunDirectory:
+    return build_decay_run(tmp_path_factory.mktemp("decays"))
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> RunDirectory:
     return build_run(tmp_path_factory.mktemp("run"))

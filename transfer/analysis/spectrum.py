@@ -98,17 +98,10 @@ def spectrum_slopes(
       >>> slopes["attention.query"].slope.value  # doctest: +SKIP
       0.01
     """
-    sigma = _sigma_by_trial(spectrum)
-    usable = [
-        trial
-        for trial in trials
-        if trial.recipe == recipe and trial.origin == "sweep" and trial.status == "completed"
-        if trial.trial in sigma
-    ]
-    setting = _common_setting(usable, log2_learning_rate)
-    if setting is None:
+    used = compared_trials(trials, spectrum, recipe, log2_learning_rate)
+    if not used:
         return {}
-    used = [trial for trial in usable if setting_of(trial) == setting]
+    sigma = _sigma_by_trial(spectrum)
     predicted = predicted_slope(recipe)
     settled = all(trial.settled >= SETTLED for trial in used)
     parameters = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in used)))
@@ -121,12 +114,33 @@ def spectrum_slopes(
             slope=_slope(logs),
             predicted=predicted,
             settled=settled,
-            log2_learning_rate=math.log2(setting.learning_rate),
+            log2_learning_rate=math.log2(used[0].learning_rate),
             values={
                 width: float(2 ** np.mean(list(logs[width].values()))) for width in sorted(logs)
             },
         )
     return result
+
+
+def compared_trials(
+    trials: Iterable[Trial], spectrum: pa.Table, recipe: str, log2_learning_rate: float
+) -> list[Trial]:
+    """Return the trials of the one setting at which `spectrum_slopes` compares all widths.
+
+    Example:
+      >>> {trial.width for trial in compared_trials(  # doctest: +SKIP
+      ...     trials, run.spectrum(), "mup+sqrt", -6.2)}
+      {16, 32, 64}
+    """
+    recorded = set(_sigma_by_trial(spectrum))
+    usable = [
+        trial
+        for trial in trials
+        if trial.recipe == recipe and trial.origin == "sweep" and trial.status == "completed"
+        if trial.trial in recorded
+    ]
+    setting = _common_setting(usable, log2_learning_rate)
+    return [trial for trial in usable if setting_of(trial) == setting]
 
 
 def _sigma_by_trial(spectrum: pa.Table) -> dict[str, dict[str, float]]:

@@ -41,8 +41,8 @@ def judge(
             "There are no sweep trials to judge; run `transfer sweep` at two or more widths first."
         )
     return {
-        "objective": OBJECTIVES[trials[0].objective],
         "recipes": {recipe: _judge_recipe(trials, spectrum, recipe) for recipe in recipes},
+        "objective": {"name": OBJECTIVES[trials[0].objective], "unit": "nats"},
         "compute": compute_spent(trials),
         "task": task,
         "provenance": dict(provenance),

@@ -104,10 +104,13 @@ def with_progress(
 
 
 def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
-    """Print the verdict as a table, and where its figures are."""
+    """Print the verdict as a table, and where its page and figures are."""
     from transfer.report import verdict_table
 
     console.print()
     console.print(verdict_table(verdict))
     figures = ", ".join(sorted(file.name for file in run.report.glob("*.png")))
-    say(f"Verdict: {run.report}/verdict.json. Figures beside it: {figures}.")
+    say(
+        f"Verdict: {run.report}/verdict.json. Beside it report.html, to open in a browser, and "
+        f"figures: {figures}."
+    )

@@ -22,7 +22,7 @@ VERBS = {
     "sweep": "train every trial that a config declares, at every width",
     "predict": "hyperparameters for a wide target, from a sweep of narrow proxies",
     "train": "one run, with checkpoints",
-    "report": "figures and verdict.json of a run directory",
+    "report": "verdict, page and figures of a run directory",
     "spectrum": "top singular values against width",
     "check": "does the model do at every width what its recipe says",
     "explain": "what a recipe gives every parameter of a model",

@@ -1,4 +1,6 @@
-"""Writes report/verdict.json and the figures of the trials in --run, and prints the verdict."""
+"""Writes report/verdict.json, report.html and figures of the trials in --run, prints the verdict.
+
+report.html is one file that opens offline in any browser."""
 
 from collections.abc import Sequence
 

@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from transfer.analysis import Optimum
+from transfer.report.loss_range import close_up, transferred
 from transfer.report.style import CATEGORIES, INK, house_style, panels, powers_of_two, width_colours
-from transfer.report.words import claim, title
+from transfer.report.words import claim, objective, title
 
 STAR = CATEGORIES[1]
 
 
 def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any]) -> Figure:
-    """Draw the compared loss over log2 learning rate, one panel per recipe, one curve per width.
+    """Draw held-out loss over log2 learning rate, one panel per recipe, one curve per width.
 
     Curves are means over seeds in a band from the lowest seed to the highest; dots are fitted
     optima, the star is the transferred setting at the target width, crosses above mark divergence.
@@ -34,8 +35,8 @@ def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, A
             _draw_transferred(axis, recipes[recipe]["zero_shot"])
             axis.set_xlabel("learning rate at the base width")
             powers_of_two(axis, "x")
-        axes[0].set_ylabel(f"{verdict['objective']} (nats)")
-        axes[0].set_ylim(*_limits(optima, recipes))
+        axes[0].set_ylabel(objective(verdict))
+        axes[0].set_ylim(*close_up(optima, recipes))
         figure.legend(handles=_legend(colours, optima, recipes), loc="outside right center")
     return figure
 
@@ -72,34 +73,10 @@ def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
 
 
 def _draw_transferred(axis: Axes, zero_shot: Mapping[str, Any]) -> None:
-    target = _target(zero_shot)
+    target = transferred(zero_shot)
     if target is not None:
         place = (target["log2_learning_rate"], target["loss"])
         axis.plot(*place, "*", color=STAR, markeredgecolor="white", markersize=14, zorder=5)
-
-
-def _target(zero_shot: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the transferred run or reading at the widest width, if it has a loss."""
-    target = zero_shot[max(zero_shot, key=int)] if zero_shot else None
-    return target if target and target["loss"] is not None else None
-
-
-def _limits(
-    optima: Mapping[str, Sequence[Optimum]], recipes: Mapping[str, Any]
-) -> tuple[float, float]:
-    """Show every curve from its lowest point to two grid points away; what is higher runs out."""
-    targets = [_target(recipes[recipe]["zero_shot"]) for recipe in optima]
-    shown = [target["loss"] for target in targets if target is not None]
-    for optimum in (o for found in optima.values() for o in found):
-        mean = optimum.curve.mean()
-        best = int(mean.argmin())
-        near = mean[max(best - 2, 0) : best + 3]
-        shown.extend(near[np.isfinite(near)])
-    if not shown:
-        return 0.0, 1.0
-    low, high = min(shown), max(shown)
-    span = high - low or 1.0
-    return low - 0.06 * span, high + 0.18 * span
 
 
 def _legend(

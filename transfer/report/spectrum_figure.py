@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from transfer.report.style import CATEGORIES, INK, house_style, panels, width_axis
+from transfer.report.words import spectrum_claim, spectrum_title
 
 
 def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
@@ -29,8 +30,8 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
     colours = {name: CATEGORIES[k % len(CATEGORIES)] for k, name in enumerate(names)}
     with house_style():
         figure, axes = panels(
-            [_title(recipe, slopes) for recipe, slopes in measured.items()],
-            _claim(measured),
+            [spectrum_title(recipe, slopes) for recipe, slopes in measured.items()],
+            spectrum_claim(measured),
         )
         for axis, slopes in zip(axes, measured.values(), strict=True):
             _draw_recipe(axis, slopes, colours)
@@ -56,28 +57,6 @@ def _draw_recipe(axis: Axes, slopes: Mapping[str, Any], colours: Mapping[str, st
     relative = np.array(widths) / np.exp(np.mean(np.log(widths)))
     axis.plot(widths, middle * relative**predicted, "--", color=INK, linewidth=1.6, zorder=4)
     width_axis(axis, widths)
-
-
-def _claim(measured: Mapping[str, Any]) -> str:
-    drift = {
-        recipe: float(np.mean([slope["value"] for slope in slopes.values()]))
-        for recipe, slopes in measured.items()
-    }
-    level = min(drift, key=lambda recipe: abs(drift[recipe]))
-    told = f"slope {drift[level]:+z.2f} on average"
-    if len(drift) == 1:
-        return f"Top singular values over width under {level}: {told}"
-    return f"Top singular values move least with width under {level}: {told}"
-
-
-def _title(recipe: str, slopes: Mapping[str, Any]) -> str:
-    values = [slope["value"] for slope in slopes.values()]
-    low, high = min(values), max(values)
-    predicted = next(iter(slopes.values()))["predicted"]
-    settled = all(slope["settled"] for slope in slopes.values())
-    # The prediction is for runs that have lasted long enough to forget their init.
-    warning = "" if settled else " (not settled yet)"
-    return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, predicted {predicted:+z.2f}"
 
 
 def _legend(colours: Mapping[str, str]) -> list[Line2D]:

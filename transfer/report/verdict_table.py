@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transfer.report.words import ANSWERS, with_interval
+from transfer.report.verdict_rows import verdict_rows
+from transfer.report.words import ANSWERS
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -42,26 +43,6 @@ def _rows(judged: Mapping[str, Any]) -> "Table":
     table.add_column("log2 lr", no_wrap=True)
     for name in ("best", "moved", "regret"):
         table.add_column(name, justify="right", no_wrap=True)
-    optima, zero_shots = judged["optimum_log2_learning_rate"], judged["zero_shot"]
-    for width in sorted({*optima, *zero_shots}, key=int):
-        optimum, shot = optima.get(width, {}), zero_shots.get(width, {})
-        table.add_row(
-            width,
-            _optimum(optimum),
-            _number(judged["best_loss"].get(width), ".3f"),
-            _number(shot.get("loss"), ".3f"),
-            _number(shot.get("relative_regret"), "+.2%"),
-        )
+    for row in verdict_rows(judged):
+        table.add_row(*row)
     return table
-
-
-def _optimum(optimum: Mapping[str, Any]) -> str:
-    if not optimum:
-        return "not tuned"
-    if optimum["value"] is None:
-        return "undecided"
-    return with_interval(optimum["value"], optimum["interval"])
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"

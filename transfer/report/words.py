@@ -42,6 +42,63 @@ def claim(recipes: Mapping[str, Mapping[str, Any]], subject: str) -> str:
     return f"{subject} {told}" + (f"; {undecided}" if undecided else "")
 
 
+def objective(verdict: Mapping[str, Any]) -> str:
+    """Return what the losses of a verdict are, with their unit.
+
+    Example:
+      >>> objective({"objective": {"name": "held-out loss", "unit": "nats"}})
+      'held-out loss (nats)'
+    """
+    return "{name} ({unit})".format(**verdict["objective"])
+
+
+def training_loss(verdict: Mapping[str, Any]) -> str:
+    """Return what training curves show, in the unit of the verdict's losses.
+
+    Example:
+      >>> training_loss({"objective": {"name": "held-out loss", "unit": "nats"}})
+      'training loss (nats)'
+    """
+    return f"training loss ({verdict['objective']['unit']})"
+
+
+def spectrum_claim(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the sentence about the top singular values of one or more recipes.
+
+    Example:
+      >>> measured = {"mup": {"up": {"value": 0.02}}, "standard": {"up": {"value": 0.7}}}
+      >>> spectrum_claim(measured)
+      'Top singular values move least with width under mup: slope +0.02 on average'
+    """
+    drift = {
+        recipe: sum(slope["value"] for slope in slopes.values()) / len(slopes)
+        for recipe, slopes in measured.items()
+    }
+    level = min(drift, key=lambda recipe: abs(drift[recipe]))
+    told = f"slope {drift[level]:+z.2f} on average"
+    if len(drift) == 1:
+        return f"Top singular values over width under {level}: {told}"
+    return f"Top singular values move least with width under {level}: {told}"
+
+
+def spectrum_title(recipe: str, slopes: Mapping[str, Any]) -> str:
+    """Return a recipe's name with its slopes, in two lines.
+
+    Example:
+      >>> up = {"value": 0.02, "predicted": 0.0, "settled": False}
+      >>> print(spectrum_title("mup+sqrt", {"up": up}))
+      mup+sqrt (not settled yet)
+      slopes +0.02 to +0.02, predicted +0.00
+    """
+    values = [slope["value"] for slope in slopes.values()]
+    low, high = min(values), max(values)
+    predicted = next(iter(slopes.values()))["predicted"]
+    settled = all(slope["settled"] for slope in slopes.values())
+    # The prediction is for runs that have lasted long enough to forget their init.
+    warning = "" if settled else " (not settled yet)"
+    return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, predicted {predicted:+z.2f}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a phrase.
 

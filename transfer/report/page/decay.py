@@ -1,0 +1,194 @@
+"""Loss over learning rate and weight decay, a map per recipe and width."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import matplotlib
+import numpy as np
+from matplotlib.colors import to_hex
+
+from transfer.analysis import Optimum
+from transfer.analysis.losses import LossTable
+from transfer.report.page import chart
+from transfer.report.page.figure import (
+    ColourScale,
+    Control,
+    Figure,
+    Option,
+    Panel,
+    Table,
+    by_recipe,
+)
+from transfer.report.words import objective
+from transfer.runs import Trial
+
+Rows = list[dict[str, Any]]
+
+_CELL = 34  # the height of a row, in pixels
+_MOST_NUMBERS = 10  # columns that have room for a number each
+_COLOURS = [to_hex(matplotlib.colormaps["viridis"](share)) for share in np.linspace(0.97, 0.05, 9)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Map:
+    recipe: str
+    width: int
+    rows: Rows
+
+
+def decay_figure(
+    trials: Sequence[Trial],
+    optima: Mapping[str, Sequence[Optimum]],
+    verdict: Mapping[str, Any],
+) -> Figure | None:
+    """Return the maps of every width that was swept in learning rate and decay; None without."""
+    maps = [
+        _Map(recipe, optimum.width, rows)
+        for recipe, found in optima.items()
+        for optimum in found
+        if (rows := _rows(trials, optimum))
+    ]
+    if not maps:
+        return None
+    top = _top([row["excess"] for each in maps for row in each.rows if row["excess"] is not None])
+    recipes = list(dict.fromkeys(each.recipe for each in maps))
+    widths = list(dict.fromkeys(each.width for each in maps))
+    return Figure(
+        key="decay",
+        claim="Where the loss is low in learning rate and weight decay together",
+        about=(
+            f"How far the {objective(verdict)} lies above the lowest of its map, which has a "
+            "frame, in percent; mean over seeds. Both axes are the coefficients at the base width, "
+            "so where a recipe transfers the frames are in the same place."
+        ),
+        panels=[
+            Panel(
+                f"{each.recipe}, width {each.width}",
+                chart.spec(
+                    _layers(each.rows, top),
+                    f"Loss of {each.recipe} at width {each.width} over learning rate and decay.",
+                    height=_CELL * len({row["decay"] for row in each.rows}),
+                ),
+                {"recipes": each.recipe, "widths": str(each.width)},
+            )
+            for each in maps
+        ],
+        table=Table(
+            ("recipe", "width", "learning rate", "weight decay", "loss", "above the lowest"),
+            [
+                (
+                    each.recipe,
+                    str(each.width),
+                    f"{row['rate']:.4g}",
+                    f"{row['decay']:.4g}",
+                    "diverged" if row["loss"] is None else f"{row['loss']:.4f}",
+                    "-" if row["excess"] is None else f"{row['excess']:.2f} %",
+                )
+                for each in maps
+                for row in each.rows
+            ],
+        ),
+        controls=[
+            by_recipe(recipes),
+            Control("Width", "widths", "checkbox", [Option(w, str(w)) for w in widths]),
+        ],
+        scale=ColourScale(_COLOURS, "lowest", f"{top:g} % and more", "above the lowest loss"),
+    )
+
+
+def _rows(trials: Sequence[Trial], optimum: Optimum) -> Rows:
+    """Return a row per learning rate and decay at the best multipliers, if decays were swept."""
+    best = optimum.best
+    table = LossTable.of(trials, optimum.recipe, optimum.width).where(
+        lambda s: (
+            dataclasses.replace(s, learning_rate=1.0, weight_decay=1.0)
+            == dataclasses.replace(best, learning_rate=1.0, weight_decay=1.0)
+        )
+    )
+    if len({setting.weight_decay for setting in table.settings}) < 2:
+        return []
+    losses = table.mean()
+    low = float(losses.min())
+    return [
+        {
+            "rate": setting.learning_rate,
+            "decay": setting.weight_decay,
+            "loss": float(loss) if np.isfinite(loss) else None,
+            "excess": 100 * float(loss - low) / low if np.isfinite(loss) else None,
+            "lowest": setting == best,
+        }
+        for setting, loss in zip(table.settings, losses, strict=True)
+    ]
+
+
+def _top(excesses: Sequence[float]) -> float:
+    """Return the end of the colour scale, a round number that three cells in four are below."""
+    if not excesses:
+        return 1.0
+    share = max(float(np.quantile(excesses, 0.75)), 0.1)
+    power = 10.0 ** math.floor(math.log10(share))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= share)
+
+
+def _layers(rows: Rows, top: float) -> list[alt.Chart]:
+    rates = sorted({row["rate"] for row in rows})
+    labels = {rate: _rate_label(rate) for rate in rates}
+    for row in rows:
+        row["column"] = labels[row["rate"]]
+        row["row"] = f"{row['decay']:g}"
+    decays = [f"{decay:g}" for decay in sorted({row["decay"] for row in rows}, reverse=True)]
+    across = (
+        alt.X("column:O")
+        .scale(domain=list(labels.values()))
+        .axis(alt.Axis(title="learning rate", labelAngle=0, domain=False))
+    )
+    down = alt.Y("row:O").scale(domain=decays).axis(alt.Axis(title="weight decay"))
+    fill = (
+        alt.Color("excess:Q")
+        .scale(domain=[top * k / 8 for k in range(9)], range=_COLOURS, clamp=True)
+        .legend(None)
+    )
+    tooltip = [
+        alt.Tooltip("rate:Q", title="learning rate", format=".4g"),
+        alt.Tooltip("decay:Q", title="weight decay", format=".4g"),
+        alt.Tooltip("loss:Q", title="loss", format=".4f"),
+        alt.Tooltip("excess:Q", title="above the lowest, %", format=".2f"),
+    ]
+    cells = alt.Chart(chart.rows(rows))
+    known, gone = (cells.transform_filter(f"datum.excess {sign} null") for sign in ("!=", "=="))
+    layers = [
+        known.mark_rect(stroke="var(--paper)", strokeWidth=2).encode(
+            across, down, fill, tooltip=tooltip
+        ),
+        gone.mark_rect(fill="var(--line)", stroke="var(--paper)", strokeWidth=2).encode(
+            across, down, tooltip=tooltip[:2]
+        ),
+        gone.mark_text(text="✕", color="var(--ink)").encode(across, down),
+    ]
+    # Black on white shows on every colour of the scale, in light and in dark.
+    layers += [
+        known.transform_filter("datum.lowest")
+        .mark_rect(fillOpacity=0, stroke=stroke, strokeWidth=wide)
+        .encode(across, down)
+        for stroke, wide in (("#ffffff", 5), ("#000000", 2))
+    ]
+    if len(rates) <= _MOST_NUMBERS:
+        # Black on the light end of the scale, white on the dark one.
+        ink = alt.when(f"datum.excess < {0.6 * top}").then(alt.value("#000000"))
+        layers.append(
+            known.mark_text(fontSize=11).encode(
+                across,
+                down,
+                text=alt.Text("excess:Q", format=".1f"),
+                color=ink.otherwise(alt.value("#ffffff")),
+            )
+        )
+    return layers
+
+
+def _rate_label(rate: float) -> str:
+    exponent = math.log2(rate)
+    return chart.power_of_two(exponent) if exponent.is_integer() else f"{rate:.4g}"

@@ -1,0 +1,157 @@
+"""The optimum over width: level where the learning rate transfers."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+from transfer.report.page import chart
+from transfer.report.page.figure import Control, Figure, Option, Panel, Table
+from transfer.report.page.looks import Look, category_looks
+from transfer.report.words import with_interval
+
+Rows = list[dict[str, Any]]
+
+_HEIGHT, _LABEL = 340, 15  # of the plot, and between labels, in pixels
+
+
+def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
+    """Return the figure of best learning rates with intervals and fits; None if none is decided."""
+    recipes = verdict["recipes"]
+    points = [row for recipe, judged in recipes.items() for row in _points(recipe, judged)]
+    if not points:
+        return None
+    looks = category_looks(list(dict.fromkeys(row["recipe"] for row in points)))
+    options = [Option(name, _label(name, recipes[name]), look) for name, look in looks.items()]
+    controls = [Control("Recipe", "recipes", "checkbox", options)]
+    return Figure(
+        key="optimum",
+        claim="Best learning rate against width",
+        about=(
+            "Fitted optima with bootstrap intervals over seeds, and least-squares lines. Level is "
+            "perfect transfer."
+        ),
+        panels=[
+            Panel(
+                "",
+                chart.spec(
+                    _layers(points, _lines(points, recipes), looks),
+                    "Best learning rate over width. "
+                    + "; ".join(option.label for option in options),
+                    controls,
+                    height=_HEIGHT,
+                ),
+            )
+        ],
+        table=Table(
+            ("recipe", "width", "best log2 learning rate", "interval"),
+            [
+                (row["recipe"], str(row["width"]), f"{row['best']:.2f}", row["interval"])
+                for row in points
+            ],
+        ),
+        controls=controls,
+    )
+
+
+def _label(recipe: str, judged: Mapping[str, Any]) -> str:
+    if judged["slope"] is None:
+        return recipe
+    return f"{recipe}, slope {with_interval(judged['slope'], judged['slope_interval'], '+z.2f')}"
+
+
+def _points(recipe: str, judged: Mapping[str, Any]) -> Rows:
+    points = []
+    for width, optimum in judged["optimum_log2_learning_rate"].items():
+        if optimum["value"] is not None:
+            low, high = optimum["interval"] or (None, None)
+            points.append(
+                {
+                    "recipe": recipe,
+                    "width": int(width),
+                    "best": optimum["value"],
+                    "low": low,
+                    "high": high,
+                    "interval": "-" if low is None else f"[{low:.2f}, {high:.2f}]",
+                }
+            )
+    return points
+
+
+def _lines(points: Rows, recipes: Mapping[str, Any]) -> Rows:
+    lines = []
+    for recipe, judged in recipes.items():
+        mine = [row for row in points if row["recipe"] == recipe]
+        if judged["slope"] is None or not mine:
+            continue
+        logs = [math.log2(row["width"]) for row in mine]
+        middle, height = sum(logs) / len(logs), sum(row["best"] for row in mine) / len(mine)
+        lines += [
+            {"recipe": recipe, "x": x, "best": height + judged["slope"] * (x - middle)}
+            for x in (min(logs), max(logs))
+        ]
+    return lines
+
+
+def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Chart]:
+    names = list(looks)
+    for row in points:
+        # Moved apart a little, so that intervals at the same width do not hide each other.
+        shift = 0.06 * (names.index(row["recipe"]) - (len(names) - 1) / 2)
+        row["x"] = math.log2(row["width"]) + shift
+    heights = [
+        row[key] for row in points for key in ("best", "low", "high") if row[key] is not None
+    ]
+    low, high = chart.powers_around(heights)
+    widths = sorted({row["width"] for row in points})
+    reach = [math.log2(widths[0]) - 0.25, math.log2(widths[-1]) + 0.25]
+
+    width = alt.X("x:Q").axis(chart.width_axis(widths)).scale(domain=reach, nice=False)
+    axis = chart.power_axis(low, high, "best learning rate at the base width")
+    best = (
+        alt.Y(field="best", type="quantitative")
+        .axis(axis)
+        .scale(domain=[low, high], nice=False, zero=False)
+    )
+    hue = chart.colour("recipe:N", looks)
+    last = [max((r for r in points if r["recipe"] == n), key=lambda r: r["width"]) for n in names]
+    places = chart.apart([row["best"] for row in last], _LABEL * (high - low) / _HEIGHT)
+    right = max(row["x"] for row in last)
+    labels = [{**row, "x": right, "place": place} for row, place in zip(last, places, strict=True)]
+    where = chart.only("recipes", "recipe")
+
+    found = alt.Chart(chart.rows(points)).transform_filter(where)
+    bars = found.transform_filter("datum.low != null").mark_rule(strokeWidth=2.5)
+    marks = found.mark_point(filled=True, opacity=1, size=90, stroke="var(--paper)")
+    layers = [
+        alt.Chart(chart.rows(lines))
+        .transform_filter(where)
+        .mark_line(strokeWidth=1.5)
+        .encode(width, best, hue, chart.dash("recipe:N", looks)),
+        bars.encode(width, best.field("low"), alt.Y2("high:Q"), hue),
+        marks.encode(
+            width,
+            best,
+            hue,
+            chart.shape("recipe:N", looks),
+            tooltip=[
+                alt.Tooltip("recipe:N", title="recipe"),
+                alt.Tooltip("width:N", title="width"),
+                alt.Tooltip("best:Q", title="best log2 learning rate", format=".2f"),
+                alt.Tooltip("interval:N", title="interval"),
+            ],
+        ),
+    ]
+    layers.append(
+        alt.Chart(chart.rows(labels))
+        .transform_filter(where)
+        .mark_text(
+            align="left",
+            dx=11,
+            fontSize=12,
+            fontWeight=600,
+        )
+        .encode(width, best.field("place"), hue, text=alt.Text("recipe:N"))
+    )
+    return layers

@@ -1,0 +1,92 @@
+"""The page: everything that a run says, in one file that asks the network for nothing."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import jinja2
+import pyarrow as pa
+import vl_convert
+
+from transfer.analysis import Optimum
+from transfer.report.page.answers import answers, spent
+from transfer.report.page.curves import curves_figure
+from transfer.report.page.decay import decay_figure
+from transfer.report.page.looks import colour_variables, width_looks
+from transfer.report.page.loss import loss_figure
+from transfer.report.page.optimum import optimum_figure
+from transfer.report.page.spectrum import spectrum_figure
+from transfer.report.page.spectrum_training import spectrum_training_figure
+from transfer.report.words import claim
+from transfer.runs import Trial
+
+
+def report_page(
+    trials: Sequence[Trial],
+    metrics: pa.Table,
+    spectrum: pa.Table,
+    optima: Mapping[str, Sequence[Optimum]],
+    verdict: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> str:
+    """Return the report of a run as HTML; the same tables and verdict give the same text.
+
+    A figure whose data was not recorded is left out. The charts are drawn by the file's own script,
+    and its content security policy forbids to load anything else.
+
+    Args:
+      trials: all trials of the run.
+      metrics: training curves, `METRICS_SCHEMA`, maybe empty.
+      spectrum: singular values, `SPECTRUM_SCHEMA`, maybe empty.
+      optima: the optima of every recipe, by increasing width.
+      verdict: what `judge` said of these tables.
+      configuration: the run's resolved configuration, maybe empty.
+
+    Example:
+      >>> html = report_page(  # doctest: +SKIP
+      ...     run.trials(), run.metrics(), run.spectrum(), optima, verdict, {})
+    """
+    looks = width_looks(trial.width for trial in trials)
+    figures = [
+        loss_figure(optima, verdict, looks),
+        optimum_figure(verdict),
+        decay_figure(trials, optima, verdict),
+        spectrum_figure(verdict),
+        spectrum_training_figure(trials, spectrum, verdict, looks),
+        curves_figure(trials, metrics, optima, verdict, looks),
+    ]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            claim=claim(verdict["recipes"], "The best learning rate"),
+            task=verdict["task"],
+            answers=answers(verdict),
+            spent=spent(verdict["compute"]),
+            figures=[figure for figure in figures if figure is not None],
+            configuration=configuration,
+            provenance=verdict["provenance"],
+            colours=colour_variables(len(looks)),
+            library=_library(),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("transfer.report.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@functools.cache
+def _library() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as a script, of the version that Altair writes."""
+    major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
+    # Its type stub asks for code of one's own to add, which the function does not.
+    return str(vl_convert.javascript_bundle(vl_version=f"{major}.{minor}"))  # type: ignore[call-arg]
