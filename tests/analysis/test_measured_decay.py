@@ -85,7 +85,7 @@ def test_one_seed_has_no_interval():
 
 @pytest.mark.parametrize("decay_times", [SETTLED | {512: 2.9}, {64: 5.0, 128: 5.0, 256: 5.0}])
 def test_runs_that_have_not_settled_are_refused(decay_times):
-    with pytest.raises(TransferError, match="width 512 lasted .* have not settled; expected"):
+    with pytest.raises(TransferError, match=r"width 512 lasted .* have not settled; expected"):
         measure_decay({"up": sigmas("mup+sqrt", 0.6)}, "mup+sqrt", decay_times)
 
 
