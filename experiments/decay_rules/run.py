@@ -88,19 +88,20 @@ def measured(
     return rows
 
 
-def all_measured() -> list[dict[str, Any]]:
-    """The rows of the table."""
+def asked() -> list[tuple[Any, ...]]:
+    """Arguments of `measured` for all of the table."""
     unscaled = Recipe("standard")
-    asked: list[tuple[Any, ...]] = [
-        ("rules", "as is", AS_IS, Recipe.parse(rule), RULE_WIDTHS, RULE_DECAY_TIMES)
-        for rule in RULES
+    return [
+        *(
+            ("rules", "as is", AS_IS, Recipe.parse(rule), RULE_WIDTHS, RULE_DECAY_TIMES)
+            for rule in RULES
+        ),
+        *(
+            ("factors", name, pair, unscaled, FACTOR_WIDTHS, FACTOR_DECAY_TIMES)
+            for name, pair in FACTORS.items()
+        ),
+        ("long", "as is", AS_IS, unscaled, LONG_WIDTHS, LONG_DECAY_TIMES),
     ]
-    asked += [
-        ("factors", name, pair, unscaled, FACTOR_WIDTHS, FACTOR_DECAY_TIMES)
-        for name, pair in FACTORS.items()
-    ]
-    asked.append(("long", "as is", AS_IS, unscaled, LONG_WIDTHS, LONG_DECAY_TIMES))
-    return [row for each in track(asked, description="settings") for row in measured(*each)]
 
 
 def main() -> None:
@@ -108,7 +109,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--judge", action="store_true", help="do not train, read the table")
     if not parser.parse_args().judge:
-        pq.write_table(pa.Table.from_pylist(all_measured()), TABLE)
+        settings = track(asked(), description="settings")
+        rows = [row for setting in settings for row in measured(*setting)]
+        pq.write_table(pa.Table.from_pylist(rows), TABLE)
     table = pq.read_table(TABLE).to_pylist()
     verdict = judge(table)
     write_verdict("synthetic", verdict)
