@@ -1,6 +1,5 @@
 """From the table to the verdict: slopes beside predictions, and p with the decay it implies."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ COMPARED_AT = 6
 SETTLING = (3, 6, 12, 24)
 # Decay times per unit of width.
 DIAGONALS = (3 / 16, 3 / 8)
+# Up to this many decay times per unit of width sigma_1 grows; later it nears rank one.
+GROWING = 1 / 8
 
 
 def judge(table: Sequence[Row]) -> dict[str, Any]:
@@ -24,33 +25,33 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
     rules = [row for row in table if row["part"] == "rules"]
     factors = [row for row in table if row["part"] == "factors"]
     long = [row for row in table if row["part"] == "long"]
+    judged = {
+        recipe: {
+            "at_equal_decay_times": _rule(recipe, _at(rows, COMPARED_AT)),
+            "at_equal_steps": _rule(recipe, _last(rows)),
+            "decay_times_at_equal_steps": {
+                str(row["width"]): round(row["decay_times"], 2) for row in _last(rows)
+            },
+        }
+        for recipe, rows in _by("recipe", rules).items()
+    }
     return {
+        "answer": {key: _answer(judged, key) for key in ("at_equal_decay_times", "at_equal_steps")},
         "published_p": PUBLISHED_P,
         "tolerance": TOLERANCE,
         "compared_at_decay_times": COMPARED_AT,
         "seeds": len({row["seed"] for row in table}),
-        "rules": {
-            recipe: {
-                "at_equal_decay_times": _rule(recipe, _at(rows, COMPARED_AT)),
-                "at_equal_steps": _rule(recipe, _last(rows)),
-                "decay_times_at_equal_steps": {
-                    str(row["width"]): round(row["decay_times"], 2) for row in _last(rows)
-                },
-            }
-            for recipe, rows in _by("recipe", rules).items()
-        },
+        "rules": judged,
         "p": {
             setting: {str(times): _p(_at(rows, times)) for times in SETTLING}
             for setting, rows in _by("setting", factors).items()
         },
         "long": {
             "p": {str(times): _p(_at(long, times)) for times in (*SETTLING, 48, 96)},
-            "p_between_neighbours": {
-                f"{narrow}-{wide}": {
-                    str(times): _p(_at([r for r in long if r["width"] in (narrow, wide)], times))
-                    for times in SETTLING
-                }
-                for narrow, wide in _neighbours(long)
+            "growth_with_decay_times": {
+                str(width): growth
+                for width, rows in _by("width", long).items()
+                if (growth := _growth(rows))
             },
             "p_at_decay_times_per_width": {
                 str(ratio): _p([row for row in long if _near(row, ratio * row["width"])])
@@ -58,6 +59,18 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _answer(judged: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """How many slopes agree with the prediction, and by how much the furthest is off."""
+    matrices = [judged[recipe][key][matrix] for recipe in judged for matrix in ("first", "second")]
+    answer = {}
+    for quantity in QUANTITIES:
+        slopes = [found[quantity] for found in matrices]
+        off = [round(slope["value"] - slope["predicted"], 3) for slope in slopes]
+        agree = sum(slope["agrees"] for slope in slopes)
+        answer[quantity] = {"agree": agree, "of": len(slopes), "furthest_off": max(off, key=abs)}
+    return answer
 
 
 def _rule(recipe: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -91,6 +104,20 @@ def _p(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def _growth(rows: Sequence[Row]) -> dict[str, Any]:
+    """Slope of log sigma_1 / rms over log decay times by matrix, from the first decay time on."""
+    found = {}
+    for matrix, mine in _by("matrix", rows).items():
+        logs: dict[int, dict[int, float]] = {}
+        for row in mine:
+            if row["decay_times"] <= GROWING * row["width"]:
+                value = math.log2(row["sigma_1"] / row["rms"])
+                logs.setdefault(round(row["decay_times"]), {})[row["seed"]] = value
+        if len(logs) > 2:
+            found[matrix] = _rounded(slope_over_seeds(logs))
+    return found
+
+
 def _at(rows: Iterable[Row], decay_times: float) -> list[Row]:
     return [row for row in rows if _near(row, decay_times)]
 
@@ -109,11 +136,6 @@ def _by(name: str, rows: Iterable[Row]) -> dict[Any, list[Row]]:
     for row in rows:
         found.setdefault(row[name], []).append(row)
     return found
-
-
-def _neighbours(rows: Sequence[Row]) -> list[tuple[int, int]]:
-    widths = sorted({row["width"] for row in rows})
-    return list(itertools.pairwise(widths))
 
 
 def _values(rows: Iterable[Row], of: Callable[[Row], float]) -> dict[int, dict[int, float]]:

@@ -7,7 +7,7 @@ _EQUAL = {"at_equal_decay_times": "equal decay times", "at_equal_steps": "equal 
 
 
 def summary(verdict: Mapping[str, Any]) -> str:
-    """Return three Markdown tables: slopes by rule, p by setting, p over a long training."""
+    """Return Markdown tables: slopes by rule, p by setting, p and growth over a long training."""
     return "\n\n".join([_rules(verdict), _settings(verdict["p"]), _long(verdict["long"])])
 
 
@@ -48,12 +48,18 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _long(long: Mapping[str, Any]) -> str:
     found = {f"{times} decay times": p for times, p in long["p"].items()}
-    for pair, by_time in long["p_between_neighbours"].items():
-        found |= {f"{times} decay times, widths {pair}": p for times, p in by_time.items()}
     for ratio, p in long["p_at_decay_times_per_width"].items():
         found[f"{ratio} decay times x width"] = p
     rows = [[what, _cell(p["first"]["p"]), _cell(p["second"]["p"])] for what, p in found.items()]
-    return _table(["after", "p of the first", "p of the second"], rows)
+    growth = [
+        [f"width {width}", _cell(found["first"]), _cell(found["second"])]
+        for width, found in long["growth_with_decay_times"].items()
+    ]
+    tables = [
+        _table(["after", "p of the first", "p of the second"], rows),
+        _table(["growth with decay times", "first", "second"], growth),
+    ]
+    return "\n\n".join(tables)
 
 
 def _checked(found: Mapping[str, Any]) -> str:

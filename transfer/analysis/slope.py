@@ -28,7 +28,7 @@ def slope_over_seeds(logs: Mapping[int, Mapping[int, float]]) -> Estimate:
     """Return the slope over log2 width of log2 values by width and seed, at two or more widths.
 
     The line goes through the means over seeds. Its interval resamples the seeds that all widths
-    have, jointly for all widths.
+    have, jointly for all widths. Any other size may stand for the width, such as a duration.
 
     Example:
       >>> slope_over_seeds({64: {0: 1.0, 1: 1.5}, 128: {0: 1.0, 1: 2.0}})
