@@ -79,8 +79,8 @@ def test_inputs_that_no_matrix_made_see_the_entries_and_not_the_top():
     assert slope(rows(Pair()), "alignment") < slope(rows(ALONE), "alignment") - 0.1
 
 
-@pytest.mark.parametrize("recipe", ["mup+sqrt", "mup+independent"])
-def test_rules_differ_by_quarters_whatever_p_is(recipe):
+def test_rules_differ_by_quarters_whatever_p_is():
+    recipe = "mup+sqrt"
     found, unscaled = rows(Pair(), recipe), rows(Pair())
     apart = predicted_slope(recipe) - predicted_slope("standard")
     # RMS by theory alone; sigma_1 of three seeds strays by a few hundredths of a slope.
