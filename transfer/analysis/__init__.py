@@ -1,10 +1,11 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.analysis.prediction import Prediction, predict
 from transfer.analysis.regret import ZeroShot, zero_shot_regret
-from transfer.analysis.slope import extrapolate_optimum, optimum_slope
+from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
 from transfer.analysis.transferability import (
     REGRET_BAND,
@@ -18,6 +19,7 @@ __all__ = [
     "REGRET_BAND",
     "SLOPE_BAND",
     "Estimate",
+    "MeasuredDecay",
     "Optimum",
     "Prediction",
     "SpectrumSlope",
@@ -27,9 +29,11 @@ __all__ = [
     "find_optimum",
     "judge",
     "judge_transfer",
+    "measure_decay",
     "optimum_slope",
     "predict",
     "predicted_slope",
+    "slope_over_seeds",
     "spectrum_slopes",
     "zero_shot_regret",
 ]

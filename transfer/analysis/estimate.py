@@ -1,6 +1,7 @@
 """A number as the verdict reports it."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 Interval = tuple[float, float]
@@ -20,6 +21,17 @@ class Estimate:
     value: float | None
     interval: Interval | None = None
     reason: str | None = None
+
+    def map(self, function: Callable[[float], float]) -> "Estimate":
+        """Return what an increasing function makes of the value and of its interval.
+
+        Example:
+          >>> Estimate(1.0, (0.5, 2.0)).map(lambda x: 2 * x)
+          Estimate(value=2.0, interval=(1.0, 4.0), reason=None)
+        """
+        interval = self.interval and (function(self.interval[0]), function(self.interval[1]))
+        value = None if self.value is None else function(self.value)
+        return Estimate(value, interval, self.reason)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, with a `reason` only where something is null."""

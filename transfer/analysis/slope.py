@@ -1,7 +1,7 @@
-"""How the optimal learning rate moves with width."""
+"""Slopes over log width, and how the optimal learning rate moves."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,28 @@ def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
     """
     centred = x - x.mean()
     return float(centred @ y / (centred @ centred))
+
+
+def slope_over_seeds(logs: Mapping[int, Mapping[int, float]]) -> Estimate:
+    """Return the slope over log2 width of log2 values by width and seed, at two or more widths.
+
+    The line goes through the means over seeds. Its interval resamples the seeds that all widths
+    have, jointly for all widths. Any other size may stand for the width, such as a duration.
+
+    Example:
+      >>> slope_over_seeds({64: {0: 1.0, 1: 1.5}, 128: {0: 1.0, 1: 2.0}})
+      Estimate(value=0.25, interval=(0.0, 0.5), reason=None)
+    """
+    widths = np.log2(sorted(logs))
+    value = least_squares_slope(
+        widths, np.array([np.mean(list(logs[width].values())) for width in sorted(logs)])
+    )
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
+    paired = np.array([[logs[width][seed] for seed in seeds] for width in sorted(logs)])
+    interval, reason = bootstrap(
+        lambda weights: least_squares_slope(widths, paired @ weights), len(seeds)
+    )
+    return Estimate(value, interval, reason)
 
 
 def optimum_slope(optima: Sequence[Optimum]) -> Estimate:

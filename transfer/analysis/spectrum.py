@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
-from transfer.analysis.slope import least_squares_slope
+from transfer.analysis.slope import slope_over_seeds
 from transfer.runs import Trial
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
@@ -23,6 +22,9 @@ from transfer.scaling.hyperparameters import Hyperparameters
 
 SETTLED = 3.0
 """Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3)."""
+
+PUBLISHED_P = 0.75
+"""p of sigma_1 ~ sqrt(step / decay) width^p as arXiv 2510.15262 measured it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,7 @@ def predicted_slope(recipe: str) -> float:
     step = float(row.multiplier.fan_in + rate)
     exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: -step}
     decay = exponents[rules.decay] if isinstance(rules.decay, str) else rules.decay
-    return round(0.75 + (step - decay) / 2, 12)
+    return round(PUBLISHED_P + (step - decay) / 2, 12)
 
 
 def spectrum_slopes(
@@ -111,7 +113,7 @@ def spectrum_slopes(
         for trial in used:
             logs[trial.width][trial.seed] = math.log2(sigma[trial.trial][parameter])
         result[name] = SpectrumSlope(
-            slope=_slope(logs),
+            slope=slope_over_seeds(logs),
             predicted=predicted,
             settled=settled,
             log2_learning_rate=math.log2(used[0].learning_rate),
@@ -177,16 +179,3 @@ def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperpara
         ),
         default=None,
     )
-
-
-def _slope(logs: dict[int, dict[int, float]]) -> Estimate:
-    widths = np.log2(sorted(logs))
-    value = least_squares_slope(
-        widths, np.array([np.mean(list(logs[width].values())) for width in sorted(logs)])
-    )
-    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
-    paired = np.array([[logs[width][seed] for seed in seeds] for width in sorted(logs)])
-    interval, reason = bootstrap(
-        lambda weights: least_squares_slope(widths, paired @ weights), len(seeds)
-    )
-    return Estimate(value, interval, reason)
