@@ -169,6 +169,7 @@ def _measure(
     k, *side = start.shape[len(parameter.axes.stack) :]
     smaller = math.prod(side)
     draw = jax.random.normal(jax.random.key(0), (k, *side), weight.dtype) / smaller**0.5
+    start = start.astype(weight.dtype) + _FRESH * draw
 
     def one(weight: jax.Array, start: jax.Array) -> Triplets:
         # No power of two rounds. Half of it before a product and half after overflow nowhere, and
@@ -180,9 +181,8 @@ def _measure(
             return lambda vectors: jnp.ldexp(product(jnp.ldexp(vectors, before)), after)
 
         forward, backward = map(scaled, products(weight, parameter))
-        fresh = start.astype(weight.dtype) + _FRESH * draw
-        # As many pairs span the whole side.
-        found = lanczos(forward, backward, fresh, min(pairs, -(-smaller // k)))
+        # No more than span the whole side.
+        found = lanczos(forward, backward, start, min(pairs, -(-smaller // k)))
         values, bounds = (jnp.ldexp(multiplier * each, exponent) for each in found[:2])
         return Triplets(values, bounds, found.vectors)
 
