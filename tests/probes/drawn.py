@@ -1,8 +1,14 @@
 """Matrices with known singular values, and the layout of a tree that holds just one."""
 
+import functools
+
+import jax
 import numpy as np
 
 from transfer.scaling import Annotated, Axes, Layout
+
+# Compiling is most of the time; optimised code would not pay for itself on matrices so small.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def layout_of(*shape: int, axes: str = "embed -> ffn") -> Layout:

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 
 from transfer.probes import initial_vectors, measure_spectrum
 
-from .drawn import gaussian, layout_of, true_values, with_values
+from .drawn import gaussian, layout_of, quick, true_values, with_values
 
 # Values are sums of float32 products: a few roundings of 6e-8, of the largest.
 ROUNDING = 1e-6
-
-
-# Optimised code pays for itself in large products alone.
-QUICK = {"xla_backend_optimization_level": 0}
 
 
 def measure(weight, key, *, k, pairs):
@@ -29,12 +25,14 @@ def measure(weight, key, *, k, pairs):
 
 
 measure_large = jax.jit(measure, static_argnames=("k", "pairs"))
-measure = jax.jit(measure, static_argnames=("k", "pairs"), compiler_options=QUICK)
+measure = quick(measure, static_argnames=("k", "pairs"))
 
 
 def cold_error(matrix, largest, pairs):
     """Median over starts of the relative error of the largest value."""
-    found = [measure_large(matrix, jax.random.key(seed), k=1, pairs=pairs)[0][0] for seed in range(5)]
+    found = [
+        measure_large(matrix, jax.random.key(seed), k=1, pairs=pairs)[0][0] for seed in range(5)
+    ]
     assert max(found) <= largest * (1 + ROUNDING)
     return 1 - np.median(found) / largest
 
@@ -48,7 +46,7 @@ def flat(n):
     return jnp.asarray(matrix), np.linalg.eigvalsh(square)[-1] ** 0.5
 
 
-@pytest.mark.parametrize("n", [256, 1024, 2048])
+@pytest.mark.parametrize("n", [1024, 2048])
 def test_of_a_gaussian_matrix_16_pairs_give_5e_3_and_40_give_1e_4(n):
     matrix, largest = flat(n)
     assert cold_error(matrix, largest, pairs=16) < 5e-3
@@ -147,10 +145,10 @@ def test_a_bound_without_the_residual_would_be_false():
 
 
 def test_a_bound_does_not_prove_that_a_value_is_the_top_one():
-    """The start is orthogonal to the top vector, but for a draw that two pairs leave too small."""
+    """The start is orthogonal to the top vector, but for a draw that one pair leaves too small."""
     layout = layout_of(30, 30)
     matrix = jnp.diag(jnp.array([2.0, 1.0] + [0.0] * 28))
-    start = {"w": jnp.eye(30)[1:2]}
-    values, bounds, _ = measure_spectrum({"w": matrix}, layout, start, pairs=1)
+    found = quick(lambda v: measure_spectrum({"w": matrix}, layout, {"w": v}, pairs=1))
+    values, bounds, _ = found(jnp.eye(30)[1:2])
     assert float(values["w"][0]) < 1.1
     assert float(bounds["w"][0]) < 0.1
