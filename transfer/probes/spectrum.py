@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from transfer import paths
+from transfer.errors import TransferError
 from transfer.probes.lanczos import Triplets, lanczos
 from transfer.probes.matrices import (
     Product,
@@ -106,7 +107,9 @@ def measure_spectrum(
     each matrix and as many with its transpose (`transfer.probes.lanczos`). Values never exceed the
     true ones, beyond rounding. Started from `initial_vectors`, a flat spectrum (a Gaussian matrix
     of width 2048) takes 16 pairs to 5e-3 and 40 to 1e-4; one that falls as i^-0.18, as trained
-    matrices have, 8 to 1e-4; started from the last measurement's vectors, 4 keep up with training.
+    matrices have, 8 to 1e-4. Started from the last measurement's vectors, 4 pairs of a block of
+    four give 1e-3, once the learning rate has warmed up. A single vector does not follow as well:
+    while another direction overtakes it, its value can be 5e-2 too small.
 
     A bound proves that some singular value lies that near. That it is the top one holds with a
     probability over the start. So that this stays so from one measurement to the next, every start
@@ -122,6 +125,9 @@ def measure_spectrum(
       pairs: no more are made than the smaller side over k, which are exact.
       recipe: gives the multipliers of effective weights; without one, those of the parameters.
 
+    Raises:
+      TransferError: fewer than one pair, or vectors of another model.
+
     Example:
       >>> from transfer.scaling import Annotated, Axes
       >>> axes = Axes.parse("embed -> ffn")
@@ -133,9 +139,16 @@ def measure_spectrum(
       >>> print(found.values["up"].round(4), (found.bounds["up"] < 1e-4).all())
       [3. 2.] True
     """
+    hidden = _hidden(parameters, layout)
+    if pairs < 1 or set(start) != set(hidden):
+        raise TransferError(
+            f"Asked for {pairs} pairs of products from vectors of {len(start)} matrices for a model "
+            f"with {len(hidden)}; expected 1 or more, and vectors from initial_vectors with this "
+            "very layout."
+        )
     measured = {
         path: _measure(weight, layout[path], start[path], pairs, _multiplier(layout[path], recipe))
-        for path, weight in _hidden(parameters, layout).items()
+        for path, weight in hidden.items()
     }
     return Spectrum(*({path: each[field] for path, each in measured.items()} for field in range(3)))
 
