@@ -142,8 +142,8 @@ def measure_spectrum(
     hidden = _hidden(parameters, layout)
     if pairs < 1 or set(start) != set(hidden):
         raise TransferError(
-            f"Asked for {pairs} pairs from the vectors of {', '.join(sorted(start)[:3])}; expected 1 "
-            "or more, and vectors from initial_vectors with the layout of this very model."
+            f"Asked for {pairs} pairs from the vectors of {', '.join(sorted(start)[:3])}; expected "
+            "1 or more, and vectors from initial_vectors with the layout of this very model."
         )
     measured = {
         path: _measure(weight, layout[path], start[path], pairs, _multiplier(layout[path], recipe))
