@@ -1,6 +1,17 @@
 """What is measured on a model: pure functions that run inside jit."""
 
 from transfer.probes.convolution import convolution_norm
-from transfer.probes.spectrum import top_singular_values
+from transfer.probes.spectrum import (
+    Spectrum,
+    initial_vectors,
+    measure_spectrum,
+    top_singular_values,
+)
 
-__all__ = ["convolution_norm", "top_singular_values"]
+__all__ = [
+    "Spectrum",
+    "convolution_norm",
+    "initial_vectors",
+    "measure_spectrum",
+    "top_singular_values",
+]
