@@ -168,6 +168,7 @@ def test_a_refused_setting_says_why():
         ({"recipe": {"clipping": "often"}}, 'clipping "often"'),
         ({"sweep": {"recipes": ["mup", "mup+sqrt"]}}, "expected none twice"),
         ({"sweep": {"search": "grit"}}, 'sweep.search "grit" .*did you mean "grid"'),
+        ({"sweep": {"bracket": 4}}, "sweep.bracket is 4; expected an odd number"),
         ({"sweep": {"objective": "los"}}, 'sweep.objective "los" .*did you mean "loss"'),
         ({"model": {"kind": "resnt"}}, 'model.kind is "resnt"; .*did you mean "resnet"'),
         ({"data": {"kind": 3}}, 'data.kind is "3"; expected text or images'),

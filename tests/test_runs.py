@@ -240,3 +240,10 @@ def test_unfinished_files_are_not_read(run):
 
     assert run.metrics().num_rows == 2
     assert run.spectrum().num_rows == 1
+
+
+@pytest.mark.parametrize(("objective", "expected"), [("loss", 1.5), ("eval_loss", 1.25)])
+def test_trials_are_compared_by_the_objective(objective, expected):
+    assert trial("a", objective=objective).compared == expected
+    diverged = trial("a", objective=objective, status="diverged", loss=math.nan, eval_loss=math.nan)
+    assert diverged.compared == math.inf

@@ -86,7 +86,8 @@ class SweepConfig:
     are uniform in the logarithm between each low and high, the same for every width and recipe.
     `objective` is what trials are compared by: `eval_loss` on held-out data after the last step, or
     `loss`, that of training over the last tenth of the run, for small data sets whose held-out part
-    says little.
+    says little. `bracket`, an odd number of at least 3, is how many learning rates a quickstart
+    tries at the target about the optimum that it expects there.
     """
 
     widths: tuple[int, ...] = ()
@@ -97,6 +98,7 @@ class SweepConfig:
     space: SearchSpace = SearchSpace()
     samples: int = 16
     search_seed: int = 0
+    bracket: int = 3
 
     def __post_init__(self) -> None:
         for name, known in (("search", ("grid", "random")), ("objective", OBJECTIVES)):
@@ -105,6 +107,11 @@ class SweepConfig:
                     f'sweep.{name} "{getattr(self, name)}" is unknown; expected '
                     f"{' or '.join(known)}{nearest(getattr(self, name), known)}."
                 )
+        if self.bracket < 3 or self.bracket % 2 == 0:
+            raise TransferError(
+                f"sweep.bracket is {self.bracket}; expected an odd number of at least 3, so that "
+                "the expected optimum has as many learning rates on either side."
+            )
         for field in dataclasses.fields(SearchSpace):
             values = getattr(self.space, field.name)
             may_be_zero = field.name == "weight_decay" and self.search == "grid"

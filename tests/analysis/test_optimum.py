@@ -166,12 +166,26 @@ def test_only_seeds_run_everywhere_are_compared(sweep):
     assert find_optimum(lacking, "mup+sqrt", 64).landscape.table.seeds == (0, 1)
 
 
+def test_the_optimum_is_that_of_the_objective(sweep):
+    trials = [
+        dataclasses.replace(t, eval_loss=-t.eval_loss, objective="loss")
+        for t in sweep()(bowl(-6.3), [64], GRID)
+    ]
+    found = find_optimum(trials, "mup+sqrt", 64)
+    assert found.log2_learning_rate.value == pytest.approx(-6.3, abs=1e-6)
+    by_held_out = [dataclasses.replace(t, objective="eval_loss") for t in trials]
+    assert find_optimum(by_held_out, "mup+sqrt", 64).best != found.best
+
+
 def test_losses_that_do_not_compare_are_refused(sweep):
     trials = sweep()(bowl(-6.3), [64], GRID)
     longer = [dataclasses.replace(t, steps=200, seed=1, trial=t.trial + "x") for t in trials]
 
     with pytest.raises(TransferError, match="different numbers of steps"):
         find_optimum(trials + longer, "mup+sqrt", 64)
+    otherwise = [dataclasses.replace(t, objective="loss", seed=1, trial="y") for t in trials[:1]]
+    with pytest.raises(TransferError, match=r"expected one sweep\.objective"):
+        find_optimum(trials + otherwise, "mup+sqrt", 64)
     with pytest.raises(TransferError, match="Two trials"):
         find_optimum(trials + trials[:1], "mup+sqrt", 64)
     with pytest.raises(TransferError, match="no finished sweep trials of mup\\+sqrt at width 128"):

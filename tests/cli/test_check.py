@@ -84,3 +84,12 @@ def test_one_slope_that_differs_is_status_1_and_its_cause_is_printed(
     assert "Not every slope agrees with theory." in output
     content = json.loads((tmp_path / "run/report/coordinates.json").read_text())
     assert [check["agrees"] for check in content.values()].count(False) == 1
+
+
+def test_a_recipe_held_against_another_one_s_predictions(config, tmp_path, capsys):
+    arguments = (f"--config={config}", f"--run={tmp_path}/run", "--widths=64,256", "--steps=1")
+    assert transfer("check", *arguments, "--config.recipe.name=standard", "--against=mup") == 1
+    output = " ".join(capsys.readouterr().out.split())
+    assert "standard held against mup+sqrt from random init" in output
+    # Under standard a step of AdamW is as large at every width.
+    assert "is off by width^+1.0: updates follow width^+0.00, expected width^-1.00" in output

@@ -52,8 +52,8 @@ def run(tmp_path):
     return RunDirectory(tmp_path)
 
 
-def search(trainer, expected, seeds=(0, 3)):
-    declared = swept(experiment(), seeds=seeds)
+def search(trainer, expected, seeds=(0, 3), **changes):
+    declared = swept(experiment(), seeds=seeds, **changes)
     bracket(declared, trainer.run, WIDTH, RECIPE, PREDICTED, expected, trainer)
     return trainer
 
@@ -70,6 +70,11 @@ def search(trainer, expected, seeds=(0, 3)):
 )
 def test_a_bracket_is_widened_until_its_best_point_lies_inside(run, optimum, expected, rounds):
     assert search(Trainer(run, optimum), expected).rounds() == rounds
+
+
+def test_a_bracket_may_start_with_more_points(run):
+    trainer = search(Trainer(run, -6.2), -8.2, bracket=5)
+    assert trainer.rounds() == [[-10, -9, -8, -7, -6], [-5]]
 
 
 @pytest.mark.parametrize(("optimum", "side"), [(-20.0, -1), (20.0, 1)])

@@ -94,19 +94,26 @@ def sweeping(*rates: float) -> Experiment:
     return dataclasses.replace(EXPERIMENT, sweep=sweep)
 
 
-def test_a_sweep_may_grow(run):
-    claim(run, sweeping(0.1, 0.2), FINGERPRINT, "sweep")
-    claim(run, sweeping(0.1, 0.2, 0.4), FINGERPRINT, "sweep")
+@pytest.mark.parametrize("kind", ["sweep", "quickstart"])
+def test_a_sweep_may_grow(run, kind):
+    claim(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
+    claim(run, sweeping(0.1, 0.2, 0.4), FINGERPRINT, kind)
     assert read(run.read_json("config.json")["experiment"]) == sweeping(0.1, 0.2, 0.4)
+
+
+def by(objective: str) -> Experiment:
+    sweep = dataclasses.replace(sweeping(0.1, 0.2).sweep, objective=objective)
+    return dataclasses.replace(EXPERIMENT, sweep=sweep)
 
 
 @pytest.mark.parametrize(
     ("experiment", "kind"),
     [
         (sweeping(0.1, 0.4), "sweep"),
+        (by("loss"), "sweep"),
         (dataclasses.replace(sweeping(0.1, 0.2, 0.4), base_width=16), "sweep"),
         (dataclasses.replace(sweeping(0.1, 0.2, 0.4), training=LONGER.training), "sweep"),
-        (sweeping(0.1, 0.2, 0.4), "quickstart"),
+        (sweeping(0.1, 0.2, 0.4), "training run"),
     ],
 )
 def test_only_a_sweep_may_grow_and_only_by_trials(run, experiment, kind):

@@ -20,7 +20,7 @@ from transfer.scaling import Family, Layout, Recipe, Slopes
 
 @dataclasses.dataclass(frozen=True)
 class CoordinateCheck:
-    """The rows of a coordinate check, and what is wrong in words."""
+    """The rows of a coordinate check, held against a recipe, and what is wrong in words."""
 
     recipe: Recipe
     family: Family
@@ -66,6 +66,7 @@ def check_coordinates(
     make_optimizer: MakeOptimizer | None = None,
     family: Family = "entrywise",
     learning_rate_exponent: float = 0.0,
+    against: Recipe | None = None,
     seeds: int = 4,
     steps: int = 4,
     progress: Callable[[float], None] = lambda fraction: None,
@@ -86,6 +87,7 @@ def check_coordinates(
         recipe at 2^-8, or SGD for the linear family.
       family: which family's exponents the optimizer should show.
       learning_rate_exponent: by which power of width the caller's own learning rate follows width.
+      against: another recipe whose predictions to compare with, by default the subject's own.
 
     Raises:
       TransferError: fewer than two widths or seeds, or no step.
@@ -115,16 +117,15 @@ def check_coordinates(
             f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "
             "slope or no interval; expected at least two widths, two seeds and one step."
         )
-    recipe = subject.recipe
-
-    make_optimizer = make_optimizer or functools.partial(_default, recipe, family)
+    make_optimizer = make_optimizer or functools.partial(_default, subject.recipe, family)
+    against = against or subject.recipe
     measured = {}
     for done, width in enumerate(widths):
         progress(done / len(widths))
         measured[width] = measure(subject, width, range(seeds), steps, make_optimizer)
     progress(1.0)
     predictions = Predictions(
-        Slopes(recipe, family, learning_rate_exponent),
+        Slopes(against, family, learning_rate_exponent),
         subject.layout(widths[-1]),
         measured[widths[0]].terms,
         measured[widths[-1]].terms,
@@ -134,7 +135,7 @@ def check_coordinates(
         for key in measured[widths[0]].values
         for predicted in [predictions(key)]
     )
-    return CoordinateCheck(recipe, family, widths, rows, diagnose(rows, predictions))
+    return CoordinateCheck(against, family, widths, rows, diagnose(rows, predictions))
 
 
 def _default(recipe: Recipe, family: Family, layout: Layout) -> optax.GradientTransformation:

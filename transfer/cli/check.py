@@ -42,6 +42,12 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
         "widths to measure, such as 64,128,256 (default: three doublings from 64 or the base)",
         flag_values=values,
     )
+    absl_flags.DEFINE_string(
+        "against",
+        None,
+        "hold the sizes against another recipe's predictions (default: the configuration's own)",
+        flag_values=values,
+    )
     absl_flags.DEFINE_integer(
         "seeds", 4, "how many inits to average over (default: 4)", flag_values=values
     )
@@ -65,6 +71,7 @@ def run(values: absl_flags.FlagValues) -> int:
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     widths = _widths(values["widths"].value or (), experiment)
     seeds, steps = (int(values[name].value or 0) for name in ("seeds", "steps"))
+    against = experiment.recipe.build(values["against"].value or "")
     checks = {}
     for name, zero in (("random init", False), ("zero init", True)):
         subject = _subject(experiment, zero)
@@ -74,6 +81,7 @@ def run(values: absl_flags.FlagValues) -> int:
                 widths,
                 make_optimizer=functools.partial(_optimizer, experiment, subject.recipe),
                 family=experiment.training.family,
+                against=against,
                 seeds=seeds,
                 steps=steps,
                 progress=progress,
@@ -81,8 +89,10 @@ def run(values: absl_flags.FlagValues) -> int:
     content = {name: check.to_json() for name, check in checks.items()}
     file = directory.write_json("report/coordinates.json", content)
     directory.write_bytes("report/coordinates.png", to_png(coordinate_figure(checks)))
+    recipe = str(experiment.recipe.build())
+    held = "" if recipe == str(against) else f" held against {against}"
     for name, check in checks.items():
-        console.print(f"\n{check.recipe} from {name}, widths {', '.join(map(str, widths))}")
+        console.print(f"\n{recipe}{held} from {name}, widths {', '.join(map(str, widths))}")
         console.print(coordinate_table(check))
         for finding in check.findings:
             say(finding)

@@ -25,19 +25,19 @@ def bracket(
 ) -> None:
     """Train the predicted hyperparameters, and learning rates about the expected optimum.
 
-    The first round has the prediction and the three powers of two about the expectation, which lie
-    on the grid of a sweep in factors of two. Each further round adds the next point on the side
+    The first round has the prediction and `sweep.bracket` powers of two about the expectation, which
+    lie on the grid of a sweep in factors of two. Each further round adds the next point on the side
     where the best one lies on the edge, up to four in all; an optimum that still lies outside is
     left for the verdict to call undecided.
     """
-    seeds = experiment.sweep.seeds
+    seeds, aside = experiment.sweep.seeds, experiment.sweep.bracket // 2
 
     def settings(exponents: Sequence[int]) -> tuple[Setting, ...]:
         points = [dataclasses.replace(predicted, learning_rate=2.0**each) for each in exponents]
         return tuple(Setting(point, seed) for point in points for seed in seeds)
 
     center = round(expected_log2_learning_rate)
-    exponents = [center - 1, center, center + 1]
+    exponents = list(range(center - aside, center + aside + 1))
     added = tuple(Setting(predicted, seed, "predicted") for seed in seeds) + settings(exponents)
     for _ in range(MAX_ROUNDS):
         train(Group(width, recipe, added))

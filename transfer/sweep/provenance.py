@@ -18,6 +18,8 @@ from transfer.sweep.groups import declared_groups, trial_name
 
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
 
+_SWEEPS = ("sweep", "quickstart")
+
 
 def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
     """Write config.json into a new run directory, or check that an old one is the same run.
@@ -56,7 +58,7 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
     recorded = known.get("experiment", {})
     difference = _difference(recorded, content["experiment"], "config")
     grown = (
-        kind == "sweep"
+        kind in _SWEEPS
         and difference.startswith("config.sweep.")
         and _has_grown(read(recorded), experiment)
     )
