@@ -240,9 +240,12 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Experiment:
     return typing.cast(Experiment, _read(Experiment, content, "config"))
 
 
-def require_key(key: str) -> None:
-    """Raise `TransferError` unless `key`, such as `model.width`, is a setting of `Experiment`."""
-    _kind(key)
+def require_key(key: str, config: ConfigDict | None = None) -> None:
+    """Raise `TransferError` unless `key`, such as `model.width`, is a setting of `Experiment`.
+
+    Of a section of several kinds it may be any, or is that of `config`.
+    """
+    _kind(key, config)
 
 
 def expected(key: str) -> str:
@@ -260,11 +263,13 @@ def expected(key: str) -> str:
     return _ARTICLE[kind]
 
 
-def _kind(key: str) -> Any:
+def _kind(key: str, config: ConfigDict | None = None) -> Any:
     kind: Any = Experiment
     path = "config"
     for name in key.split("."):
-        if isinstance(kind, types.UnionType):
+        if isinstance(kind, types.UnionType) and config is not None:
+            kind = _chosen(kind, config.to_dict().get(path.removeprefix("config.")), path)
+        elif isinstance(kind, types.UnionType):
             kinds = typing.get_args(kind)
             kind = next((each for each in kinds if name in typing.get_type_hints(each)), kinds[0])
         fields = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}

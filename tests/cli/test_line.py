@@ -40,7 +40,8 @@ def test_the_same_sweep_again_trains_nothing(swept, config, capsys, monkeypatch)
 def test_the_report_is_a_verdict_with_figures(swept, capsys):
     assert transfer("report", f"--run={swept}") == 0
     verdict = json.loads((swept / "report/verdict.json").read_text())
-    assert verdict["task"].startswith("tiny: next token on synthetic (bytes), 1 layers")
+    assert verdict["task"].startswith("tiny: next token on synthetic (bytes), sequences of")
+    assert verdict["objective"] == {"name": "held-out loss", "unit": "nats"}
     assert verdict["provenance"]["data_fingerprint"]
     assert set(verdict["recipes"]["mup+sqrt"]["optimum_log2_learning_rate"]) == {"8", "16"}
     figures = sorted((swept / "report").glob("*.png"))

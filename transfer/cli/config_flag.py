@@ -36,7 +36,7 @@ def define_config(
         flag_values=values,
         sys_argv=list(argv),
     )
-    values["config"].parser = _ConfigFile()
+    values["config"].parser = _ConfigFile(argv)
     # Reading a config imports the models, which help need not wait for.
     if default and not wants_help(argv):
         values.set_default("config", default)
@@ -44,16 +44,22 @@ def define_config(
 
 def require_config_keys(argv: Sequence[str]) -> None:
     """Raise `TransferError` for an override of a setting that does not exist."""
-    keys = [match[1] for argument in argv if (match := _OVERRIDE.match(argument))]
-    if keys:
+    if keys := _overridden(argv):
         from transfer.config import require_key
 
         for key in keys:
             require_key(key)
 
 
+def _overridden(argv: Sequence[str]) -> list[str]:
+    return [match[1] for argument in argv if (match := _OVERRIDE.match(argument))]
+
+
 class _ConfigFile(flags.ArgumentParser):
     """From the path of a config file to what its `get_config` returns."""
+
+    def __init__(self, argv: Sequence[str]):
+        self._overridden = _overridden(argv)
 
     def parse(self, argument: Any) -> "ConfigDict":
         """Read the file; raises `TransferError` with the line where it fails."""
@@ -84,6 +90,10 @@ class _ConfigFile(flags.ArgumentParser):
                 f"get_config of the config file {file} returns {config!r}; expected "
                 "transfer.config.template(), filled in."
             )
+        from transfer.config import require_key
+
+        for key in self._overridden:
+            require_key(key, config)
         return config
 
 

@@ -25,10 +25,10 @@ def bracket(
 ) -> None:
     """Train the predicted hyperparameters, and learning rates about the expected optimum.
 
-    The first round has the prediction and `sweep.bracket` powers of two about the expectation, which
-    lie on the grid of a sweep in factors of two. Each further round adds the next point on the side
-    where the best one lies on the edge, up to four in all; an optimum that still lies outside is
-    left for the verdict to call undecided.
+    The first round has the prediction and as many powers of two about the expectation as
+    `sweep.bracket` says, which lie on the grid of a sweep in factors of two. Each further round
+    adds the next point on the side where the best one lies on the edge, up to four in all; an
+    optimum that still lies outside is left for the verdict to call undecided.
     """
     seeds, aside = experiment.sweep.seeds, experiment.sweep.bracket // 2
 
