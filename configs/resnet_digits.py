@@ -1,8 +1,8 @@
 """A ResNet on 8x8 images of digits: standard against muP, on embedded data.
 
-Some twenty minutes on 2 CPU cores, by AdamW; by SGD with `--config.training.optimizer=sgd`. Trials
-are compared by their training loss over the last tenth, under augmentation: the held-out digits are
-few. Expect the best learning rate of `standard` to fall with width, and that of `mup+sqrt` to stay.
+Some twenty minutes on 2 CPU cores. Trials are compared by their training loss over the last tenth,
+under augmentation: the held-out digits are few. Expect the best learning rate of `standard` to fall
+with width, and that of `mup+sqrt` to stay.
 """
 
 from transfer.config import template
@@ -28,6 +28,6 @@ def get_config():
     config.sweep.recipes = ("standard", "mup+sqrt")
     config.sweep.seeds = (0, 1, 2, 3, 4)
     config.sweep.objective = "loss"
-    config.sweep.bracket = 5
+    config.sweep.bracket = 7
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-9, -1))
     return config
