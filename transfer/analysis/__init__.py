@@ -1,6 +1,7 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.analysis.prediction import Prediction, predict
@@ -16,9 +17,11 @@ from transfer.analysis.transferability import (
 from transfer.analysis.verdict import judge
 
 __all__ = [
+    "GAIN_BAND",
     "REGRET_BAND",
     "SLOPE_BAND",
     "Estimate",
+    "Invariance",
     "MeasuredDecay",
     "Optimum",
     "Prediction",
@@ -28,6 +31,7 @@ __all__ = [
     "extrapolate_optimum",
     "find_optimum",
     "judge",
+    "judge_invariance",
     "judge_transfer",
     "measure_decay",
     "optimum_slope",

@@ -27,6 +27,21 @@ class MeasuredDecay:
 
     p: Estimate
 
+    @classmethod
+    def of(cls, slope: Estimate, recipe: str) -> "MeasuredDecay":
+        """Return p where sigma_1 of settled runs under a recipe has this slope over width.
+
+        With s the slope, step ~ m^e and decay ~ m^x, p = s - (e - x) / 2: under muP's rates
+        s + (1 + x) / 2.
+
+        Example:
+          >>> MeasuredDecay.of(Estimate(-0.125), "mup+independent").p.value
+          0.875
+        """
+        # The prediction is of the published p, so that what a slope is off by, p is off by.
+        predicted = predicted_slope(recipe)
+        return cls(slope.map(lambda value: value - predicted + PUBLISHED_P))
+
     @property
     def exponent(self) -> Estimate:
         """x = 2p - 1: decay ~ m_in^x keeps sigma_1 level under muP's rates, step ~ m_in^-1."""
@@ -44,8 +59,7 @@ def measure_decay(
 ) -> dict[str, MeasuredDecay]:
     """Return p of every kind of sublayer, from runs at two or more widths under one recipe.
 
-    With s the slope of log sigma_1 over log width, step ~ m^e and decay ~ m^x give
-    p = s - (e - x) / 2, which under muP's rates is s + (1 + x) / 2. Intervals resample seeds. That
+    It is `MeasuredDecay.of` the slope of log sigma_1 over log width; intervals resample seeds. That
     the exponent holds at another width is for a run at that width to show.
 
     Arguments:
@@ -64,8 +78,6 @@ def measure_decay(
 
     Source: arXiv 2510.15262 (the law, and p = 3/4).
     """
-    # The prediction is of the published p, so that what a slope is off by, p is off by.
-    predicted = predicted_slope(recipe)
     found = {}
     for kind, by_width in sigma_1.items():
         _require(kind, by_width, decay_times)
@@ -73,8 +85,7 @@ def measure_decay(
             width: {seed: math.log2(value) for seed, value in by_seed.items()}
             for width, by_seed in by_width.items()
         }
-        slope = slope_over_seeds(logs)
-        found[kind] = MeasuredDecay(slope.map(lambda value: value - predicted + PUBLISHED_P))
+        found[kind] = MeasuredDecay.of(slope_over_seeds(logs), recipe)
     return found
 
 
