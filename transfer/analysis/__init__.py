@@ -1,5 +1,6 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
+from transfer.analysis.calibrate import Calibrated, calibrate
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
@@ -20,6 +21,7 @@ __all__ = [
     "GAIN_BAND",
     "REGRET_BAND",
     "SLOPE_BAND",
+    "Calibrated",
     "Estimate",
     "Invariance",
     "MeasuredDecay",
@@ -28,6 +30,7 @@ __all__ = [
     "SpectrumSlope",
     "Transferability",
     "ZeroShot",
+    "calibrate",
     "extrapolate_optimum",
     "find_optimum",
     "judge",

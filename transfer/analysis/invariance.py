@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.measured_decay import MeasuredDecay
-from transfer.analysis.spectrum import SETTLED, SpectrumSlope
+from transfer.analysis.spectrum import SETTLED, SpectrumSlope, has_measured_decay
 
 Answer = Literal["invariant", "drifts as predicted", "differs", "undecided", "not settled"]
 
@@ -21,22 +21,17 @@ next. Fixed before any run, never fitted to one.
 class Invariance:
     """The answer on one sublayer, the sentence with the numbers behind it, and its p.
 
-    `measured` is None where runs have not settled, which tells nothing of p.
+    p is unknown where runs have not settled, and under a measured decay, whose exponents a
+    recipe's name does not tell.
     """
 
     answer: Answer
     reason: str
-    measured: MeasuredDecay | None
+    measured: MeasuredDecay
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; p and the decay exponent are unknown where there is no p."""
-        unknown = Estimate(None, reason="runs have not settled").to_json()
-        p = {"p": unknown, "decay_exponent": unknown}
-        return {
-            "invariance": self.answer,
-            "reason": self.reason,
-            **(self.measured.to_json() if self.measured else p),
-        }
+        """Return plain JSON."""
+        return {"invariance": self.answer, "reason": self.reason, **self.measured.to_json()}
 
 
 def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
@@ -60,10 +55,9 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
             "not settled",
             f"Not settled, so not judged: the run at width {width} lasted {times:.2g} decay times, "
             f"and until {SETTLED:g} sigma_1 tells of its init.",
-            None,
+            MeasuredDecay(Estimate(None, reason="runs have not settled")),
         )
     assert found.slope.value is not None  # there are two widths
-    measured = MeasuredDecay.of(found.slope, recipe)
     interval = found.slope.interval or (found.slope.value, found.slope.value)
     answer: Answer
     if _within(interval, 0.0):
@@ -74,11 +68,18 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
         answer = "differs"
     else:
         answer = "undecided"
+    seen = (
+        f"{answer.capitalize()}: sigma_1 ~ width^{found.slope.text('+z.2f')}, where "
+        f"{found.predicted:+z.2f} is predicted"
+    )
+    if has_measured_decay(recipe):
+        unknown = Estimate(None, reason="a measured decay has exponents of its own")
+        return Invariance(answer, f"{seen}.", MeasuredDecay(unknown))
+    measured = MeasuredDecay.of(found.slope, recipe)
     return Invariance(
         answer,
-        f"{answer.capitalize()}: sigma_1 ~ width^{found.slope.text('+z.2f')}, where "
-        f"{found.predicted:+z.2f} is predicted; p is {measured.p.text('z.2f')}, for which "
-        f"decay ~ width^{measured.exponent.text('z.2f')} keeps it level under muP's rates.",
+        f"{seen}; p is {measured.p.text('z.2f')}, for which decay ~ "
+        f"width^{measured.exponent.text('z.2f')} keeps it level under muP's rates.",
         measured,
     )
 

@@ -89,6 +89,21 @@ def measure_decay(
     return found
 
 
+def require_settled(decay_times: Mapping[int, float]) -> None:
+    """Raise `TransferError` for a width whose runs have not settled.
+
+    Example:
+      >>> require_settled({64: 8.0, 256: 4.0})
+    """
+    for width, times in sorted(decay_times.items()):
+        if not times >= SETTLED:
+            raise TransferError(
+                f"The runs at width {width} lasted {times:.2g} decay times and have not settled; "
+                f"expected sum(lr * decay) of at least {SETTLED:g}: train longer, or with a larger "
+                "lr * decay."
+            )
+
+
 def _require(
     kind: str, by_width: Mapping[int, Mapping[int, float]], decay_times: Mapping[int, float]
 ) -> None:
@@ -97,13 +112,8 @@ def _require(
             f"{kind} was measured at {len(by_width)} widths; expected two or more, between which "
             "sigma_1 has a slope."
         )
+    require_settled({width: decay_times.get(width, 0.0) for width in by_width})
     for width, by_seed in sorted(by_width.items()):
-        if not decay_times.get(width, 0.0) >= SETTLED:
-            raise TransferError(
-                f"The runs at width {width} lasted {decay_times.get(width, 0.0):.2g} decay times "
-                f"and have not settled; expected sum(lr * decay) of at least {SETTLED:g}: train "
-                "longer, or with a larger lr * decay."
-            )
         for seed, value in by_seed.items():
             if not 0 < value < math.inf:
                 raise TransferError(

@@ -62,24 +62,56 @@ class SpectrumSlope:
 def predicted_slope(recipe: str) -> float:
     """Return the width slope of sigma_1 of a settled hidden matrix.
 
-    sigma_1 ~ sqrt(step / decay) m^(3/4) with step the effective learning rate of the matrix, so
-    step ~ m^e and decay ~ m^x give 3/4 + (e - x) / 2.
+    sigma_1 ~ sqrt(step / decay) m^(3/4) with step ~ m^e and decay ~ m^x gives 3/4 + (e - x) / 2.
+    A measured decay is measured to give 0.
 
     Example:
       >>> [predicted_slope(f"mup+{rule}") for rule in ("constant", "sqrt", "independent", "0.7")]
       [0.25, 0.0, -0.25, -0.1]
-      >>> predicted_slope("standard")
-      0.75
+      >>> predicted_slope("standard"), predicted_slope("mup+measured")
+      (0.75, 0.0)
 
     Source: arXiv 2510.15262.
+    """
+    if has_measured_decay(recipe):
+        return 0.0
+    return round(PUBLISHED_P + (step_exponent(recipe) - decay_exponent(recipe)) / 2, 12)
+
+
+def has_measured_decay(recipe: str) -> bool:
+    """Whether a recipe's name leaves its decay exponents to a calibration.
+
+    Example:
+      >>> has_measured_decay("mup+measured"), has_measured_decay("mup")
+      (True, False)
+    """
+    return recipe.partition("+")[2] == decay_rules.MEASURED
+
+
+def step_exponent(recipe: str) -> float:
+    """Return e, with which the effective step of a hidden matrix grows as m^e under a recipe.
+
+    Example:
+      >>> step_exponent("mup"), step_exponent("standard")
+      (-1.0, 0.0)
     """
     rules = Recipe.parse(recipe)
     row = rules.table.rows[Role.HIDDEN]
     rate = Fraction(0) if rules.rates == "uniform" else row.adam[rules.rates].fan_in
-    step = float(row.multiplier.fan_in + rate)
-    exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: -step}
-    decay = exponents[rules.decay] if isinstance(rules.decay, str) else rules.decay
-    return round(PUBLISHED_P + (step - decay) / 2, 12)
+    return float(row.multiplier.fan_in + rate)
+
+
+def decay_exponent(recipe: str) -> float:
+    """Return x, with which the decay of an effective hidden weight grows as m^x under a recipe.
+
+    Example:
+      >>> [decay_exponent(f"mup/none+{rule}") for rule in ("constant", "independent", "0.7")]
+      [0.0, 0.5, 0.7]
+    """
+    decay = Recipe.parse(recipe).decay
+    if decay == decay_rules.INDEPENDENT:
+        return -step_exponent(recipe)
+    return decay_rules.EXPONENTS[decay] if isinstance(decay, str) else float(str(decay))
 
 
 def spectrum_slopes(

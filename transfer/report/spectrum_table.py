@@ -52,9 +52,9 @@ def _verdicts(slopes: Mapping[str, Any]) -> "Table":
     table.add_column("p", no_wrap=True)
     table.add_column("2p - 1", justify="right", no_wrap=True)
     for name, slope in slopes.items():
-        p = with_interval(slope["p"]["value"], slope["p"]["interval"])
-        exponent = f"{slope['decay_exponent']['value']:z.2f}"
-        table.add_row(name, slope["invariance"], p, exponent)
+        p, exponent = slope["p"], slope["decay_exponent"]["value"]
+        known = (with_interval(p["value"], p["interval"]), f"{exponent:z.2f}") if exponent else ()
+        table.add_row(name, slope["invariance"], *known)
     return table
 
 
