@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transfer.analysis import Prediction, calibrate, predict, predicted_slope
+from transfer.analysis import Prediction, calibrate_run, predict, predicted_slope
 from transfer.analysis.calibrate import spread
 from transfer.errors import TransferError
 from transfer.runs import SPECTRUM_SCHEMA
@@ -50,7 +50,7 @@ def planted(trials, p, noise=0.0, late=None):
 
 def calibrated(sweep, recipe="mup+sqrt", p=P, seeds=4, widths=WIDTHS, **options):
     trials = sweep(recipe=recipe)(loss, widths, GRID, seeds=seeds)
-    return calibrate(trials, planted(trials, p, **options), recipe, widths, -6.3)
+    return calibrate_run(trials, planted(trials, p, **options), recipe, widths, -6.3)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -134,7 +134,7 @@ def test_runs_that_have_not_settled_are_refused(sweep, short):
     with pytest.raises(
         TransferError, match=f"width {short} lasted 2.9 decay times .* train longer"
     ):
-        calibrate(trials, planted(trials, P), "mup+sqrt", WIDTHS, -6.3)
+        calibrate_run(trials, planted(trials, P), "mup+sqrt", WIDTHS, -6.3)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +144,19 @@ def test_too_few_widths_are_refused(sweep, widths, rows, there):
     trials = sweep()(loss, widths, GRID, seeds=2)
     spectrum = planted(trials, P).slice(0, rows)
     with pytest.raises(TransferError, match=f"at {there} of the proxy widths .* three or more"):
-        calibrate(trials, spectrum, "mup+sqrt", widths, -6.3)
+        calibrate_run(trials, spectrum, "mup+sqrt", widths, -6.3)
 
 
 def test_a_measured_decay_is_not_measured_again(sweep):
     trials = sweep(recipe="mup+measured", decay="measured")(loss, WIDTHS, GRID)
     with pytest.raises(TransferError, match="sweep another rule"):
-        calibrate(trials, planted(trials, P), "mup+measured", WIDTHS, -6.3)
+        calibrate_run(trials, planted(trials, P), "mup+measured", WIDTHS, -6.3)
 
 
 def test_a_prediction_takes_the_exponents_and_is_read_back(sweep):
     trials = sweep()(loss, WIDTHS, GRID, seeds=4)
     plain = predict(trials, "mup+sqrt", 1024)
-    found = calibrate(trials, planted(trials, P), "mup+sqrt", WIDTHS, plain.log2_learning_rate)
+    found = calibrate_run(trials, planted(trials, P), "mup+sqrt", WIDTHS, plain.log2_learning_rate)
     prediction = plain.calibrated(found)
     assert prediction.recipe == "mup+measured"
     assert prediction.calibration == Calibration(

@@ -93,7 +93,9 @@ def test_a_name_and_a_calibration_make_the_recipe_again():
     ],
 )
 def test_without_a_calibration_it_says_how_to_come_by_one(make):
-    with pytest.raises(TransferError, match=r"no exponents of its own; .* predict --decay=measured"):
+    with pytest.raises(
+        TransferError, match=r"no exponents of its own; .* predict --decay=measured"
+    ):
         make()
 
 

@@ -1,6 +1,6 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
-from transfer.analysis.calibrate import Calibrated, calibrate
+from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
@@ -31,6 +31,7 @@ __all__ = [
     "Transferability",
     "ZeroShot",
     "calibrate",
+    "calibrate_run",
     "extrapolate_optimum",
     "find_optimum",
     "judge",

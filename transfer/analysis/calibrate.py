@@ -7,7 +7,7 @@ the widest, held out, says what each choice leaves over.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -103,24 +103,20 @@ def spread(residuals: Mapping[str, float]) -> float:
     return math.sqrt(sum(slope**2 for slope in residuals.values()) / len(residuals))
 
 
-def calibrate(
-    trials: Sequence[Trial],
+def calibrate_run(
+    trials: Iterable[Trial],
     spectrum: pa.Table,
     recipe: str,
     proxy_widths: Sequence[int],
     log2_learning_rate: float,
 ) -> Calibrated:
-    """Return decay exponents for the hidden matrices, from sigma_1 of a sweep's proxies.
+    """Return decay exponents for the hidden matrices from a sweep's proxies.
 
-    sigma_1 ~ sqrt(step / decay) width^p with step ~ m^e is level for decay ~ m^(2p + e), which is
-    2p - 1 under muP's rates. p is measured at all proxies but the widest, at one setting run at
-    all of them (`compared_trials`). A matrix has an exponent of its own where the interval of its
-    p less the mean over matrices leaves out 0, which takes two seeds, and the others that of the
-    mean; unless one exponent for all leaves sigma_1 as near to level on the widest proxy. Both are
-    held against that proxy by the law above, from runs of the swept rule.
+    `calibrate` of sigma_1 after the last step, at one setting that was run at all widths: that at
+    which `spectrum_slopes` compares them.
 
     Args:
-      proxy_widths: widths of the sweep; the widest is held out, and anchors the exponents.
+      proxy_widths: widths of the sweep, of which the widest is held out.
       log2_learning_rate: where the transferred learning rate lies.
 
     Raises:
@@ -128,15 +124,12 @@ def calibrate(
         runs have not settled.
 
     Example:
-      >>> found = calibrate(  # doctest: +SKIP
+      >>> found = calibrate_run(  # doctest: +SKIP
       ...     trials, run.spectrum(), "mup+sqrt", [32, 64, 128], -6.2)
       >>> found.calibration.exponents  # doctest: +SKIP
       (0.23, 0.98)
-
-    Source: arXiv 2510.15262 (the law).
     """
     proxies = [trial for trial in trials if trial.width in set(proxy_widths)]
-    step, swept = step_exponent(recipe), decay_exponent(recipe)
     used = compared_trials(proxies, spectrum, recipe, log2_learning_rate)
     times = decay_times(used)
     if len(times) < 3:
@@ -145,24 +138,60 @@ def calibrate(
             f"at {len(times)} of the proxy widths {', '.join(map(str, sorted(proxy_widths)))}; "
             "expected three or more, two to measure between and a wider one to verify at."
         )
-    require_settled(times)
-    *widths, held_out = times
-    sigma = sigma_1_by_path(used, spectrum)
-    known = {path: {width: sigma[path][width] for width in widths} for path in sigma}
-    measured = measure_decay(known, recipe, times)
+    return calibrate(sigma_1_by_path(used, spectrum), recipe, times, used[0].base_width)
+
+
+def calibrate(
+    sigma_1: Mapping[str, Sigma],
+    recipe: str,
+    decay_times: Mapping[int, float],
+    base_width: int,
+) -> Calibrated:
+    """Return decay exponents for hidden matrices, from sigma_1 at three or more widths.
+
+    sigma_1 ~ sqrt(step / decay) width^p with step ~ m^e is level for decay ~ m^(2p + e), which is
+    2p - 1 under muP's rates. p is measured at all widths but the widest. A matrix has an exponent
+    of its own where the interval of its p less the mean over matrices leaves out 0, which takes
+    two seeds, and the others that of the mean; unless one exponent for all leaves sigma_1 as near
+    to level on the widest. Both are held against that width by the law above, from runs of the
+    swept rule.
+
+    Arguments:
+      sigma_1: top singular values by path, width and seed, at the end of training.
+      recipe: what the runs were trained under, such as `mup+sqrt`.
+      decay_times: sum_t lr_t * decay of the hidden matrices, by width.
+      base_width: where the recipe's hyperparameters are meant.
+
+    Raises `TransferError` when a run has not settled, and for what `measure_decay` refuses.
+
+    Example:
+      >>> up = {width: {0: 1.0, 1: 1.1} for width in (64, 128, 256)}
+      >>> down = {width: {0: width**0.25, 1: width**0.25} for width in (64, 128, 256)}
+      >>> times = dict.fromkeys(up, 5.0)
+      >>> found = calibrate({"up": up, "down": down}, "mup+sqrt", times, base_width=64)
+      >>> [round(x, 6) for x in found.calibration.exponents]
+      [0.5, 1.0]
+
+    Source: arXiv 2510.15262 (the law).
+    """
+    step, swept = step_exponent(recipe), decay_exponent(recipe)
+    require_settled(decay_times)
+    *widths, held_out = sorted(decay_times)
+    known = {path: {width: sigma_1[path][width] for width in widths} for path in sigma_1}
+    measured = measure_decay(known, recipe, decay_times)
     mean = _mean(known)
     own = tuple(path for path in known if _differs(known[path], mean))
-    common = 2 * _value(measure_decay({"mean": mean}, recipe, times)["mean"].p) + step
-    for_all = dict.fromkeys(sigma, common)
+    common = 2 * _value(measure_decay({"mean": mean}, recipe, decay_times)["mean"].p) + step
+    for_all = dict.fromkeys(sigma_1, common)
     by_matrix = for_all | {path: 2 * _value(measured[path].p) + step for path in own}
     last = {
         path: _log2_mean(by_width[held_out]) - _log2_mean(by_width[widths[-1]])
-        for path, by_width in sigma.items()
+        for path, by_width in sigma_1.items()
     }
     doublings = math.log2(held_out / widths[-1])
 
     def residual(x: Mapping[str, float]) -> dict[str, float]:
-        return {path: last[path] / doublings - (x[path] - swept) / 2 for path in sigma}
+        return {path: last[path] / doublings - (x[path] - swept) / 2 for path in sigma_1}
 
     left_common, left_own = residual(for_all), residual(by_matrix)
     best = by_matrix if spread(left_own) < spread(left_common) else for_all
@@ -171,14 +200,14 @@ def calibrate(
             paths=tuple(best),
             exponents=tuple(best.values()),
             swept=swept,
-            widest=held_out / used[0].base_width,
+            widest=held_out / base_width,
         ),
         widths=tuple(widths),
         held_out=held_out,
         measured=measured,
         common=common,
         own=own,
-        residual_swept=residual(dict.fromkeys(sigma, swept)),
+        residual_swept=residual(dict.fromkeys(sigma_1, swept)),
         residual_common=left_common,
         residual_own=left_own,
     )

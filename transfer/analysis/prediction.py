@@ -129,11 +129,9 @@ class Prediction:
         )
         calibration = content.get("calibration")
         if calibration is not None:
-            lists = ("paths", "exponents")
-            fields = dict(calibration)
-            calibration = Calibration(
-                **{name: tuple(v) if name in lists else v for name, v in fields.items()}
-            )
+            fields: dict[str, Any] = dict(calibration)
+            fields |= {name: tuple(fields[name]) for name in {"paths", "exponents"} & fields.keys()}
+            calibration = Calibration(**fields)
         return cls(
             **{
                 **content,

@@ -102,7 +102,7 @@ def _with_measured_decay(
     experiment: "Experiment", directory: "RunDirectory", prediction: "Prediction"
 ) -> "Prediction":
     """Return the prediction under decay exponents that the run's singular values ask for."""
-    from transfer.analysis import calibrate
+    from transfer.analysis import calibrate_run
     from transfer.errors import TransferError
 
     if experiment.training.family != "entrywise":
@@ -110,7 +110,7 @@ def _with_measured_decay(
             f"The decay of {experiment.training.optimizer} holds lr * decay fixed and follows no "
             "exponent to measure; expected a sweep with an entrywise optimizer such as adamw."
         )
-    found = calibrate(
+    found = calibrate_run(
         directory.trials(),
         directory.spectrum(),
         prediction.recipe,

@@ -53,8 +53,9 @@ def _verdicts(slopes: Mapping[str, Any]) -> "Table":
     table.add_column("2p - 1", justify="right", no_wrap=True)
     for name, slope in slopes.items():
         p, exponent = slope["p"], slope["decay_exponent"]["value"]
-        known = (with_interval(p["value"], p["interval"]), f"{exponent:z.2f}") if exponent else ()
-        table.add_row(name, slope["invariance"], *known)
+        known = exponent is not None
+        numbers = (with_interval(p["value"], p["interval"]), f"{exponent:z.2f}") if known else ()
+        table.add_row(name, slope["invariance"], *numbers)
     return table
 
 
