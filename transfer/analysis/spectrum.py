@@ -21,7 +21,10 @@ from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters
 
 SETTLED = 3.0
-"""Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3)."""
+"""Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3).
+
+Needed and not always enough: entries have settled by then, sigma_1 may still be growing.
+"""
 
 PUBLISHED_P = 0.75
 """p of sigma_1 ~ sqrt(step / decay) width^p as arXiv 2510.15262 measured it."""
