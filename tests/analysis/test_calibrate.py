@@ -116,9 +116,9 @@ def test_the_notes_say_by_how_much_exponents_by_matrix_are_better(sweep):
     assert "measured at widths 32, 64, 128 and verified at 256" in measured
     assert "no run under the exponents themselves" in measured
     # 0.04 for each of its own; 0.04 +- 0.2 for one, of which the mean square root is 0.204.
-    assert "+0.04 to +0.04 (0.04 from level on average) under exponents by matrix" in left
-    assert "-0.16 to +0.24 (0.2 from level on average) under one for all" in left
-    assert "-0.11 to +0.29 (0.22 from level on average) under the swept rule" in left
+    assert "+0.04 to +0.04 (root mean square 0.04) under exponents by matrix" in left
+    assert "-0.16 to +0.24 (root mean square 0.2) under one for all" in left
+    assert "-0.11 to +0.29 (root mean square 0.22) under the swept rule" in left
     assert (
         chosen
         == "exponents by matrix, 5.1 times closer to level than one for all: down 1.00, up 0.20"

@@ -81,8 +81,15 @@ def test_the_loop_from_proxies_to_a_target_trained_with_an_exponent_for_each_mat
         # As swept up to three times the base width, and from there on as measured.
         expected = 3**0.5 * (4 / 3) ** exponent
         assert recipe.rule(layout[path]).weight_decay == pytest.approx(expected)
-    (trial,) = RunDirectory(settled.parent / "target").trials()
+    target = RunDirectory(settled.parent / "target")
+    (trial,) = target.trials()
     assert (trial.recipe, trial.decay, trial.status) == ("mup+measured", "measured", "completed")
+    # A run has settled when the slowest of its matrices has.
+    rules = [recipe.rule(layout[path]) for path in exponents]
+    slowest = min(rule.learning_rate * rule.weight_decay for rule in rules)
+    assert slowest < max(rule.learning_rate * rule.weight_decay for rule in rules)
+    rates = sum(target.metrics()["learning_rate"].to_pylist())
+    assert trial.settled == pytest.approx(rates * trial.weight_decay * slowest)
 
 
 def test_the_report_of_a_sweep_under_measured_exponents_predicts_that_they_are_level(

@@ -246,4 +246,4 @@ def _log2_mean(by_seed: Mapping[int, float]) -> float:
 
 def _slopes(residuals: Mapping[str, float]) -> str:
     low, high = min(residuals.values()), max(residuals.values())
-    return f"{low:+z.2f} to {high:+z.2f} ({spread(residuals):.2g} from level on average)"
+    return f"{low:+z.2f} to {high:+z.2f} (root mean square {spread(residuals):.2g})"
