@@ -125,6 +125,22 @@ def test_the_notes_say_by_how_much_exponents_by_matrix_are_better(sweep):
     )
 
 
+def test_exponents_that_do_not_hold_on_the_held_out_width_are_not_used(sweep):
+    """The swept rule was wrong over the proxies and is right beyond."""
+    trials = sweep()(loss, WIDTHS, GRID, seeds=4)
+    prediction = predict(trials, "mup+sqrt", 1024)
+    there, beyond = (
+        calibrate_run(trials, planted(trials, P, late=late), "mup+sqrt", WIDTHS, -6.3)
+        for late in (None, {"layers.up": 0.75, "layers.down": 0.75})
+    )
+    assert prediction.calibrated(there).recipe == "mup+measured"
+    # One exponent of 0.6 where 0.5 is right: half of that is left.
+    with pytest.raises(
+        TransferError, match=r"width 256: .* slope of 0.05 .* the swept rule .*keep"
+    ):
+        prediction.calibrated(beyond)
+
+
 @pytest.mark.parametrize("short", [32, 256])
 def test_runs_that_have_not_settled_are_refused(sweep, short):
     trials = [

@@ -57,6 +57,18 @@ class Calibrated:
         """Whether exponents by matrix leave less over on the held-out width than one for all."""
         return spread(self.residual_own) < spread(self.residual_common)
 
+    def require_verified(self) -> None:
+        """Raise `TransferError` where the swept rule leaves sigma_1 as near to level as any."""
+        swept = spread(self.residual_swept)
+        chosen = spread(self.residual_own if self.by_matrix else self.residual_common)
+        if not chosen < swept:
+            raise TransferError(
+                f"The measured decay does not hold on the held-out width {self.held_out}: it "
+                f"leaves sigma_1 a slope of {chosen:.2g} (root mean square), the swept rule "
+                f"{swept:.2g}; expected less: keep the swept rule, or measure on longer runs and "
+                "wider proxies."
+            )
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was measured, verified and chosen, in sentences."""

@@ -78,7 +78,11 @@ class Prediction:
         """The same hyperparameters for a target whose decay follows measured exponents.
 
         From the widest proxy on, which stays what it was.
+
+        Raises:
+          TransferError: the exponents did no better than the swept rule on the held-out width.
         """
+        found.require_verified()
         recipe = dataclasses.replace(Recipe.parse(self.recipe), decay=found.calibration)
         return dataclasses.replace(
             self,
