@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
     from transfer.scaling import (
         Annotated,
         Axes,
+        Calibration,
         Exponents,
         Hyperparameters,
         Layout,
@@ -61,6 +62,7 @@ _HOMES = {
     "transfer.scaling": (
         "Annotated",
         "Axes",
+        "Calibration",
         "Exponents",
         "Hyperparameters",
         "Layout",

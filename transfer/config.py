@@ -26,7 +26,7 @@ from transfer.models import (
     parameter_count,
 )
 from transfer.runs import OBJECTIVES
-from transfer.scaling import Horizon, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
 
 # Sections of several kinds, which `kind` in them tells apart; the first is the default.
@@ -39,7 +39,8 @@ class RecipeConfig:
     """Which rules a run follows: `name` is PARAMETRIZATION[/RATES][+DECAY], see `Recipe`.
 
     `depth` and `horizon` say what another depth, batch size or number of tokens than the base run's
-    does; they change nothing at its own.
+    does; they change nothing at its own. `calibration` holds the exponents of the decay `measured`,
+    as `transfer predict --decay=measured` finds them.
     """
 
     name: str = "mup+sqrt"
@@ -48,11 +49,12 @@ class RecipeConfig:
     initializer: str = "gaussian"
     depth: str = ""
     horizon: str = ""
+    calibration: Calibration = Calibration()
 
     def build(self, name: str = "") -> Recipe:
         """Make the recipe, under another name with the same options if one is given."""
         return dataclasses.replace(
-            Recipe.parse(name or self.name),
+            Recipe.parse(name or self.name, self.calibration),
             clipping=self.clipping,
             decay_readout=self.decay_readout,
             initializer=self.initializer,

@@ -21,7 +21,7 @@ sys.exit(f"imported {{heavy}}" if heavy else status)
 FLAGS = {
     "quickstart": ("config", "run"),
     "sweep": ("config", "run"),
-    "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe"),
+    "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe", "decay"),
     "train": ("config", "run", "hyperparameters"),
     "report": ("run",),
     "spectrum": ("run",),

@@ -132,7 +132,8 @@ def test_every_figure_has_its_numbers_as_a_table_and_every_chart_a_description(p
         answers = sum(
             attributes.get("class", "").startswith("answer ") for _, attributes in each.tags
         )
-        assert len(tables) == len(each.figures) + answers
+        # An answer has one by width and one by sublayer.
+        assert len(tables) == len(each.figures) + 2 * answers
         for specs in each.figures.values():
             assert all(len(spec["description"]) > 20 for spec in specs)
 
@@ -179,6 +180,13 @@ def test_predicted_slopes_are_drawn_in(page, verdict):
         assert rise == pytest.approx(predicted, abs=1e-12)
         assert right["label"] == f"{predicted:+z.2f}"
         assert len(data_of(spec, 0)) == len(SUBLAYERS) * len(WIDTHS)
+
+
+def test_every_sublayer_has_its_verdict_in_a_word_and_a_sentence(page, verdict):
+    for judged in verdict["recipes"].values():
+        for name, slope in judged["spectrum_slope"].items():
+            assert f"{name} {slope['invariance']} {slope['reason']}" in page.text
+    assert page.text.count("Top singular value over width") == len(verdict["recipes"])
 
 
 def test_maps_show_what_a_setting_costs_beside_the_lowest_loss(decay_run, decay_page):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -52,6 +53,24 @@ def test_the_spectrum_is_shown_with_its_slopes_whole(run, columns):
         for slope in judged["spectrum_slope"].values():
             assert f"{slope['value']:+z.2f} [" in text
             assert f"{slope['values']['256']:.2f}" in text
+            assert f"{slope['invariance']} " in text
+            assert f"{slope['p']['value']:z.2f} [" in text
+
+
+def test_of_runs_that_have_not_settled_the_table_shows_values_and_no_verdict(run):
+    young = [dataclasses.replace(trial, settled=1.5) for trial in run.trials()]
+    verdict = judge(young, run.spectrum(), task="", provenance={})
+    console = Console(width=200, file=io.StringIO())
+
+    console.print(spectrum_table(verdict))
+
+    text = console.file.getvalue()
+    assert text.count("not settled in all sublayers") == len(verdict["recipes"])
+    assert text.count("the run at width 32 lasted 1.5 decay times") == len(verdict["recipes"])
+    assert "2p - 1" not in text
+    for judged in verdict["recipes"].values():
+        for slope in judged["spectrum_slope"].values():
+            assert f"{slope['value']:+z.2f} [" in text
 
 
 def test_without_singular_values_the_table_says_so(run):

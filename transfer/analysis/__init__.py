@@ -1,6 +1,8 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
+from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.analysis.prediction import Prediction, predict
@@ -16,18 +18,24 @@ from transfer.analysis.transferability import (
 from transfer.analysis.verdict import judge
 
 __all__ = [
+    "GAIN_BAND",
     "REGRET_BAND",
     "SLOPE_BAND",
+    "Calibrated",
     "Estimate",
+    "Invariance",
     "MeasuredDecay",
     "Optimum",
     "Prediction",
     "SpectrumSlope",
     "Transferability",
     "ZeroShot",
+    "calibrate",
+    "calibrate_run",
     "extrapolate_optimum",
     "find_optimum",
     "judge",
+    "judge_invariance",
     "judge_transfer",
     "measure_decay",
     "optimum_slope",

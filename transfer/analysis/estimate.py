@@ -33,6 +33,17 @@ class Estimate:
         value = None if self.value is None else function(self.value)
         return Estimate(value, interval, self.reason)
 
+    def text(self, form: str) -> str:
+        """Return the value with its interval, where there is one; the value must be known.
+
+        Example:
+          >>> Estimate(0.76, (0.7, 0.81)).text("+z.2f"), Estimate(0.76).text("z.1f")
+          ('+0.76 [+0.70, +0.81]', '0.8')
+        """
+        if self.interval is None:
+            return f"{self.value:{form}}"
+        return f"{self.value:{form}} [{self.interval[0]:{form}}, {self.interval[1]:{form}}]"
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, with a `reason` only where something is null."""
         content = {"value": self.value, "interval": interval_json(self.interval)}

@@ -27,6 +27,21 @@ class MeasuredDecay:
 
     p: Estimate
 
+    @classmethod
+    def of(cls, slope: Estimate, recipe: str) -> "MeasuredDecay":
+        """Return p where sigma_1 of settled runs under a recipe has this slope over width.
+
+        With s the slope, step ~ m^e and decay ~ m^x, p = s - (e - x) / 2: under muP's rates
+        s + (1 + x) / 2.
+
+        Example:
+          >>> MeasuredDecay.of(Estimate(-0.125), "mup+independent").p.value
+          0.875
+        """
+        # The prediction is of the published p, so that what a slope is off by, p is off by.
+        predicted = predicted_slope(recipe)
+        return cls(slope.map(lambda value: value - predicted + PUBLISHED_P))
+
     @property
     def exponent(self) -> Estimate:
         """x = 2p - 1: decay ~ m_in^x keeps sigma_1 level under muP's rates, step ~ m_in^-1."""
@@ -44,8 +59,7 @@ def measure_decay(
 ) -> dict[str, MeasuredDecay]:
     """Return p of every kind of sublayer, from runs at two or more widths under one recipe.
 
-    With s the slope of log sigma_1 over log width, step ~ m^e and decay ~ m^x give
-    p = s - (e - x) / 2, which under muP's rates is s + (1 + x) / 2. Intervals resample seeds. That
+    It is `MeasuredDecay.of` the slope of log sigma_1 over log width; intervals resample seeds. That
     the exponent holds at another width is for a run at that width to show.
 
     Arguments:
@@ -64,8 +78,6 @@ def measure_decay(
 
     Source: arXiv 2510.15262 (the law, and p = 3/4).
     """
-    # The prediction is of the published p, so that what a slope is off by, p is off by.
-    predicted = predicted_slope(recipe)
     found = {}
     for kind, by_width in sigma_1.items():
         _require(kind, by_width, decay_times)
@@ -73,9 +85,23 @@ def measure_decay(
             width: {seed: math.log2(value) for seed, value in by_seed.items()}
             for width, by_seed in by_width.items()
         }
-        slope = slope_over_seeds(logs)
-        found[kind] = MeasuredDecay(slope.map(lambda value: value - predicted + PUBLISHED_P))
+        found[kind] = MeasuredDecay.of(slope_over_seeds(logs), recipe)
     return found
+
+
+def require_settled(decay_times: Mapping[int, float]) -> None:
+    """Raise `TransferError` for a width whose runs have not settled.
+
+    Example:
+      >>> require_settled({64: 8.0, 256: 4.0})
+    """
+    for width, times in sorted(decay_times.items()):
+        if not times >= SETTLED:
+            raise TransferError(
+                f"The runs at width {width} lasted {times:.2g} decay times and have not settled; "
+                f"expected sum(lr * decay) of at least {SETTLED:g}: train longer, or with a larger "
+                "lr * decay."
+            )
 
 
 def _require(
@@ -86,13 +112,8 @@ def _require(
             f"{kind} was measured at {len(by_width)} widths; expected two or more, between which "
             "sigma_1 has a slope."
         )
+    require_settled({width: decay_times.get(width, 0.0) for width in by_width})
     for width, by_seed in sorted(by_width.items()):
-        if not decay_times.get(width, 0.0) >= SETTLED:
-            raise TransferError(
-                f"The runs at width {width} lasted {decay_times.get(width, 0.0):.2g} decay times "
-                f"and have not settled; expected sum(lr * decay) of at least {SETTLED:g}: train "
-                "longer, or with a larger lr * decay."
-            )
         for seed, value in by_seed.items():
             if not 0 < value < math.inf:
                 raise TransferError(

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.runs import Trial
-from transfer.scaling import Family, Move, Recipe, Scale, moves
+from transfer.scaling import Calibration, Family, Move, Recipe, Scale, moves
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 
@@ -18,7 +19,8 @@ class Prediction:
 
     The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
-    `moves` says what the recipe does on the way from the widest proxy to the target.
+    `moves` says what the recipe does on the way from the widest proxy to the target. `calibration`
+    holds the exponents of a recipe whose decay is `measured`.
     """
 
     recipe: str
@@ -39,6 +41,7 @@ class Prediction:
     base_batch_size: int | None = None
     base_tokens: int | None = None
     moves: tuple[Move, ...] = ()
+    calibration: Calibration | None = None
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -69,6 +72,23 @@ class Prediction:
             base_batch_size=base.batch_size if longer else None,
             base_tokens=base.tokens if longer else None,
             moves=moves(recipe, family, proxy, target),
+        )
+
+    def calibrated(self, found: Calibrated) -> "Prediction":
+        """The same hyperparameters for a target whose decay follows measured exponents.
+
+        From the widest proxy on, which stays what it was.
+
+        Raises:
+          TransferError: the exponents did no better than the swept rule on the held-out width.
+        """
+        found.require_verified()
+        recipe = dataclasses.replace(Recipe.parse(self.recipe), decay=found.calibration)
+        return dataclasses.replace(
+            self,
+            recipe=str(recipe),
+            calibration=found.calibration,
+            notes=(*self.notes, *found.notes),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -111,7 +131,20 @@ class Prediction:
             Move(**{name: value for name, value in dict(move).items() if name != "factor"})
             for move in content.get("moves", ())
         )
-        return cls(**{**content, **intervals, **sequences, "moves": moved})
+        calibration = content.get("calibration")
+        if calibration is not None:
+            fields: dict[str, Any] = dict(calibration)
+            fields |= {name: tuple(fields[name]) for name in {"paths", "exponents"} & fields.keys()}
+            calibration = Calibration(**fields)
+        return cls(
+            **{
+                **content,
+                **intervals,
+                **sequences,
+                "moves": moved,
+                "calibration": calibration,
+            }
+        )
 
 
 def predict(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +21,10 @@ from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters
 
 SETTLED = 3.0
-"""Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3)."""
+"""Decay times sum_t lr_t * decay after which a spectrum has all but forgotten its init (e^-3).
+
+Needed and not always enough: entries have settled by then, sigma_1 may still be growing.
+"""
 
 PUBLISHED_P = 0.75
 """p of sigma_1 ~ sqrt(step / decay) width^p as arXiv 2510.15262 measured it."""
@@ -31,16 +34,21 @@ PUBLISHED_P = 0.75
 class SpectrumSlope:
     """d log2 sigma_1 / d log2 width of one sublayer at one setting, after training.
 
-    `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds.
-    `predicted` is what the recipe's rates and decay rule say, which holds only once every run has
-    `settled`.
+    `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds, and
+    `decay_times` how long the runs at each width lasted, sum_t lr_t * decay. `predicted` is what
+    the recipe's rates and decay rule say, which holds only once every run has `settled`.
     """
 
     slope: Estimate
     predicted: float
-    settled: bool
+    decay_times: dict[int, float]
     log2_learning_rate: float
     values: dict[int, float]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the runs of every width have all but forgotten their init."""
+        return all(times >= SETTLED for times in self.decay_times.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -48,6 +56,7 @@ class SpectrumSlope:
             **self.slope.to_json(),
             "predicted": self.predicted,
             "settled": self.settled,
+            "decay_times": {str(width): times for width, times in self.decay_times.items()},
             "log2_learning_rate": self.log2_learning_rate,
             "values": {str(width): value for width, value in self.values.items()},
         }
@@ -56,24 +65,56 @@ class SpectrumSlope:
 def predicted_slope(recipe: str) -> float:
     """Return the width slope of sigma_1 of a settled hidden matrix.
 
-    sigma_1 ~ sqrt(step / decay) m^(3/4) with step the effective learning rate of the matrix, so
-    step ~ m^e and decay ~ m^x give 3/4 + (e - x) / 2.
+    sigma_1 ~ sqrt(step / decay) m^(3/4) with step ~ m^e and decay ~ m^x gives 3/4 + (e - x) / 2.
+    A measured decay is measured to give 0.
 
     Example:
       >>> [predicted_slope(f"mup+{rule}") for rule in ("constant", "sqrt", "independent", "0.7")]
       [0.25, 0.0, -0.25, -0.1]
-      >>> predicted_slope("standard")
-      0.75
+      >>> predicted_slope("standard"), predicted_slope("mup+measured")
+      (0.75, 0.0)
 
     Source: arXiv 2510.15262.
+    """
+    if has_measured_decay(recipe):
+        return 0.0
+    return round(PUBLISHED_P + (step_exponent(recipe) - decay_exponent(recipe)) / 2, 12)
+
+
+def has_measured_decay(recipe: str) -> bool:
+    """Whether a recipe's name leaves its decay exponents to a calibration.
+
+    Example:
+      >>> has_measured_decay("mup+measured"), has_measured_decay("mup")
+      (True, False)
+    """
+    return recipe.partition("+")[2] == decay_rules.MEASURED
+
+
+def step_exponent(recipe: str) -> float:
+    """Return e, with which the effective step of a hidden matrix grows as m^e under a recipe.
+
+    Example:
+      >>> step_exponent("mup"), step_exponent("standard")
+      (-1.0, 0.0)
     """
     rules = Recipe.parse(recipe)
     row = rules.table.rows[Role.HIDDEN]
     rate = Fraction(0) if rules.rates == "uniform" else row.adam[rules.rates].fan_in
-    step = float(row.multiplier.fan_in + rate)
-    exponents = {**decay_rules.EXPONENTS, decay_rules.INDEPENDENT: -step}
-    decay = exponents[rules.decay] if isinstance(rules.decay, str) else rules.decay
-    return round(PUBLISHED_P + (step - decay) / 2, 12)
+    return float(row.multiplier.fan_in + rate)
+
+
+def decay_exponent(recipe: str) -> float:
+    """Return x, with which the decay of an effective hidden weight grows as m^x under a recipe.
+
+    Example:
+      >>> [decay_exponent(f"mup/none+{rule}") for rule in ("constant", "independent", "0.7")]
+      [0.0, 0.5, 0.7]
+    """
+    decay = Recipe.parse(recipe).decay
+    if decay == decay_rules.INDEPENDENT:
+        return -step_exponent(recipe)
+    return decay_rules.EXPONENTS[decay] if isinstance(decay, str) else float(str(decay))
 
 
 def spectrum_slopes(
@@ -86,9 +127,10 @@ def spectrum_slopes(
 
     All widths are compared at one setting: of those that have settled at every width, or of all
     where none has, that whose learning rate is nearest to the transferred one, at the decay and
-    multipliers that are best there. Singular values are
-    those of rank 0 at the last step recorded, averaged over layers; the interval resamples seeds
-    jointly for all widths. Empty when no setting was run, or no spectrum recorded, at two widths.
+    multipliers that are best there. Singular values are those of rank 0 after the last step of a
+    run, so that all widths are at an equal fraction of training, averaged over layers; the interval
+    resamples seeds jointly for all widths. Empty when no setting was run, or no spectrum recorded
+    after the last step, at two widths.
 
     Args:
       trials: the sweep; diverged trials have no spectrum and are left out.
@@ -100,25 +142,26 @@ def spectrum_slopes(
       >>> slopes["attention.query"].slope.value  # doctest: +SKIP
       0.01
     """
+    trials = list(trials)
     used = compared_trials(trials, spectrum, recipe, log2_learning_rate)
     if not used:
         return {}
-    sigma = _sigma_by_trial(spectrum)
-    predicted = predicted_slope(recipe)
-    settled = all(trial.settled >= SETTLED for trial in used)
-    parameters = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in used)))
+    predicted, times = predicted_slope(recipe), decay_times(used)
+    sigma_1 = sigma_1_by_path(used, spectrum)
     result = {}
-    for name, parameter in zip(short_names(parameters), parameters, strict=True):
-        logs: dict[int, dict[int, float]] = defaultdict(dict)
-        for trial in used:
-            logs[trial.width][trial.seed] = math.log2(sigma[trial.trial][parameter])
+    for name, by_width in zip(short_names(list(sigma_1)), sigma_1.values(), strict=True):
+        logs = {
+            width: {seed: math.log2(value) for seed, value in by_seed.items()}
+            for width, by_seed in by_width.items()
+        }
         result[name] = SpectrumSlope(
             slope=slope_over_seeds(logs),
             predicted=predicted,
-            settled=settled,
+            decay_times=times,
             log2_learning_rate=math.log2(used[0].learning_rate),
             values={
-                width: float(2 ** np.mean(list(logs[width].values()))) for width in sorted(logs)
+                width: float(2 ** np.mean(list(by_seed.values())))
+                for width, by_seed in logs.items()
             },
         )
     return result
@@ -134,7 +177,8 @@ def compared_trials(
       ...     trials, run.spectrum(), "mup+sqrt", -6.2)}
       {16, 32, 64}
     """
-    recorded = set(_sigma_by_trial(spectrum))
+    trials = list(trials)
+    recorded = set(_sigma_by_trial(trials, spectrum))
     usable = [
         trial
         for trial in trials
@@ -145,11 +189,54 @@ def compared_trials(
     return [trial for trial in usable if setting_of(trial) == setting]
 
 
-def _sigma_by_trial(spectrum: pa.Table) -> dict[str, dict[str, float]]:
-    """Return sigma_1 by trial and parameter: rank 0, last step, mean over layers."""
+def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
+    """Return sum_t lr_t * decay of the hidden matrices by width: of the shortest run there.
+
+    Example:
+      >>> decay_times(compared_trials(trials, spectrum, "mup+sqrt", -6.2))  # doctest: +SKIP
+      {32: 9.6, 64: 6.8}
+    """
+    times: dict[int, float] = {}
+    for trial in sorted(trials, key=lambda trial: trial.width):
+        times[trial.width] = min(trial.settled, times.get(trial.width, math.inf))
+    return times
+
+
+def sigma_1_by_path(
+    trials: Sequence[Trial], spectrum: pa.Table
+) -> dict[str, dict[int, dict[int, float]]]:
+    """Return sigma_1 after the last step by parameter, width and seed, averaged over layers.
+
+    Of the parameters that all of the trials have, which share one setting.
+
+    Example:
+      >>> sigma_1_by_path(used, spectrum)["layers.attention.query.kernel"]  # doctest: +SKIP
+      {32: {0: 2.1, 1: 2.2}, 64: {0: 2.0, 1: 2.1}}
+    """
+    sigma = _sigma_by_trial(trials, spectrum)
+    paths = sorted(set.intersection(*(set(sigma[trial.trial]) for trial in trials)))
+    found: dict[str, dict[int, dict[int, float]]] = {path: defaultdict(dict) for path in paths}
+    for trial in sorted(trials, key=lambda trial: (trial.width, trial.seed)):
+        for path in paths:
+            found[path][trial.width][trial.seed] = sigma[trial.trial][path]
+    return {path: dict(by_width) for path, by_width in found.items()}
+
+
+def _sigma_by_trial(trials: Iterable[Trial], spectrum: pa.Table) -> dict[str, dict[str, float]]:
+    """Return sigma_1 by trial and parameter: rank 0, after the run's last step, mean over layers.
+
+    A run whose last record is of an earlier step is younger than the others and left out.
+    """
+    ends = pa.table(
+        {
+            "trial": pa.array([trial.trial for trial in trials], pa.string()),
+            "steps": pa.array([trial.steps for trial in trials], pa.int64()),
+        }
+    )
     top = spectrum.filter(pc.field("rank") == 0)
-    last = top.group_by("trial").aggregate([("step", "max")])
-    final = top.join(last, keys="trial").filter(pc.field("step") == pc.field("step_max"))
+    final = top.join(ends, keys="trial", join_type="inner").filter(
+        pc.field("step") == pc.field("steps")
+    )
     means = final.group_by(["trial", "parameter"]).aggregate([("singular_value", "mean")])
     sigma: dict[str, dict[str, float]] = defaultdict(dict)
     for row in means.to_pylist():

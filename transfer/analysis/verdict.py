@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transfer.analysis.compute import compute_spent
 from transfer.analysis.estimate import interval_json
+from transfer.analysis.invariance import judge_invariance
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.analysis.regret import zero_shot_regret
 from transfer.analysis.slope import optimum_slope
@@ -23,9 +24,9 @@ def judge(
     """Return the verdict on every recipe of a run as plain JSON.
 
     Each width's optimum, its slope over width, the regret of transferring to each larger width from
-    the next narrower one, the width slope of the top singular values, and whether the recipe
-    transfers, in a word and in a sentence. The objective is the loss by which trials compare.
-    What is unknown is null, with a reason; nothing is NaN.
+    the next narrower one, the width slope of the top singular values and whether they are
+    invariant, and whether the recipe transfers, each in a word and in a sentence. The objective is
+    the loss by which trials compare. What is unknown is null, with a reason; nothing is NaN.
 
     Raises:
       TransferError: there are no sweep trials, or some do not compare.
@@ -71,7 +72,7 @@ def _judge_recipe(trials: Sequence[Trial], spectrum: pa.Table, recipe: str) -> d
         "slope_interval": interval_json(slope.interval),
         "slope_reason": slope.reason,
         "spectrum_slope": {
-            parameter: result.to_json()
+            parameter: result.to_json() | judge_invariance(result, recipe).to_json()
             for parameter, result in spectrum_slopes(
                 mine, spectrum, recipe, _transferred(proxy)
             ).items()

@@ -3,14 +3,23 @@
 The target may have another width, depth, batch size (in windows) and number of tokens; what is not
 given stays as in the sweep. Depth needs a recipe.depth and the last two a recipe.horizon in the
 sweep's configuration. The file is what `transfer train --hyperparameters=FILE` takes.
+
+--decay=measured lets the decay of each hidden matrix follow the exponent that the singular values
+of the proxies ask for: measured at all of them but the widest, and verified at that one.
 """
 
+import typing
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
 from transfer.cli import flags
 from transfer.cli.target import moved
+
+if typing.TYPE_CHECKING:
+    from transfer.analysis import Prediction
+    from transfer.config import Experiment
+    from transfer.runs import RunDirectory
 
 _AXES = {
     "width": "width",
@@ -27,6 +36,9 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
         absl_flags.DEFINE_integer(name, None, f"the target's {what}", flag_values=values)
     absl_flags.DEFINE_string(
         "recipe", None, "which of the sweep's recipes; needed if it has several", flag_values=values
+    )
+    absl_flags.DEFINE_string(
+        "decay", None, "measured, or nothing for the sweep's own rule", flag_values=values
     )
 
 
@@ -49,6 +61,10 @@ def run(values: absl_flags.FlagValues) -> int:
     for name, value in asked.items():
         if value < 1:
             raise TransferError(f"--{name} is {value}; expected a whole number of at least 1.")
+    if (decay := values["decay"].value) not in (None, "measured"):
+        raise TransferError(
+            f"--decay is {decay}; expected measured, or no --decay for the rule that was swept."
+        )
     recipes = sorted({trial.recipe for trial in trials})
     recipe = values["recipe"].value or recipes[0]
     if values["recipe"].value is None and len(recipes) > 1:
@@ -61,7 +77,10 @@ def run(values: absl_flags.FlagValues) -> int:
     width = asked.pop("width", None)
     if asked and width == max(proxies, default=None):
         width = None  # The widest proxy may be the target of a move along the other axes.
-    prediction = moved(experiment, predict(trials, recipe, width, proxies), **asked)
+    prediction = predict(trials, recipe, width, proxies)
+    if decay:
+        prediction = _with_measured_decay(experiment, directory, prediction)
+    prediction = moved(experiment, prediction, **asked)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     interval = prediction.log2_learning_rate_interval
     rate = with_interval(prediction.log2_learning_rate, interval and list(interval))
@@ -77,3 +96,25 @@ def run(values: absl_flags.FlagValues) -> int:
         f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."
     )
     return 0
+
+
+def _with_measured_decay(
+    experiment: "Experiment", directory: "RunDirectory", prediction: "Prediction"
+) -> "Prediction":
+    """Return the prediction under decay exponents that the run's singular values ask for."""
+    from transfer.analysis import calibrate_run
+    from transfer.errors import TransferError
+
+    if experiment.training.family != "entrywise":
+        raise TransferError(
+            f"The decay of {experiment.training.optimizer} holds lr * decay fixed and follows no "
+            "exponent to measure; expected a sweep with an entrywise optimizer such as adamw."
+        )
+    found = calibrate_run(
+        directory.trials(),
+        directory.spectrum(),
+        prediction.recipe,
+        prediction.proxy_widths,
+        prediction.log2_learning_rate,
+    )
+    return prediction.calibrated(found)

@@ -8,7 +8,7 @@ from transfer.errors import TransferError
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
     from transfer.config import Experiment
-    from transfer.scaling import Scale
+    from transfer.scaling import Recipe, Scale
 
 
 def moved(
@@ -38,7 +38,7 @@ def moved(
         tokens=tokens or proxy.tokens,
     )
     prediction = prediction.moved(
-        experiment.recipe.build(prediction.recipe),
+        _recipe(experiment, prediction),
         experiment.training.family,
         proxy=proxy,
         target=target,
@@ -62,6 +62,8 @@ def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Ex
     content = dataclasses.asdict(experiment)
     content["model"]["width"] = prediction.target_width
     content["recipe"]["name"] = prediction.recipe
+    if prediction.calibration is not None:
+        content["recipe"]["calibration"] = dataclasses.asdict(prediction.calibration)
     content["hyperparameters"] = dataclasses.asdict(prediction.hyperparameters)
     if prediction.target_layers is not None:
         content["base_layers"] = prediction.base_layers
@@ -98,6 +100,13 @@ def _require_base(experiment: "Experiment", prediction: "Prediction") -> None:
                 f"The hyperparameters are meant at {name} {there} but the configuration has "
                 f"{here}; expected the sweep's own configuration."
             )
+
+
+def _recipe(experiment: "Experiment", prediction: "Prediction") -> "Recipe":
+    """The recipe of a prediction, with the options and exponents that its name does not tell."""
+    calibration = prediction.calibration or experiment.recipe.calibration
+    rules = dataclasses.replace(experiment.recipe, calibration=calibration)
+    return rules.build(prediction.recipe)
 
 
 def _proxy(experiment: "Experiment", prediction: "Prediction") -> "Scale":

@@ -99,6 +99,26 @@ def spectrum_title(recipe: str, slopes: Mapping[str, Any]) -> str:
     return f"{recipe}{warning}\nslopes {low:+z.2f} to {high:+z.2f}, predicted {predicted:+z.2f}"
 
 
+def invariance(slopes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return in how many sublayers sigma_1 is invariant, and which are not, in a phrase.
+
+    Example:
+      >>> words = {"up": "invariant", "query": "invariant", "down": "differs"}
+      >>> invariance({name: {"invariance": word} for name, word in words.items()})
+      'invariant in 2 of 3 sublayers; differs in down'
+      >>> invariance({name: {"invariance": "not settled"} for name in words})
+      'not settled in all sublayers'
+    """
+    by_word: dict[str, list[str]] = {}
+    for name, slope in slopes.items():
+        by_word.setdefault(slope["invariance"], []).append(name)
+    if len(by_word) == 1:
+        return f"{next(iter(by_word))} in all sublayers"
+    level = len(by_word.pop("invariant", []))
+    others = (f"{word} in {listed(names)}" for word, names in sorted(by_word.items()))
+    return "; ".join([f"invariant in {level} of {len(slopes)} sublayers", *others])
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a phrase.
 

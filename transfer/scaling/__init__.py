@@ -4,6 +4,7 @@ Knows nothing of JAX.
 """
 
 from transfer.scaling.axes import Axes
+from transfer.scaling.calibration import Calibration
 from transfer.scaling.coordinates import Slopes
 from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.exponents import Exponents, LayerExponents
@@ -28,6 +29,7 @@ __all__ = [
     "Alignment",
     "Annotated",
     "Axes",
+    "Calibration",
     "Condition",
     "Explanation",
     "Exponents",

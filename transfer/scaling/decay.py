@@ -9,6 +9,9 @@ base width) and which loses the fraction lr * decay per step. Under muP rates E 
 | sqrt        | m_in^1/2         | m_in^-1/2   | the top singular value, measured ~ width^3/4    |
 | independent | 1 / E            | 1           | the decay per step                              |
 | x           | m_in^x           | m_in^(x-1)  | the top singular value, if it ~ width^((1+x)/2) |
+| measured    | by matrix        |             | its top singular value, as a sweep saw it grow  |
+
+The last is a `transfer.scaling.Calibration`, which has an exponent for every matrix.
 
 Sources: arXiv 2510.15262 (sqrt), 2405.13698 and 2510.19093 (independent), 2203.03466 (constant).
 """
@@ -19,6 +22,7 @@ from transfer.errors import TransferError, nearest
 
 EXPONENTS = {"constant": 0.0, "sqrt": 0.5}
 INDEPENDENT = "independent"
+MEASURED = "measured"
 
 
 def parse(text: str | float) -> str | float:
@@ -30,14 +34,21 @@ def parse(text: str | float) -> str | float:
     """
     if text in EXPONENTS or text == INDEPENDENT:
         return text
+    if text == MEASURED:
+        raise TransferError(
+            'The decay rule "measured" has no exponents of its own; expected a calibration: sweep '
+            "another rule at three or more widths until it has settled, and let `transfer predict "
+            "--decay=measured` write the hyperparameters for `transfer train`."
+        )
     try:
         exponent = float(text)
     except ValueError:
         exponent = math.nan
     if not math.isfinite(exponent):
         raise TransferError(
-            f'The decay rule "{text}" is unknown; expected sqrt, constant, independent or a number '
-            f"x for decay ~ width^x{nearest(str(text), [*EXPONENTS, INDEPENDENT])}."
+            f'The decay rule "{text}" is unknown; expected sqrt, constant, independent, '
+            "measured or a number x for decay ~ width^x"
+            f"{nearest(str(text), [*EXPONENTS, INDEPENDENT, MEASURED])}."
         )
     return exponent
 

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+from transfer.scaling.calibration import Calibration
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 
@@ -55,6 +56,13 @@ def of_decay(recipe: Recipe, family: Family) -> Ground:
             "",
             "holds what a weight loses per step, learning rate times decay; no width rule of decay "
             "is known for this family.",
+        )
+    if isinstance(recipe.decay, Calibration):
+        return Ground(
+            "empirical",
+            "arXiv 2510.15262",
+            "holds the top singular values if they go on growing with width as they did over the "
+            "proxies, and once runs have settled.",
         )
     return _DECAY.get(str(recipe.decay)) or Ground(
         "empirical",

@@ -12,6 +12,7 @@ from typing import Literal
 from transfer.errors import TransferError
 from transfer.scaling import grounds
 from transfer.scaling.axes import Axes
+from transfer.scaling.calibration import Calibration
 from transfer.scaling.grounds import Ground, Standing
 from transfer.scaling.layout import Parameter
 from transfer.scaling.recipe import Recipe
@@ -167,13 +168,26 @@ _KINDS = {
 
 
 def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dict[str, float]:
-    """What changes for each kind of parameter, seen from `start`."""
+    """What changes for each kind of parameter, seen from `start`.
+
+    Of a measured decay, what changes for each matrix: `start` is the widest it was measured on.
+    """
+    measured = recipe.decay if isinstance(recipe.decay, Calibration) else None
+    if measured:
+        recipe = dataclasses.replace(recipe, decay="constant")
     found = {}
     for kind, axes in _KINDS.items():
         rule = recipe.rule(_parameter(axes, start, target), family)
         for column, word in _COLUMNS.items():
             if not (column == "epsilon" and family == "linear"):
                 found[f"{kind} {word}"] = getattr(rule, column)
+    if measured and family == "entrywise":
+        form = found.pop("hidden weight decay")
+        beyond = dataclasses.replace(measured, swept=0.0, widest=1.0)
+        growth = target.width / start.width
+        found |= {
+            f"{path} weight decay": form * beyond.factor(path, growth) for path in measured.paths
+        }
     found["branch multiplier"] = recipe.multiplier(_parameter("layers | ->", start, target))
     return _changed(found)
 

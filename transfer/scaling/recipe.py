@@ -10,6 +10,7 @@ from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
 from transfer.scaling import horizon as horizon_rules
 from transfer.scaling import symmetry
+from transfer.scaling.calibration import Calibration
 from transfer.scaling.gauge import Gauge, Shifts
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.layout import Layout, Parameter
@@ -24,6 +25,7 @@ _CLIPPING = ("invariant", "raw")
 _INITIALIZERS = ("gaussian", "spectral")
 _ONE = Power()
 _OWN_GAUGE = Gauge()
+_NO_CALIBRATION = Calibration()
 _WORDS = {"std": "init std", "learning_rate": "learning rate", "epsilon": "epsilon"}
 _SPECTRAL_STEP = Power.parse("in^-1/2 out^1/2")
 
@@ -47,9 +49,10 @@ class Recipe:
         or `unit`.
       rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
         (no alignment); by default `uniform` for standard and ntk, `full` for the others.
-      decay: `sqrt`, `constant`, `independent` or a number x for decay ~ m_in^x; by default
-        `constant` for standard and ntk, `sqrt` for the others. It is the entrywise optimizers'
-        rule; the other families hold lr * decay fixed.
+      decay: `sqrt`, `constant`, `independent`, a number x for decay ~ m_in^x, or a `Calibration`
+        with an exponent for every hidden matrix; by default `constant` for standard and ntk, `sqrt`
+        for the others. It is the entrywise optimizers' rule; the other families hold lr * decay
+        fixed.
       clipping: `invariant`, sqrt(sum_l c_l |g_l|^2) with c_l the full-alignment SGD learning rate,
         the same for all forms of a class, or `raw`; by default `raw` for standard with uniform
         rates, as frameworks do, and `invariant` otherwise.
@@ -74,7 +77,7 @@ class Recipe:
 
     parametrization: str = "mup"
     rates: str = ""
-    decay: str | float = ""
+    decay: str | float | Calibration = ""
     clipping: str = ""
     decay_readout: bool = False
     initializer: str = "gaussian"
@@ -85,9 +88,12 @@ class Recipe:
     def __post_init__(self) -> None:
         _known("parametrization", self.parametrization, PARAMETRIZATIONS)
         self._resolve("rates", self.rates or self.table.rates)
-        self._resolve(
-            "decay", decay_rules.parse(self.table.decay if self.decay == "" else self.decay)
-        )
+        if not isinstance(self.decay, Calibration):
+            self._resolve(
+                "decay", decay_rules.parse(self.table.decay if self.decay == "" else self.decay)
+            )
+        elif not self.decay.paths:
+            decay_rules.parse(str(self.decay))  # which says how to come by exponents
         framework = self.parametrization == "standard" and self.rates == "uniform"
         self._resolve("clipping", self.clipping or ("raw" if framework else "invariant"))
         _known("rates", self.rates, _RATES)
@@ -105,8 +111,10 @@ class Recipe:
         object.__setattr__(self, field, value)
 
     @classmethod
-    def parse(cls, text: str) -> "Recipe":
+    def parse(cls, text: str, calibration: Calibration = _NO_CALIBRATION) -> "Recipe":
         """Read `PARAMETRIZATION[/RATES][+DECAY]`, as printed by `str`.
+
+        `calibration` holds the exponents of the decay `measured`, which the name does not.
 
         Example:
           >>> Recipe.parse("standard/full+independent").rates
@@ -114,7 +122,8 @@ class Recipe:
         """
         name, _, decay = text.partition("+")
         parametrization, _, rates = name.partition("/")
-        return cls(parametrization, rates=rates, decay=decay)
+        measured = decay == decay_rules.MEASURED and calibration.paths
+        return cls(parametrization, rates=rates, decay=calibration if measured else decay)
 
     def __str__(self) -> str:
         name = self.parametrization
@@ -177,10 +186,13 @@ class Recipe:
 
         Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
         different things of the two, when its depth is not the base's and the recipe has no rule for
-        it, when the gauge names a layer that it does not hold, or when the recipe needs of a model
-        of one's own a forward multiplier that it does not apply, or an init other than its own.
+        it, when the gauge names a layer that it does not hold, when the decay was measured on other
+        matrices, or when the recipe needs of a model of one's own a forward multiplier that it does
+        not apply, or an init other than its own.
         """
         self.gauge.require(layout)
+        if isinstance(self.decay, Calibration):
+            self.decay.require(layout)
         if layout.multiplied is not None:
             self._refuse_missing_multipliers(layout, layout.multiplied)
             self._refuse_absolute_init()
@@ -202,7 +214,7 @@ class Recipe:
         weight_decay = 0.0
         if role == Role.HIDDEN and family == "entrywise":
             step = at["multiplier"] * at["learning_rate"]
-            weight_decay = decay_rules.factor(self.decay, float(m_in), step) * at["multiplier"]
+            weight_decay = self._decay(parameter, step) * at["multiplier"]
         elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
             weight_decay = 1.0 / at["learning_rate"]
 
@@ -259,6 +271,13 @@ class Recipe:
         if family == "spectral" and role == Role.HIDDEN:
             return _SPECTRAL_STEP / row.multiplier
         return row.adam[self.rates]
+
+    def _decay(self, parameter: Parameter, step: float) -> float:
+        """Decay of the effective weight, whose effective step is `step`, over the base's."""
+        m_in = float(parameter.m_in)
+        if isinstance(self.decay, Calibration):
+            return self.decay.factor(parameter.path, m_in)
+        return decay_rules.factor(self.decay, m_in, step)
 
     def _epsilon(self, role: Role) -> Power:
         if self.rates == "uniform" and self.table.framework_epsilon:

@@ -98,9 +98,9 @@ def _unless(diverged: bool, value: float) -> float:
 
 
 def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
-    """lr * decay of the hidden matrices over that of the base model, on average."""
+    """lr * decay of the hidden matrices over that of the base model, of the slowest to settle."""
     rules = recipe.rules(layout, family).values()
     products = [
         rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN
     ]
-    return float(np.mean(products)) if products else 0.0
+    return min(products, default=0.0)

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transfer.report.verdict_rows import verdict_rows
-from transfer.report.words import ANSWERS, with_interval
+from transfer.report.words import ANSWERS, invariance, with_interval
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a run says of one recipe; `rows` are those of `verdict_rows`."""
+    """What a run says of one recipe; `rows` are those of `verdict_rows`.
+
+    `gain` says whether the top singular values are invariant, and `sublayers` are rows of a name,
+    the verdict in a word, and the sentence behind it.
+    """
 
     recipe: str
     transfers: str
@@ -19,6 +23,8 @@ class Answer:
     slope: str
     regrets: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[str]]
+    gain: str
+    sublayers: Sequence[tuple[str, str, str]]
 
 
 def answers(verdict: Mapping[str, Any]) -> list[Answer]:
@@ -27,7 +33,7 @@ def answers(verdict: Mapping[str, Any]) -> list[Answer]:
     Example:
       >>> judged = {"transfers": "undecided", "reason": "One width has no slope.", "slope": None,
       ...           "slope_reason": "one width", "zero_shot": {}, "best_loss": {},
-      ...           "optimum_log2_learning_rate": {}}
+      ...           "spectrum_slope": {}, "optimum_log2_learning_rate": {}}
       >>> answers({"recipes": {"mup": judged}})[0].slope
       'unknown: one width'
     """
@@ -40,6 +46,11 @@ def answers(verdict: Mapping[str, Any]) -> list[Answer]:
             slope=_slope(judged),
             regrets=[(width, _regret(shot)) for width, shot in judged["zero_shot"].items()],
             rows=verdict_rows(judged),
+            gain=_gain(judged["spectrum_slope"]),
+            sublayers=[
+                (name, slope["invariance"], slope["reason"])
+                for name, slope in judged["spectrum_slope"].items()
+            ],
         )
         for recipe, judged in verdict["recipes"].items()
     ]
@@ -59,6 +70,10 @@ def spent(compute: Mapping[str, Any]) -> str:
     flops = f"{compute['proxy_flops']:.1e} floating-point operations"
     share = f"{100 * compute['ratio']:.0f} % of tuning at the target"
     return f"Tuning on the proxies took {flops}, {share}."
+
+
+def _gain(slopes: Mapping[str, Any]) -> str:
+    return invariance(slopes) if slopes else "not recorded at two widths"
 
 
 def _slope(judged: Mapping[str, Any]) -> str:

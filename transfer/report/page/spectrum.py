@@ -125,7 +125,11 @@ def _predicted(rows: Rows, slopes: Mapping[str, Any]) -> Rows:
 def _table(measured: Mapping[str, Any]) -> Table:
     widths = sorted({int(w) for s in measured.values() for k in s.values() for w in k["values"]})
     return Table(
-        ("recipe", "sublayer", *(f"width {width}" for width in widths), "slope", "predicted"),
+        (
+            *("recipe", "sublayer"),
+            *(f"width {width}" for width in widths),
+            *("slope", "predicted", "verdict", "p", "2p - 1"),
+        ),
         [
             (
                 recipe,
@@ -136,9 +140,17 @@ def _table(measured: Mapping[str, Any]) -> Table:
                 ),
                 with_interval(slope["value"], slope["interval"], "+z.2f"),
                 f"{slope['predicted']:+z.2f}",
+                slope["invariance"],
+                *(_estimate(slope[key]) for key in ("p", "decay_exponent")),
             )
             for recipe, slopes in measured.items()
             for name, slope in slopes.items()
         ],
         words=2,
     )
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
+        return "-"
+    return with_interval(estimate["value"], estimate["interval"])
