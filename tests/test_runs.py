@@ -55,7 +55,7 @@ def metrics(name):
 
 def spectrum(name):
     place = {"step": 2, "parameter": "up", "layer": 0, "rank": 0}
-    return [{"trial": name, **place, "singular_value": 3.0}]
+    return [{"trial": name, **place, "singular_value": 3.0, "bound": 0.5}]
 
 
 def add(run, group, *trials):

@@ -3,7 +3,7 @@
     DIR/config.json                what was asked for, versions, data fingerprint, devices
     DIR/trials.parquet             one row per trial (`Trial`)
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
-    DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value
+    DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
     DIR/checkpoints/               orbax
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
@@ -108,6 +108,7 @@ SPECTRUM_SCHEMA = pa.schema(
         ("layer", pa.int64()),
         ("rank", pa.int64()),
         ("singular_value", pa.float64()),
+        ("bound", pa.float64()),
     ]
 )
 

@@ -78,8 +78,9 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
     assert {trial.trial for trial in trials} == set(names)
     assert len(trials) == len(names) == len(WIDTHS) * TRIALS
     assert run.metrics().num_rows == len(names) * STEPS
-    # One hidden matrix in one layer, of which the top four are kept.
-    assert run.spectrum().num_rows == len(names) * 4
+    # One hidden matrix in one layer, of which the top four are kept, before the first step and
+    # after the last.
+    assert run.spectrum().num_rows == len(names) * 2 * 4
     steps = {(row["trial"], row["step"]) for row in run.metrics().to_pylist()}
     assert steps == {(name, step) for name in names for step in range(1, STEPS + 1)}
     places = {
@@ -87,7 +88,10 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
         for row in run.spectrum().to_pylist()
     }
     assert places == {
-        (name, STEPS, "hidden.kernel", 0, rank) for name in names for rank in range(4)
+        (name, step, "hidden.kernel", 0, rank)
+        for name in names
+        for step in (0, STEPS)
+        for rank in range(4)
     }
 
 
@@ -156,17 +160,19 @@ def test_a_row_has_what_its_own_setting_measures(swept, declared):
     settings = group.settings[::-1]
     outcome = train_tiny([(each.hyperparameters, each.seed) for each in settings])
     trials = {trial.trial: trial for trial in swept[0].trials()}
-    values = {}
+    values, bounds = {}, {}
     for row in swept[0].spectrum().to_pylist():
         values.setdefault(row["trial"], []).append(row["singular_value"])
+        bounds.setdefault(row["trial"], []).append(row["bound"])
 
     for index, setting in enumerate(settings):
         trial = trials[trial_name(declared, group, setting)]
         rate = setting.hyperparameters.learning_rate
         assert (trial.width, trial.learning_rate, trial.seed) == (16, rate, setting.seed)
-        np.testing.assert_array_equal(
-            values[trial.trial], outcome.spectrum["hidden.kernel"][index].astype(float)
-        )
+        for column, measured in ((values, outcome.spectrum), (bounds, outcome.bounds)):
+            np.testing.assert_array_equal(
+                column[trial.trial], measured["hidden.kernel"][index].reshape(-1)
+            )
         if rate != WILD:
             assert trial.eval_loss == outcome.held_out["loss"][index]
 

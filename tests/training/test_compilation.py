@@ -41,4 +41,4 @@ def test_four_programs_serve_all_trials_and_a_shorter_last_chunk(count):
         train(SETTINGS[:count], progress=lambda fraction, loss: chunks.append(fraction))
 
     assert chunks == [0.4, 0.8, 1.0]
-    assert len(found) == 4  # init, run, evaluate, spectrum
+    assert len(found) == 4  # init, run, evaluate, measure

@@ -7,6 +7,7 @@ from transfer.probes.spectrum import (
     measure_spectrum,
     top_singular_values,
 )
+from transfer.probes.tracking import track_spectrum, tracked_vectors
 
 __all__ = [
     "Spectrum",
@@ -14,4 +15,6 @@ __all__ = [
     "initial_vectors",
     "measure_spectrum",
     "top_singular_values",
+    "track_spectrum",
+    "tracked_vectors",
 ]

@@ -77,20 +77,30 @@ def tables(
             }
             for step in range(outcome.steps)
         ]
-        for parameter, values in outcome.spectrum.items():
-            spectrum += [
-                {
-                    "trial": name,
-                    "step": outcome.steps,
-                    "parameter": parameter,
-                    "layer": layer,
-                    "rank": rank,
-                    "singular_value": float(value),
-                }
-                for layer, row in enumerate(values[index].reshape(-1, values.shape[-1]))
-                for rank, value in enumerate(row)
-            ]
+        spectrum += _spectrum(name, index, outcome)
     return trials, metrics, spectrum
+
+
+def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:
+    rows = []
+    for parameter in outcome.spectrum:
+        values, bounds = (
+            each[parameter][index].reshape(len(outcome.measured_at), -1, each[parameter].shape[-1])
+            for each in (outcome.spectrum, outcome.bounds)
+        )
+        rows += [
+            {
+                "trial": trial,
+                "step": outcome.measured_at[at],
+                "parameter": parameter,
+                "layer": layer,
+                "rank": rank,
+                "singular_value": float(values[at, layer, rank]),
+                "bound": float(bounds[at, layer, rank]),
+            }
+            for at, layer, rank in np.ndindex(values.shape)
+        ]
+    return rows
 
 
 def _unless(diverged: bool, value: float) -> float:

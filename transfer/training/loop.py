@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,10 +15,14 @@ from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
+from transfer.training.history import History
 from transfer.training.population import Population, State, Trials
 from transfer.training.task import Batch, task_of
 
 Progress = Callable[[float, float], None]
+# From a random start, four measurements take the largest value of a Gaussian matrix of width 1024
+# to 1e-7 and the fourth largest to 2e-4; those of trained matrices need two.
+_REPEATED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +30,11 @@ class Outcome:
     """What a population measured; arrays have a leading trial axis.
 
     `history` holds `loss` and `grad_norm` (trial, step), `held_out` (trial,) the `loss` in nats and
-    the `accuracy` on held-out data after the last step, `spectrum` the top singular values (trial,
-    *stack, rank) by path. `flops` are those of one trial: 3 times the products of a forward pass,
-    for every step. `seconds` is wall time, and `execution` says how the trials shared the devices.
+    the `accuracy` on held-out data after the last step. `spectrum` holds the top singular values
+    (trial, measurement, *stack, rank) by path, `bounds` how far off each may be (`Spectrum`), and
+    `measured_at` the steps after which they were measured, the last of which ends the run. `flops`
+    are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
+    wall time, and `execution` says how the trials shared the devices.
     """
 
     steps: int
@@ -37,7 +43,9 @@ class Outcome:
     state: State
     history: dict[str, np.ndarray]
     held_out: dict[str, np.ndarray]
+    measured_at: tuple[int, ...]
     spectrum: dict[str, np.ndarray]
+    bounds: dict[str, np.ndarray]
     seconds: float
     execution: str
 
@@ -106,37 +114,41 @@ def train(
     )
 
     step, state = 0, compiled.init(trials)
-    history = {
-        name: np.full((len(settings) + padding, steps), np.nan, np.float32)
-        for name in ("loss", "grad_norm")
-    }
+    history = History.empty(len(settings) + padding, training.measured_at(steps), compiled.measured)
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
 
+    def measure(state: State) -> State:
+        # Nothing leads to the first measurement, and the last is what is analysed.
+        for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
+            vectors, measured = compiled.measure(state)
+            state = dataclasses.replace(state, vectors=vectors)
+        history.add_measurement(step, measured)
+        return state
+
+    if step == 0 and step in history.steps:
+        state = measure(state)
     while step < steps:
-        taken = _until_next_stop(step, chunk, training.checkpoint_every, steps)
+        taken = _until_next_stop(step, chunk, training, steps)
         batches = jax.tree.map(lambda leaf: _padded(leaf, chunk), data.take(taken))
-        state, measured = compiled.run(
+        state, curves = compiled.run(
             state,
             trials,
             jax.device_put(batches, meshes.batches(mesh)),
             jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
         )
-        for name, values in history.items():
-            values[:, step : step + taken] = np.asarray(measured[name])[:, :taken]
+        history.add_steps(step, taken, curves)
         step += taken
-        progress(step / steps, _median(history["loss"][: len(settings), step - 1]))
+        progress(step / steps, _median(history.curves["loss"][: len(settings), step - 1]))
+        if step in history.steps:
+            state = measure(state)
         every = training.checkpoint_every
         due = step == steps or (every and step % every == 0)
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
-    kept = slice(len(settings))
-
-    def arrays(measured: Mapping[str, jax.typing.ArrayLike]) -> dict[str, np.ndarray]:
-        return {name: np.asarray(values)[kept] for name, values in measured.items()}
-
+    kept = history.of(len(settings))
     held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
@@ -144,18 +156,24 @@ def train(
         parameters=parameters,
         flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
-        history=arrays(history),
-        held_out=arrays(compiled.evaluate(state, held_out)),
-        spectrum=arrays(compiled.spectrum(state)),
+        history=kept.curves,
+        held_out={
+            name: np.asarray(values)[: len(settings)]
+            for name, values in compiled.evaluate(state, held_out).items()
+        },
+        measured_at=kept.steps,
+        spectrum=kept.measured["spectrum"],
+        bounds=kept.measured["bounds"],
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(mesh.shape)}",
     )
 
 
-def _until_next_stop(step: int, chunk: int, checkpoint_every: int, steps: int) -> int:
+def _until_next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
     stops = [step + chunk, steps]
-    if checkpoint_every:
-        stops.append((step // checkpoint_every + 1) * checkpoint_every)
+    for every in (training.checkpoint_every, training.spectrum_every):
+        if every:
+            stops.append((step // every + 1) * every)
     return min(stops) - step
 
 

@@ -25,6 +25,10 @@ from transfer.training.task import Batch, Loss
 
 jax.tree_util.register_dataclass(Hyperparameters)
 _BASE_RUN = Horizon()
+# How many singular values are measured, and by how many pairs of products.
+_RANKS, _PAIRS = 4, 8
+# By quantity and path, with a leading trial axis.
+Measured = dict[str, dict[str, jax.Array]]
 
 
 @jax.tree_util.register_dataclass
@@ -62,7 +66,8 @@ class State:
     """What a trial has learnt so far; in a population, with a leading trial axis.
 
     `statistics` are those of batch normalisation, empty for a model without it. They are taken over
-    a whole batch, however many devices share it.
+    a whole batch, however many devices share it. `vectors` are the last measurement's singular
+    vectors, from which the next one starts.
     """
 
     step: jax.Array
@@ -70,6 +75,7 @@ class State:
     multipliers: Arrays
     statistics: Arrays
     optimizer: Any
+    vectors: dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,13 +88,16 @@ class Compiled:
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
         `grad_norm`, NaN beyond the steps taken.
       evaluate: state and batches (n, batch, ...) to the mean of every metric per trial.
-      spectrum: state to the top singular values (trial, *stack, rank) of each effective matrix.
+      measure: state to the singular vectors of the next one, and what was measured: `spectrum`, the
+        top singular values (trial, *stack, rank) of each effective matrix, and their `bounds`.
+      measured: shapes and dtypes of what is measured.
     """
 
     init: Callable[[Trials], State]
     run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[State, Batch], dict[str, jax.Array]]
-    spectrum: Callable[[State], dict[str, jax.Array]]
+    measure: Callable[[State], tuple[dict[str, jax.Array], Measured]]
+    measured: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,19 +139,20 @@ class Population:
             "init": (self._init, (), (trials,)),
             "run": (self._run, (0,), (state, trials, batches, count)),
             "evaluate": (self._evaluate, (), (state, eval_batches)),
-            "spectrum": (self._spectrum, (), (state,)),
+            "measure": (self._measure, (), (state,)),
         }
+        lowered = {}
         with ThreadPoolExecutor() as pool:
+            compiled = {}
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            compiled = {
-                name: pool.submit(
-                    jax.jit(function, donate_argnums=donated, out_shardings=trial)
-                    .lower(*arguments)
-                    .compile
-                )
-                for name, (function, donated, arguments) in programs.items()
-            }
-            return Compiled(**{name: future.result() for name, future in compiled.items()})
+            for name, (function, donated, arguments) in programs.items():
+                program = jax.jit(function, donate_argnums=donated, out_shardings=trial)
+                lowered[name] = program.lower(*arguments)
+                compiled[name] = pool.submit(lowered[name].compile)
+            _, measured = lowered["measure"].out_info
+            return Compiled(
+                **{name: future.result() for name, future in compiled.items()}, measured=measured
+            )
 
     def _init(self, trials: Trials) -> State:
         def one(trial: Trials) -> State:
@@ -159,6 +169,7 @@ class Population:
                 multipliers=multipliers,
                 statistics=initial_statistics(self.model),
                 optimizer=self._optimizer(trial.hyperparameters).init(parameters),
+                vectors=probes.tracked_vectors(self.layout.parameters, _RANKS, jax.random.key(0)),
             )
 
         return self._over_trials(one, trials)
@@ -207,6 +218,7 @@ class Population:
             multipliers=state.multipliers,
             statistics=statistics,
             optimizer=optimizer,
+            vectors=state.vectors,
         ), measured
 
     def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
@@ -221,10 +233,17 @@ class Population:
 
         return self._over_trials(one, state, batches)
 
-    def _spectrum(self, state: State) -> dict[str, jax.Array]:
-        def one(state: State) -> dict[str, jax.Array]:
-            layout = self.layout.parameters
-            return probes.top_singular_values(state.parameters, layout, recipe=self.recipe, k=4)
+    def _measure(self, state: State) -> tuple[dict[str, jax.Array], Measured]:
+        def one(state: State) -> tuple[dict[str, jax.Array], Measured]:
+            found = probes.track_spectrum(
+                state.parameters,
+                self.layout.parameters,
+                state.vectors,
+                k=_RANKS,
+                pairs=_PAIRS,
+                recipe=self.recipe,
+            )
+            return found.vectors, {"spectrum": found.values, "bounds": found.bounds}
 
         return self._over_trials(one, state)
 
