@@ -4,6 +4,7 @@
     DIR/trials.parquet             one row per trial (`Trial`)
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
+    DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
     DIR/checkpoints/               orbax
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
@@ -111,6 +112,22 @@ SPECTRUM_SCHEMA = pa.schema(
         ("bound", pa.float64()),
     ]
 )
+# Of one hidden matrix: what it does to the size of its inputs (`transfer.probes.gain`), and how its
+# effective weights and their last step compare with the equilibrium of AdamW at that step's rate.
+GAINS_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("step", pa.int64()),
+        ("parameter", pa.string()),
+        ("layer", pa.int64()),
+        ("gain", pa.float64()),
+        ("alignment", pa.float64()),
+        ("stable_rank", pa.float64()),
+        ("rms", pa.float64()),
+        ("equilibrium_rms", pa.float64()),
+        ("update", pa.float64()),
+    ]
+)
 
 
 class RunDirectory:
@@ -188,13 +205,15 @@ class RunDirectory:
         trials: Sequence[Trial],
         metrics: Iterable[Mapping[str, Any]],
         spectrum: Iterable[Mapping[str, Any]],
+        gains: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Add a finished group: its metrics and spectrum first, its trials last.
+        """Add a finished group: what was measured first, its trials last.
 
         A group that is already there is replaced, so adding twice changes nothing.
         """
         self._write_table(f"metrics/{group}.parquet", metrics, METRICS_SCHEMA)
         self._write_table(f"spectrum/{group}.parquet", spectrum, SPECTRUM_SCHEMA)
+        self._write_table(f"gains/{group}.parquet", gains, GAINS_SCHEMA)
         names = {trial.trial for trial in trials}
         rows = [trial for trial in self.trials() if trial.trial not in names] + list(trials)
         rows.sort(key=_order)
@@ -207,6 +226,10 @@ class RunDirectory:
     def spectrum(self) -> pa.Table:
         """Return the singular values of all groups as one table (`SPECTRUM_SCHEMA`)."""
         return self._read_folder("spectrum", SPECTRUM_SCHEMA)
+
+    def gains(self) -> pa.Table:
+        """Return what sublayers do to the size of their inputs as one table (`GAINS_SCHEMA`)."""
+        return self._read_folder("gains", GAINS_SCHEMA)
 
     def _read_folder(self, name: str, schema: pa.Schema) -> pa.Table:
         folder = self.path / name

@@ -44,11 +44,11 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         model,
         model_layout(model, BASE_WIDTH),
         Recipe("mup"),
-        # Of a gradient near zero, as that of a scale-invariant weight may be, a smaller epsilon would
-        # make a step of its rounding.
+        # Of a gradient near zero, as that of a scale-invariant weight may be, a smaller epsilon
+        # would make a step of its rounding.
         TrainingConfig(steps=STEPS, warmup=4, epsilon=1e-4),
         STEPS,
-        CLASSIFICATION.loss(model),
+        CLASSIFICATION,
         mesh,
         execution,
     )

@@ -6,12 +6,13 @@ import jax
 import numpy as np
 import pytest
 
+from transfer.data import load_dataset
 from transfer.probes import tracking
 from transfer.scaling import Hyperparameters
 from transfer.training import Checkpoints
 
 from .test_resume import interrupt_at, require_same_bits, resume
-from .tiny import SETTINGS, STEPS, train
+from .tiny import DATA, SETTINGS, STEPS, train
 
 PATH = "hidden.kernel"
 EVERY = 6
@@ -36,9 +37,10 @@ def exact(outcome):
 
 def test_values_are_measured_before_at_the_cadence_and_after(measured):
     assert measured.measured_at == (0, 6, 12, 18, 20)
-    assert measured.spectrum[PATH].shape == measured.bounds[PATH].shape == (3, 5, 4)
+    assert measured.spectrum[PATH].shape == measured.measured["bounds"][PATH].shape == (3, 5, 4)
     np.testing.assert_array_less(
-        np.abs(measured.spectrum[PATH][:, -1] - exact(measured)), measured.bounds[PATH][:, -1]
+        np.abs(measured.spectrum[PATH][:, -1] - exact(measured)),
+        measured.measured["bounds"][PATH][:, -1],
     )
 
 
@@ -110,3 +112,41 @@ def test_a_trial_whose_weights_are_not_finite_has_no_values_and_spoils_no_others
     assert np.isnan(outcome.spectrum[PATH][1, 1:]).all()
     assert np.isfinite(outcome.spectrum[PATH][[0, 2]]).all()
     assert outcome.history["loss"].shape == (3, STEPS)
+
+
+def test_gains_are_those_of_the_weights_and_of_the_last_step(measured):
+    """Of two runs that end a step apart, the longer has taken the step that is measured."""
+    runs = {steps: train(spectrum_every=0, schedule="constant", steps=steps) for steps in (11, 12)}
+    before, after = (
+        np.asarray(runs[steps].state.parameters["hidden"]["kernel"], np.float64)
+        for steps in (11, 12)
+    )
+
+    def rms(weights):
+        return np.sqrt(np.mean(np.square(weights), axis=(1, 2)))
+
+    at = {name: values[PATH][:, 2] for name, values in measured.measured.items()}
+    # A difference of float32 weights, of which it is 1e-3.
+    np.testing.assert_allclose(at["update"], rms(after - before) / rms(before), rtol=1e-3)
+    np.testing.assert_allclose(at["rms"], rms(after), rtol=1e-5)
+    largest = np.linalg.norm(after, 2, axis=(1, 2))
+    np.testing.assert_allclose(at["stable_rank"], 256 * rms(after) ** 2 / largest**2, rtol=1e-5)
+    np.testing.assert_allclose(at["alignment"], at["gain"] / largest, rtol=1e-5)
+    # The first measurement follows no step.
+    assert np.all(measured.measured["update"][PATH][:, 0] == 0)
+    # Another step's update is further away than the tolerance.
+    other = measured.measured["update"][PATH][:, 3]
+    assert np.all(np.abs(other / at["update"] - 1) > 1e-3)
+
+
+def test_the_gain_is_that_of_held_out_embeddings(measured):
+    embedded = np.asarray(measured.state.parameters["embedding"]["table"], np.float64)
+    weights = np.asarray(measured.state.parameters["hidden"]["kernel"], np.float64)
+    tokens = load_dataset(DATA).eval_batches()[0, :4, :-1]
+    for trial, gain in enumerate(measured.measured["gain"][PATH][:, -1]):
+        x = embedded[trial][tokens]
+        expected = np.linalg.norm(x @ weights[trial]) / np.linalg.norm(x)
+        assert gain == pytest.approx(expected, rel=1e-5)
+        elsewhere = embedded[trial][load_dataset(DATA).eval_batches()[1, :4, :-1]]
+        other = np.linalg.norm(elsewhere @ weights[trial]) / np.linalg.norm(elsewhere)
+        assert other != pytest.approx(expected, rel=1e-5)

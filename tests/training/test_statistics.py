@@ -119,9 +119,9 @@ def test_they_are_resumed_from_a_checkpoint_to_the_bit(tmp_path):
     whole, _ = images.run(compiled, compiled.init(trials), trials, batches)
     first, _ = images.run(compiled, compiled.init(trials), trials, batches, half)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(Snapshot(half, first, {}, {"loss": np.zeros(3)}))
+        checkpoints.save(Snapshot(half, first, {}, History.empty(3, (half,), {})))
     with Checkpoints(tmp_path) as checkpoints:
-        snapshot = checkpoints.restore(compiled.init(trials), {"loss": np.zeros(3)})
+        snapshot = checkpoints.restore(compiled.init(trials), History.empty(3, (half,), {}))
     assert snapshot is not None
     jax.tree.map(np.testing.assert_array_equal, snapshot.state, first)
 

@@ -80,8 +80,8 @@ def run_groups(
             first_line = str(error).partition("\n")[0]
             failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
             continue
-        trials, metrics, spectrum = tables(experiment, group, outcome)
-        run.add_group(group.name, trials, metrics, spectrum)
+        trials, *measured = tables(experiment, group, outcome)
+        run.add_group(group.name, trials, *measured)
         reporter.finish(group, trials)
     return failures
 

@@ -1,24 +1,25 @@
 """From what a population measured to the rows of the run directory."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from transfer import optim
+from transfer import optim, probes
 from transfer.config import Experiment
 from transfer.runs import Trial
-from transfer.scaling import Family, Layout, Recipe, Role
+from transfer.scaling import Family, Layout, Parameter, Recipe, Role
 from transfer.sweep.groups import Group, trial_name
-from transfer.training import Outcome
+from transfer.training import Outcome, TrainingConfig
 
 Row = dict[str, Any]
 
 
 def tables(
     experiment: Experiment, group: Group, outcome: Outcome
-) -> tuple[list[Trial], list[Row], list[Row]]:
-    """Return the rows of trials, metrics and spectrum that a trained group gives."""
+) -> tuple[list[Trial], list[Row], list[Row], list[Row]]:
+    """Return the rows of trials, metrics, spectrum and gains that a trained group gives."""
     recipe = experiment.recipe.build(group.recipe)
     layout = experiment.layout(group.width).parameters
     horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
@@ -30,6 +31,7 @@ def tables(
     trials: list[Trial] = []
     metrics: list[Row] = []
     spectrum: list[Row] = []
+    gains: list[Row] = []
     for index, setting in enumerate(group.settings):
         name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
@@ -78,15 +80,31 @@ def tables(
             for step in range(outcome.steps)
         ]
         spectrum += _spectrum(name, index, outcome)
-    return trials, metrics, spectrum
+        # What the last step before each measurement used; the first step's before any.
+        rates_then = rates[np.maximum(np.array(outcome.measured_at) - 1, 0)]
+        decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
+        gains += _gains(
+            name,
+            index,
+            outcome,
+            {
+                path: _equilibrium_rms(
+                    recipe, layout[path], training.at(horizon), rates_then, decay_at_base
+                )
+                for path in outcome.spectrum
+            },
+        )
+    return trials, metrics, spectrum, gains
 
 
 def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:
     rows = []
     for parameter in outcome.spectrum:
         values, bounds = (
-            each[parameter][index].reshape(len(outcome.measured_at), -1, each[parameter].shape[-1])
-            for each in (outcome.spectrum, outcome.bounds)
+            outcome.measured[quantity][parameter][index].reshape(
+                len(outcome.measured_at), -1, outcome.spectrum[parameter].shape[-1]
+            )
+            for quantity in ("spectrum", "bounds")
         )
         rows += [
             {
@@ -101,6 +119,45 @@ def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:
             for at, layer, rank in np.ndindex(values.shape)
         ]
     return rows
+
+
+def _gains(
+    trial: str, index: int, outcome: Outcome, equilibrium: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """Rows of the table of gains; `equilibrium` is by path and measurement."""
+    rows = []
+    for parameter in outcome.spectrum:
+        columns = {
+            quantity: outcome.measured[quantity][parameter][index].reshape(
+                len(outcome.measured_at), -1
+            )
+            for quantity in ("gain", "alignment", "stable_rank", "rms", "update")
+        }
+        rows += [
+            {
+                "trial": trial,
+                "step": outcome.measured_at[at],
+                "parameter": parameter,
+                "layer": layer,
+                **{quantity: float(values[at, layer]) for quantity, values in columns.items()},
+                "equilibrium_rms": float(equilibrium[parameter][at]),
+            }
+            for at, layer in np.ndindex(columns["gain"].shape)
+        ]
+    return rows
+
+
+def _equilibrium_rms(
+    recipe: Recipe, parameter: Parameter, training: TrainingConfig, rates: np.ndarray, decay: float
+) -> np.ndarray:
+    """Of the effective weight, at rates and a decay of the base model; NaN but for AdamW."""
+    rule = recipe.rule(parameter, training.family)
+    if training.optimizer != "adamw" or decay * rule.weight_decay == 0:
+        return np.full(len(rates), np.nan)
+    # A rate of zero has no equilibrium.
+    moving: np.ndarray = np.where(rates > 0, rates, np.nan) * rule.learning_rate
+    rms = probes.equilibrium_rms(moving, decay * rule.weight_decay, training.b1)
+    return recipe.multiplier(parameter) * rms
 
 
 def _unless(diverged: bool, value: float) -> float:

@@ -30,9 +30,9 @@ class Outcome:
     """What a population measured; arrays have a leading trial axis.
 
     `history` holds `loss` and `grad_norm` (trial, step), `held_out` (trial,) the `loss` in nats and
-    the `accuracy` on held-out data after the last step. `spectrum` holds the top singular values
-    (trial, measurement, *stack, rank) by path, `bounds` how far off each may be (`Spectrum`), and
-    `measured_at` the steps after which they were measured, the last of which ends the run. `flops`
+    the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
+    `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
+    after which they were made, the last of which ends the run. `flops`
     are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
     wall time, and `execution` says how the trials shared the devices.
     """
@@ -44,10 +44,14 @@ class Outcome:
     history: dict[str, np.ndarray]
     held_out: dict[str, np.ndarray]
     measured_at: tuple[int, ...]
-    spectrum: dict[str, np.ndarray]
-    bounds: dict[str, np.ndarray]
+    measured: dict[str, dict[str, np.ndarray]]
     seconds: float
     execution: str
+
+    @property
+    def spectrum(self) -> dict[str, np.ndarray]:
+        """Top singular values (trial, measurement, *stack, rank) by path."""
+        return self.measured["spectrum"]
 
     @property
     def diverged(self) -> np.ndarray:
@@ -93,7 +97,7 @@ def train(
         recipe,
         training,
         steps,
-        task.loss(model),
+        task,
         mesh,
         execution,
         horizon or Horizon(),
@@ -119,37 +123,54 @@ def train(
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
 
-    def measure(state: State) -> State:
+    evaluated = jax.device_put(held_out, meshes.eval_batches(mesh))
+
+    def run(state: State, batches: Batch) -> State:
+        taken = len(jax.tree.leaves(batches)[0])
+        state, curves = compiled.run(
+            state,
+            trials,
+            jax.device_put(
+                jax.tree.map(lambda leaf: _padded(leaf, chunk), batches), meshes.batches(mesh)
+            ),
+            jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
+        )
+        history.add_steps(step, taken, curves)
+        return state
+
+    def measure(state: State, earlier: dict[str, jax.Array]) -> State:
         # Nothing leads to the first measurement, and the last is what is analysed.
         for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
-            vectors, measured = compiled.measure(state)
+            vectors, measured = compiled.measure(state, earlier, evaluated)
             state = dataclasses.replace(state, vectors=vectors)
         history.add_measurement(step, measured)
         return state
 
     if step == 0 and step in history.steps:
-        state = measure(state)
+        state = measure(state, compiled.hidden(state))
     while step < steps:
         taken = _until_next_stop(step, chunk, training, steps)
-        batches = jax.tree.map(lambda leaf: _padded(leaf, chunk), data.take(taken))
-        state, curves = compiled.run(
-            state,
-            trials,
-            jax.device_put(batches, meshes.batches(mesh)),
-            jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
-        )
-        history.add_steps(step, taken, curves)
-        step += taken
+        batches = data.take(taken)
+        if step + taken in history.steps:
+            # The last step is taken by itself, so that its update can be measured.
+            if taken > 1:
+                state = run(state, jax.tree.map(lambda leaf: leaf[:-1], batches))
+                batches = jax.tree.map(lambda leaf: leaf[-1:], batches)
+            step += taken - 1
+            earlier = compiled.hidden(state)
+            state = run(state, batches)
+            step += 1
+            state = measure(state, earlier)
+        else:
+            state = run(state, batches)
+            step += taken
         progress(step / steps, _median(history.curves["loss"][: len(settings), step - 1]))
-        if step in history.steps:
-            state = measure(state)
         every = training.checkpoint_every
         due = step == steps or (every and step % every == 0)
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
     kept = history.of(len(settings))
-    held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
@@ -159,11 +180,10 @@ def train(
         history=kept.curves,
         held_out={
             name: np.asarray(values)[: len(settings)]
-            for name, values in compiled.evaluate(state, held_out).items()
+            for name, values in compiled.evaluate(state, evaluated).items()
         },
         measured_at=kept.steps,
-        spectrum=kept.measured["spectrum"],
-        bounds=kept.measured["bounds"],
+        measured=kept.measured,
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(mesh.shape)}",
     )
