@@ -5,6 +5,7 @@
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
     DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
+    DIR/tensorboard/TRIAL/         events, where they were asked for
     DIR/checkpoints/               orbax
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
@@ -153,6 +154,11 @@ class RunDirectory:
     def checkpoints(self) -> epath.Path:
         """Where orbax keeps its steps."""
         return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> epath.Path:
+        """Where TensorBoard finds a folder of events for each trial."""
+        return self.path / "tensorboard"
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return the content of a JSON file of the run, or None when it is not there."""

@@ -337,3 +337,16 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
     assert again.fractions == [1.0]
     assert tables(run) == tables(whole)
+
+
+def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):
+    group = declared_groups(declared)[0]
+    training = dataclasses.replace(declared.training, tensorboard=True)
+    watched = dataclasses.replace(declared, training=training)
+    for each, asked in ((declared, False), (watched, True)):
+        run = RunDirectory(tmp_path / str(asked))
+        assert run_groups(each, run, dataset, [group], Recorder()) == []
+        assert run.tensorboard.exists() == asked
+    assert {each.name for each in run.tensorboard.iterdir()} == {
+        trial.trial for trial in run.trials()
+    }

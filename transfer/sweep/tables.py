@@ -16,6 +16,15 @@ from transfer.training import Outcome, TrainingConfig
 Row = dict[str, Any]
 
 
+def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarray:
+    """Return the learning rates (trial, step) of a group, as they read at the base width."""
+    training, horizon = experiment.training, experiment.horizon(group.width, group.recipe)
+    shape = optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
+    schedule = np.array([float(shape(step)) for step in range(steps)])
+    peaks = np.array([setting.hyperparameters.learning_rate for setting in group.settings])
+    return peaks[:, None] * horizon.learning_rate * schedule
+
+
 def tables(
     experiment: Experiment, group: Group, outcome: Outcome
 ) -> tuple[list[Trial], list[Row], list[Row], list[Row]]:
@@ -23,8 +32,7 @@ def tables(
     recipe = experiment.recipe.build(group.recipe)
     layout = experiment.layout(group.width).parameters
     horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
-    shape = optim.schedule(training.schedule, outcome.steps, training.warmup, training.decay_steps)
-    schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
+    all_rates = learning_rates(experiment, group, outcome.steps)
     tokens = outcome.steps * experiment.data.tokens_per_step
     last_tenth = slice(-max(1, outcome.steps // 10), None)
 
@@ -36,7 +44,7 @@ def tables(
         name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
-        rates = hyperparameters.learning_rate * horizon.learning_rate * schedule
+        rates = all_rates[index]
         decay = (
             hyperparameters.weight_decay
             * horizon.weight_decay

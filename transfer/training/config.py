@@ -23,6 +23,8 @@ class TrainingConfig:
     for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
     `checkpoint_every` of 0 keeps that of the last step alone. Singular values are measured before
     the first step, every `spectrum_every` steps and after the last one; 0 leaves the last alone.
+    `tensorboard` writes events while a run trains, a folder per trial; all that they hold is in the
+    run's tables in the end, and a sweep has many trials, so it is off unless asked for.
     `execution` is `vectorized` or
     `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
     device, CPUs run them one after another inside the same compiled program.
@@ -44,6 +46,7 @@ class TrainingConfig:
     log_every: int = 50
     checkpoint_every: int = 0
     spectrum_every: int = 50
+    tensorboard: bool = False
     execution: str = ""
 
     def __post_init__(self) -> None:

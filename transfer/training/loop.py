@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from transfer.training.config import TrainingConfig
 from transfer.training.history import History
 from transfer.training.population import Population, State, Trials
 from transfer.training.task import Batch, task_of
+
+if typing.TYPE_CHECKING:
+    from transfer.training.events import Events
 
 Progress = Callable[[float, float], None]
 # From a random start, four measurements take the largest value of a Gaussian matrix of width 1024
@@ -71,6 +75,7 @@ def train(
     base_layers: int = 0,
     horizon: Horizon | None = None,
     checkpoints: Checkpoints | None = None,
+    events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
 ) -> Outcome:
     """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
@@ -79,8 +84,8 @@ def train(
     Trials of one seed see the same batches; another seed means another init and other batches. A
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
-    the same devices. `progress` is told the fraction done and the median loss of the trials that
-    have one.
+    the same devices. `events` is told what is measured, `progress` the fraction done and the
+    median loss of the trials that have one.
     """
     started = time.perf_counter()
     layout = model_layout(model, base_width, base_layers)
@@ -122,6 +127,8 @@ def train(
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
+    if events is not None:
+        events.start(step)
 
     evaluated = jax.device_put(held_out, meshes.eval_batches(mesh))
 
@@ -136,6 +143,8 @@ def train(
             jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
         )
         history.add_steps(step, taken, curves)
+        if events is not None:
+            events.add_steps(step, taken, history.curves)
         return state
 
     def measure(state: State, earlier: dict[str, jax.Array]) -> State:
@@ -144,6 +153,8 @@ def train(
             vectors, measured = compiled.measure(state, earlier, evaluated)
             state = dataclasses.replace(state, vectors=vectors)
         history.add_measurement(step, measured)
+        if events is not None:
+            events.add_measurement(step, measured)
         return state
 
     if step == 0 and step in history.steps:
