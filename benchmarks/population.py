@@ -44,7 +44,7 @@ def _run(model: TransformerConfig, execution: str, count: int):
         Recipe("mup"),
         training,
         STEPS,
-        NEXT_TOKEN.loss(model),
+        NEXT_TOKEN,
         mesh,
         execution,
     )

@@ -55,7 +55,7 @@ def metrics(name):
 
 def spectrum(name):
     place = {"step": 2, "parameter": "up", "layer": 0, "rank": 0}
-    return [{"trial": name, **place, "singular_value": 3.0}]
+    return [{"trial": name, **place, "singular_value": 3.0, "bound": 0.5}]
 
 
 def add(run, group, *trials):
@@ -154,7 +154,8 @@ def test_trials_are_written_last(run, monkeypatch):
     monkeypatch.setattr(RunDirectory, "write_bytes", record)
     add(run, "g", trial("a"))
     assert written[-1] == "trials.parquet"
-    assert set(written) == {"trials.parquet", "metrics/g.parquet", "spectrum/g.parquet"}
+    tables = {f"{name}/g.parquet" for name in ("metrics", "spectrum", "gains")}
+    assert set(written) == {"trials.parquet", *tables}
 
 
 def test_losses_of_a_diverged_trial_stay_nan(run):

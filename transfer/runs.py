@@ -3,7 +3,9 @@
     DIR/config.json                what was asked for, versions, data fingerprint, devices
     DIR/trials.parquet             one row per trial (`Trial`)
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
-    DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value
+    DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
+    DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
+    DIR/tensorboard/TRIAL/         events, where they were asked for
     DIR/checkpoints/               orbax
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
@@ -108,6 +110,23 @@ SPECTRUM_SCHEMA = pa.schema(
         ("layer", pa.int64()),
         ("rank", pa.int64()),
         ("singular_value", pa.float64()),
+        ("bound", pa.float64()),
+    ]
+)
+# Of one hidden matrix: what it does to the size of its inputs (`transfer.probes.gain`), and how its
+# effective weights and their last step compare with the equilibrium of AdamW at that step's rate.
+GAINS_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("step", pa.int64()),
+        ("parameter", pa.string()),
+        ("layer", pa.int64()),
+        ("gain", pa.float64()),
+        ("alignment", pa.float64()),
+        ("stable_rank", pa.float64()),
+        ("rms", pa.float64()),
+        ("equilibrium_rms", pa.float64()),
+        ("update", pa.float64()),
     ]
 )
 
@@ -135,6 +154,11 @@ class RunDirectory:
     def checkpoints(self) -> epath.Path:
         """Where orbax keeps its steps."""
         return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> epath.Path:
+        """Where TensorBoard finds a folder of events for each trial."""
+        return self.path / "tensorboard"
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return the content of a JSON file of the run, or None when it is not there."""
@@ -187,13 +211,15 @@ class RunDirectory:
         trials: Sequence[Trial],
         metrics: Iterable[Mapping[str, Any]],
         spectrum: Iterable[Mapping[str, Any]],
+        gains: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Add a finished group: its metrics and spectrum first, its trials last.
+        """Add a finished group: what was measured first, its trials last.
 
         A group that is already there is replaced, so adding twice changes nothing.
         """
         self._write_table(f"metrics/{group}.parquet", metrics, METRICS_SCHEMA)
         self._write_table(f"spectrum/{group}.parquet", spectrum, SPECTRUM_SCHEMA)
+        self._write_table(f"gains/{group}.parquet", gains, GAINS_SCHEMA)
         names = {trial.trial for trial in trials}
         rows = [trial for trial in self.trials() if trial.trial not in names] + list(trials)
         rows.sort(key=_order)
@@ -206,6 +232,10 @@ class RunDirectory:
     def spectrum(self) -> pa.Table:
         """Return the singular values of all groups as one table (`SPECTRUM_SCHEMA`)."""
         return self._read_folder("spectrum", SPECTRUM_SCHEMA)
+
+    def gains(self) -> pa.Table:
+        """Return what sublayers do to the size of their inputs as one table (`GAINS_SCHEMA`)."""
+        return self._read_folder("gains", GAINS_SCHEMA)
 
     def _read_folder(self, name: str, schema: pa.Schema) -> pa.Table:
         folder = self.path / name

@@ -26,7 +26,7 @@ def spectrum_of(trials, slope, noise=0.0):
             for step, layer, rank in np.ndindex(2, 2, 2):
                 sigma = (trial.width / 32) ** slope * 2 ** generator.normal(0, noise)
                 value = sigma * (0.5, 1.5)[layer] if step and not rank else 17.0 * trial.width
-                rows.append((trial.trial, 50 * (step + 1), parameter, layer, rank, value))
+                rows.append((trial.trial, 50 * (step + 1), parameter, layer, rank, value, 0.0))
     names = SPECTRUM_SCHEMA.names
     rows = [dict(zip(names, row, strict=True)) for row in rows]
     return pa.Table.from_pylist(rows, schema=SPECTRUM_SCHEMA)

@@ -10,7 +10,7 @@ from transfer import optim, paths
 from transfer.models import TransformerConfig, initialize, model_layout
 from transfer.probes import initial_vectors, measure_spectrum
 from transfer.scaling import Hyperparameters, Recipe, Role
-from transfer.training.task import next_token_loss
+from transfer.training.task import NEXT_TOKEN
 
 from .drawn import quick
 
@@ -41,7 +41,7 @@ def trained():
     optimizer = optim.adamw(
         lambda step: 2.0**-6 * shape(step), 0.1, layout=LAYOUT.parameters, recipe=RECIPE
     )
-    loss = next_token_loss(MODEL)
+    loss = NEXT_TOKEN.loss(MODEL)
 
     @quick
     def train(state, key):

@@ -13,6 +13,7 @@ from training.tiny import train as train_tiny
 
 from transfer.data import load_dataset
 from transfer.errors import TransferError
+from transfer.probes import equilibrium_rms
 from transfer.runs import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweep import Group, Setting, declared_groups, run_groups, runner, trial_name
@@ -61,7 +62,7 @@ def schedule(step):
 def tables(run):
     """Return all tables as plain rows, without the time that they took."""
     trials = [dataclasses.replace(trial, seconds=0.0) for trial in run.trials()]
-    rows = [run.metrics().to_pylist(), run.spectrum().to_pylist()]
+    rows = [run.metrics().to_pylist(), run.spectrum().to_pylist(), run.gains().to_pylist()]
     # As text, where NaN equals NaN.
     return repr(trials), *map(repr, rows)
 
@@ -78,8 +79,9 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
     assert {trial.trial for trial in trials} == set(names)
     assert len(trials) == len(names) == len(WIDTHS) * TRIALS
     assert run.metrics().num_rows == len(names) * STEPS
-    # One hidden matrix in one layer, of which the top four are kept.
-    assert run.spectrum().num_rows == len(names) * 4
+    # One hidden matrix in one layer, of which the top four are kept, before the first step and
+    # after the last.
+    assert run.spectrum().num_rows == len(names) * 2 * 4
     steps = {(row["trial"], row["step"]) for row in run.metrics().to_pylist()}
     assert steps == {(name, step) for name in names for step in range(1, STEPS + 1)}
     places = {
@@ -87,7 +89,10 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
         for row in run.spectrum().to_pylist()
     }
     assert places == {
-        (name, STEPS, "hidden.kernel", 0, rank) for name in names for rank in range(4)
+        (name, step, "hidden.kernel", 0, rank)
+        for name in names
+        for step in (0, STEPS)
+        for rank in range(4)
     }
 
 
@@ -156,19 +161,48 @@ def test_a_row_has_what_its_own_setting_measures(swept, declared):
     settings = group.settings[::-1]
     outcome = train_tiny([(each.hyperparameters, each.seed) for each in settings])
     trials = {trial.trial: trial for trial in swept[0].trials()}
-    values = {}
+    values, bounds = {}, {}
     for row in swept[0].spectrum().to_pylist():
         values.setdefault(row["trial"], []).append(row["singular_value"])
+        bounds.setdefault(row["trial"], []).append(row["bound"])
 
     for index, setting in enumerate(settings):
         trial = trials[trial_name(declared, group, setting)]
         rate = setting.hyperparameters.learning_rate
         assert (trial.width, trial.learning_rate, trial.seed) == (16, rate, setting.seed)
-        np.testing.assert_array_equal(
-            values[trial.trial], outcome.spectrum["hidden.kernel"][index].astype(float)
-        )
+        for column, measured in ((values, outcome.spectrum), (bounds, outcome.measured["bounds"])):
+            np.testing.assert_array_equal(
+                column[trial.trial], measured["hidden.kernel"][index].reshape(-1)
+            )
         if rate != WILD:
             assert trial.eval_loss == outcome.held_out["loss"][index]
+
+
+def test_gains_stand_beside_the_equilibrium_of_their_step(swept):
+    run, _ = swept
+    trials = {trial.trial: trial for trial in run.trials()}
+    rows = run.gains().to_pylist()
+    assert {(row["trial"], row["step"], row["parameter"], row["layer"]) for row in rows} == {
+        (name, step, "hidden.kernel", 0) for name in trials for step in (0, STEPS)
+    }
+    spectra = {
+        (row["trial"], row["step"]): row["singular_value"]
+        for row in run.spectrum().to_pylist()
+        if row["rank"] == 0
+    }
+    for row in rows:
+        trial = trials[row["trial"]]
+        m = trial.width / BASE_WIDTH
+        # mup+sqrt, by the first step's rate before it and the last one's after it.
+        rate = trial.learning_rate / m * schedule(max(row["step"] - 1, 0))
+        expected = equilibrium_rms(rate, DECAY * math.sqrt(m), 0.9)
+        # The schedule is computed in float32, as a difference from 1.
+        assert row["equilibrium_rms"] == pytest.approx(expected, rel=1e-4)
+        if trial.status == "completed":
+            # A square matrix: what remains of the gain is the alignment.
+            sigma = spectra[row["trial"], row["step"]]
+            assert row["gain"] == pytest.approx(sigma * row["alignment"], rel=1e-5)
+            assert (row["update"] > 0) == (row["step"] > 0)
 
 
 def test_the_reporter_follows_the_work(swept, declared):
@@ -303,3 +337,16 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
     assert again.fractions == [1.0]
     assert tables(run) == tables(whole)
+
+
+def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):
+    group = declared_groups(declared)[0]
+    training = dataclasses.replace(declared.training, tensorboard=True)
+    watched = dataclasses.replace(declared, training=training)
+    for each, asked in ((declared, False), (watched, True)):
+        run = RunDirectory(tmp_path / str(asked))
+        assert run_groups(each, run, dataset, [group], Recorder()) == []
+        assert run.tensorboard.exists() == asked
+    assert {each.name for each in run.tensorboard.iterdir()} == {
+        trial.trial for trial in run.trials()
+    }

@@ -47,7 +47,7 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         # A smaller epsilon would make a step of the rounding of a gradient near zero.
         TrainingConfig(steps=STEPS, warmup=4, epsilon=1e-4),
         STEPS,
-        CLASSIFICATION.loss(model),
+        CLASSIFICATION,
         mesh,
         execution,
     )

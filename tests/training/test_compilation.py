@@ -33,7 +33,7 @@ def test_the_counter_sees_each_program_once():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_four_programs_serve_all_trials_and_a_shorter_last_chunk(count):
+def test_five_programs_serve_all_trials_and_a_shorter_last_chunk(count):
     train(SETTINGS[:count])  # compiles what is shared by every run, such as making a random key
 
     chunks = []
@@ -41,4 +41,4 @@ def test_four_programs_serve_all_trials_and_a_shorter_last_chunk(count):
         train(SETTINGS[:count], progress=lambda fraction, loss: chunks.append(fraction))
 
     assert chunks == [0.4, 0.8, 1.0]
-    assert len(found) == 4  # init, run, evaluate, spectrum
+    assert len(found) == 5  # init, run, evaluate, hidden, measure

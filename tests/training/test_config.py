@@ -32,6 +32,7 @@ def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step
         ({"tokens_per_parameter": -1.0}, "training.tokens_per_parameter"),
         ({"clip": -1.0}, "training.clip .* at least 0"),
         ({"checkpoint_every": -1}, "training.checkpoint_every"),
+        ({"spectrum_every": -1}, "training.spectrum_every is -1; expected at least 0"),
         ({"optimizer": "adamv"}, 'training.optimizer "adamv" .*did you mean "adamw"'),
         ({"execution": "in turn"}, 'training.execution .*did you mean "in_turn"'),
     ],
@@ -42,7 +43,14 @@ def test_what_makes_no_sense_is_refused(changes, message):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"clip": 0.0}, {"checkpoint_every": 0}, {"execution": ""}, {"steps": 1}]
+    "changes",
+    [
+        {"clip": 0.0},
+        {"checkpoint_every": 0},
+        {"spectrum_every": 0},
+        {"execution": ""},
+        {"steps": 1},
+    ],
 )
 def test_what_turns_something_off_is_accepted(changes):
     assert TrainingConfig(**changes)

@@ -169,7 +169,7 @@ def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
         RECIPE,
         config,
         STEPS,
-        NEXT_TOKEN.loss(Tiny()),
+        NEXT_TOKEN,
         mesh,
         "in_turn",
     )

@@ -15,6 +15,7 @@ from transfer.models import initial_statistics, stateful_pass
 from transfer.scaling import Hyperparameters
 from transfer.training import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import EXECUTIONS
+from transfer.training.history import History
 from transfer.training.task import CLASSIFICATION
 
 from . import four_devices_images, images
@@ -119,9 +120,9 @@ def test_they_are_resumed_from_a_checkpoint_to_the_bit(tmp_path):
     whole, _ = images.run(compiled, compiled.init(trials), trials, batches)
     first, _ = images.run(compiled, compiled.init(trials), trials, batches, half)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(Snapshot(half, first, {}, {"loss": np.zeros(3)}))
+        checkpoints.save(Snapshot(half, first, {}, History.empty(3, (half,), {})))
     with Checkpoints(tmp_path) as checkpoints:
-        snapshot = checkpoints.restore(compiled.init(trials), {"loss": np.zeros(3)})
+        snapshot = checkpoints.restore(compiled.init(trials), History.empty(3, (half,), {}))
     assert snapshot is not None
     jax.tree.map(np.testing.assert_array_equal, snapshot.state, first)
 
@@ -143,7 +144,7 @@ def test_a_model_with_lists_of_layers_is_restored_as_it_was(tmp_path):
     compiled, trials, _ = images.population(SETTINGS[:1])
     state = compiled.init(trials)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(Snapshot(1, state, {}, {"loss": np.zeros(1)}))
+        checkpoints.save(Snapshot(1, state, {}, History.empty(1, (1,), {})))
     restored = restore_parameters(tmp_path)
     trained = state.parameters, state.multipliers
     jax.tree.map(lambda one, all: np.testing.assert_array_equal(one, all[0]), restored, trained)

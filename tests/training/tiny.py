@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +65,7 @@ def train(
     settings: Sequence[Setting] = SETTINGS,
     *,
     checkpoints: Checkpoints | None = None,
+    events: Any = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
     horizon: Horizon | None = None,
     **changes,
@@ -78,6 +80,7 @@ def train(
         load_dataset(DATA),
         settings,
         checkpoints=checkpoints,
+        events=events,
         progress=progress,
         horizon=horizon,
     )

@@ -22,6 +22,7 @@ class Reader:
     Attributes:
       uses: what the forward pass does with each parameter.
       products: which parameters meet the inputs at an equation.
+      activations: which operand of such an equation the activations are.
       contractions: equations in which two activations are contracted with each other, and the
         number of terms in each sum.
     """
@@ -29,6 +30,7 @@ class Reader:
     def __init__(self) -> None:
         self.uses: dict[str, Uses] = collections.defaultdict(Uses)
         self.products: dict[Location, frozenset[str]] = {}
+        self.activations: dict[Location, int] = {}
         self.contractions: dict[Location, int] = {}
         self._rehearsing = False
 
@@ -115,6 +117,8 @@ class Reader:
         if body is not None:
             return self.read(body, values, at)
         if name in primitives.PRODUCTS:
+            met = [isinstance(value, Weight) and not value.looked_up for value in values]
+            self.activations[at] = met.index(False) if False in met else 0
             return [primitives.PRODUCTS[name](self, equation, values, at)]
         weights = [value for value in values if isinstance(value, Weight)]
         if not weights:

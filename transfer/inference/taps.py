@@ -11,13 +11,15 @@ from jax.extend import core
 from transfer.inference.reader import Location, called
 
 Taps = dict[str, jax.Array]
+# From an equation's place, operands and output to what is kept of it.
+Look = Callable[[Location, Sequence[Any], jax.Array], jax.Array]
 # What leaves a sublayer's output the same numbers in another place, or all scaled alike.
 _MOVES = {"convert_element_type", "reshape", "transpose", "squeeze", "copy", "broadcast_in_dim"}
 _SCALES = {"mul", "div"}
 
 
 def tapped(
-    forward: Callable[..., Any], names: Mapping[Location, str]
+    forward: Callable[..., Any], names: Mapping[Location, str], look: Look | None = None
 ) -> Callable[..., tuple[Any, Taps]]:
     """Return a function with the outputs of `forward` and, by name, those of some equations.
 
@@ -25,12 +27,14 @@ def tapped(
     equation's output is scaled by one number afterwards, as attention logits and readouts often
     are, the scaled value is returned. Equations in a scan give one array for all its steps; those
     in loops of unknown length and in branches are left out. The result can be differentiated.
+    With a `look`, what it makes of each equation is returned instead, and what comes after the
+    equation does not matter.
     """
 
     def run(*arguments: Any) -> tuple[Any, Taps]:
         closed, shape = jax.make_jaxpr(forward, return_shape=True)(*arguments)
         outputs, taps, _ = _evaluate(
-            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, (), ()
+            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, look, (), ()
         )
         return jax.tree.unflatten(jax.tree.structure(shape), outputs), taps
 
@@ -42,6 +46,7 @@ def _evaluate(
     constants: Sequence[Any],
     arguments: Sequence[Any],
     names: Mapping[Location, str],
+    look: Look | None,
     at: Location,
     carried_in: Sequence[str | None],
 ) -> tuple[list[Any], Taps, list[str | None]]:
@@ -73,18 +78,20 @@ def _evaluate(
             inner, inner_constants = getattr(body, "jaxpr", body), getattr(body, "consts", ())
             known = [name_of(variable) for variable in equation.invars]
             results, found, tap_names = _evaluate(
-                inner, inner_constants, inputs, names, here, known
+                inner, inner_constants, inputs, names, look, here, known
             )
             taps |= found
         elif equation.primitive.name == "scan":
-            results, found = _scan(equation, inputs, names, here)
+            results, found = _scan(equation, inputs, names, look, here)
             taps |= found
         else:
             bound = equation.primitive.bind(
                 *inputs, **equation.primitive.get_bind_params(equation.params)
             )
             results = list(bound) if equation.primitive.multiple_results else [bound]
-            if here in names:
+            if here in names and look is not None:
+                taps[names[here]] = look(here, inputs, results[0])
+            elif here in names:
                 tap_names = [names[here]]
             elif equation.primitive.name in _MOVES | _SCALES:
                 tap_names = [_carried(equation, inputs, name_of)]
@@ -114,7 +121,11 @@ def _carried(
 
 
 def _scan(
-    equation: Any, inputs: Sequence[Any], names: Mapping[Location, str], at: Location
+    equation: Any,
+    inputs: Sequence[Any],
+    names: Mapping[Location, str],
+    look: Look | None,
+    at: Location,
 ) -> tuple[list[Any], Taps]:
     parameters = equation.params
     fixed, carried = parameters["num_consts"], parameters["num_carry"]
@@ -122,7 +133,7 @@ def _scan(
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:
         arguments = [*inputs[:fixed], *carry, *slices]
-        outputs, taps, _ = _evaluate(body.jaxpr, body.consts, arguments, names, at, ())
+        outputs, taps, _ = _evaluate(body.jaxpr, body.consts, arguments, names, look, at, ())
         return outputs[:carried], (outputs[carried:], taps)
 
     carry, (stacked, taps) = jax.lax.scan(

@@ -1,17 +1,34 @@
 """What is measured on a model: pure functions that run inside jit."""
 
 from transfer.probes.convolution import convolution_norm
+from transfer.probes.gain import (
+    alignment,
+    equilibrium_rms,
+    relative_update,
+    spectrum_shape,
+    stable_rank,
+    weight_rms,
+)
 from transfer.probes.spectrum import (
     Spectrum,
     initial_vectors,
     measure_spectrum,
     top_singular_values,
 )
+from transfer.probes.tracking import track_spectrum, tracked_vectors
 
 __all__ = [
     "Spectrum",
+    "alignment",
     "convolution_norm",
+    "equilibrium_rms",
     "initial_vectors",
     "measure_spectrum",
+    "relative_update",
+    "spectrum_shape",
+    "stable_rank",
     "top_singular_values",
+    "track_spectrum",
+    "tracked_vectors",
+    "weight_rms",
 ]

@@ -1,6 +1,7 @@
 """Run groups on this machine, adding each to the run directory as it ends."""
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -13,8 +14,11 @@ from transfer.data import Dataset, ImageDataset
 from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
-from transfer.sweep.tables import tables
+from transfer.sweep.tables import learning_rates, tables
 from transfer.training import Checkpoints, train
+
+if typing.TYPE_CHECKING:
+    from transfer.training.events import Events
 
 
 class Reporter(Protocol):
@@ -63,7 +67,10 @@ def run_groups(
     for group in unfinished(run, experiment, groups):
         reporter.start(group, work(experiment, group))
         try:
-            with _checkpoints(checkpoint_folder) as checkpoints:
+            with (
+                _checkpoints(checkpoint_folder) as checkpoints,
+                _events(experiment, run, group) as events,
+            ):
                 outcome = train(
                     experiment.at(group.width),
                     experiment.base_width,
@@ -74,14 +81,15 @@ def run_groups(
                     base_layers=experiment.base_layers,
                     horizon=experiment.horizon(group.width, group.recipe),
                     checkpoints=checkpoints,
+                    events=events,
                     progress=reporter.step,
                 )
         except jax.errors.JaxRuntimeError as error:
             first_line = str(error).partition("\n")[0]
             failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
             continue
-        trials, metrics, spectrum = tables(experiment, group, outcome)
-        run.add_group(group.name, trials, metrics, spectrum)
+        trials, *measured = tables(experiment, group, outcome)
+        run.add_group(group.name, trials, *measured)
         reporter.finish(group, trials)
     return failures
 
@@ -98,3 +106,16 @@ def work(experiment: Experiment, group: Group) -> float:
 
 def _checkpoints(folder: epath.Path | None) -> AbstractContextManager[Checkpoints | None]:
     return nullcontext() if folder is None else Checkpoints(folder)
+
+
+def _events(
+    experiment: Experiment, run: RunDirectory, group: Group
+) -> "AbstractContextManager[Events | None]":
+    if not experiment.training.tensorboard:
+        return nullcontext()
+    # Imported here because few runs want it.
+    from transfer.training.events import Events
+
+    names = [trial_name(experiment, group, setting) for setting in group.settings]
+    rates = learning_rates(experiment, group, experiment.steps(group.width))
+    return Events(run.tensorboard, names, rates)

@@ -1,40 +1,50 @@
 """From what a population measured to the rows of the run directory."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from transfer import optim
+from transfer import optim, probes
 from transfer.config import Experiment
 from transfer.runs import Trial
-from transfer.scaling import Family, Layout, Recipe, Role
+from transfer.scaling import Family, Layout, Parameter, Recipe, Role
 from transfer.sweep.groups import Group, trial_name
-from transfer.training import Outcome
+from transfer.training import Outcome, TrainingConfig
 
 Row = dict[str, Any]
 
 
+def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarray:
+    """Return the learning rates (trial, step) of a group, as they read at the base width."""
+    training, horizon = experiment.training, experiment.horizon(group.width, group.recipe)
+    shape = optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
+    schedule = np.array([float(shape(step)) for step in range(steps)])
+    peaks = np.array([setting.hyperparameters.learning_rate for setting in group.settings])
+    return peaks[:, None] * horizon.learning_rate * schedule
+
+
 def tables(
     experiment: Experiment, group: Group, outcome: Outcome
-) -> tuple[list[Trial], list[Row], list[Row]]:
-    """Return the rows of trials, metrics and spectrum that a trained group gives."""
+) -> tuple[list[Trial], list[Row], list[Row], list[Row]]:
+    """Return the rows of trials, metrics, spectrum and gains that a trained group gives."""
     recipe = experiment.recipe.build(group.recipe)
     layout = experiment.layout(group.width).parameters
     horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
-    shape = optim.schedule(training.schedule, outcome.steps, training.warmup, training.decay_steps)
-    schedule = np.array([float(shape(step)) for step in range(outcome.steps)])
+    all_rates = learning_rates(experiment, group, outcome.steps)
     tokens = outcome.steps * experiment.data.tokens_per_step
     last_tenth = slice(-max(1, outcome.steps // 10), None)
 
     trials: list[Trial] = []
     metrics: list[Row] = []
     spectrum: list[Row] = []
+    gains: list[Row] = []
     for index, setting in enumerate(group.settings):
         name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
-        rates = hyperparameters.learning_rate * horizon.learning_rate * schedule
+        rates = all_rates[index]
         decay = (
             hyperparameters.weight_decay
             * horizon.weight_decay
@@ -77,20 +87,85 @@ def tables(
             }
             for step in range(outcome.steps)
         ]
-        for parameter, values in outcome.spectrum.items():
-            spectrum += [
-                {
-                    "trial": name,
-                    "step": outcome.steps,
-                    "parameter": parameter,
-                    "layer": layer,
-                    "rank": rank,
-                    "singular_value": float(value),
-                }
-                for layer, row in enumerate(values[index].reshape(-1, values.shape[-1]))
-                for rank, value in enumerate(row)
-            ]
-    return trials, metrics, spectrum
+        spectrum += _spectrum(name, index, outcome)
+        # What the last step before each measurement used; the first step's before any.
+        rates_then = rates[np.maximum(np.array(outcome.measured_at) - 1, 0)]
+        decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
+        gains += _gains(
+            name,
+            index,
+            outcome,
+            {
+                path: _equilibrium_rms(
+                    recipe, layout[path], training.at(horizon), rates_then, decay_at_base
+                )
+                for path in outcome.spectrum
+            },
+        )
+    return trials, metrics, spectrum, gains
+
+
+def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:
+    rows = []
+    for parameter in outcome.spectrum:
+        values, bounds = (
+            outcome.measured[quantity][parameter][index].reshape(
+                len(outcome.measured_at), -1, outcome.spectrum[parameter].shape[-1]
+            )
+            for quantity in ("spectrum", "bounds")
+        )
+        rows += [
+            {
+                "trial": trial,
+                "step": outcome.measured_at[at],
+                "parameter": parameter,
+                "layer": layer,
+                "rank": rank,
+                "singular_value": float(values[at, layer, rank]),
+                "bound": float(bounds[at, layer, rank]),
+            }
+            for at, layer, rank in np.ndindex(values.shape)
+        ]
+    return rows
+
+
+def _gains(
+    trial: str, index: int, outcome: Outcome, equilibrium: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """Rows of the table of gains; `equilibrium` is by path and measurement."""
+    rows = []
+    for parameter in outcome.spectrum:
+        columns = {
+            quantity: outcome.measured[quantity][parameter][index].reshape(
+                len(outcome.measured_at), -1
+            )
+            for quantity in ("gain", "alignment", "stable_rank", "rms", "update")
+        }
+        rows += [
+            {
+                "trial": trial,
+                "step": outcome.measured_at[at],
+                "parameter": parameter,
+                "layer": layer,
+                **{quantity: float(values[at, layer]) for quantity, values in columns.items()},
+                "equilibrium_rms": float(equilibrium[parameter][at]),
+            }
+            for at, layer in np.ndindex(columns["gain"].shape)
+        ]
+    return rows
+
+
+def _equilibrium_rms(
+    recipe: Recipe, parameter: Parameter, training: TrainingConfig, rates: np.ndarray, decay: float
+) -> np.ndarray:
+    """Of the effective weight, at rates and a decay of the base model; NaN but for AdamW."""
+    rule = recipe.rule(parameter, training.family)
+    if training.optimizer != "adamw" or decay * rule.weight_decay == 0:
+        return np.full(len(rates), np.nan)
+    # A rate of zero has no equilibrium.
+    moving: np.ndarray = np.where(rates > 0, rates, np.nan) * rule.learning_rate
+    rms = probes.equilibrium_rms(moving, decay * rule.weight_decay, training.b1)
+    return recipe.multiplier(parameter) * rms
 
 
 def _unless(diverged: bool, value: float) -> float:

@@ -11,6 +11,7 @@ from etils import epath
 
 from transfer.errors import TransferError
 from transfer.models import Arrays
+from transfer.training.history import History
 from transfer.training.population import State
 
 # Orbax tells every save at warning level and above what the progress line tells better.
@@ -19,15 +20,12 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """State of the population, position in the data, and what was measured until then.
-
-    `history` maps a name to an array (trial, step) of the whole run, NaN where it is yet to come.
-    """
+    """State of the population, position in the data, and what was measured until then."""
 
     step: int
     state: State
     data: dict[str, Any]
-    history: dict[str, np.ndarray]
+    history: History
 
 
 class Checkpoints:
@@ -56,17 +54,17 @@ class Checkpoints:
             snapshot.step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(snapshot.state),
-                history=ocp.args.StandardSave(snapshot.history),
+                history=ocp.args.StandardSave(snapshot.history.to_tree()),
                 data=ocp.args.JsonSave(snapshot.data),
             ),
         )
 
-    def restore(self, state: State, history: dict[str, np.ndarray]) -> Snapshot | None:
+    def restore(self, state: State, history: History) -> Snapshot | None:
         """Return the latest snapshot, if any, in the shape and sharding of the arguments."""
         step = self._manager.latest_step()
         if step is None:
             return None
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state, history))
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state, history.to_tree()))
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -79,7 +77,7 @@ class Checkpoints:
             step=step,
             state=restored["state"],
             data=restored["data"],
-            history={name: np.array(values) for name, values in restored["history"].items()},
+            history=history.with_tree(restored["history"]),
         )
 
 

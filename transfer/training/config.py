@@ -21,7 +21,11 @@ class TrainingConfig:
     above 0. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`, `b2` and `epsilon` for
     Adam, its kin and the AdamW beside Muon (Lion takes the first two), `momentum` and `nesterov`
     for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
-    `checkpoint_every` of 0 keeps that of the last step alone. `execution` is `vectorized` or
+    `checkpoint_every` of 0 keeps that of the last step alone. Singular values are measured before
+    the first step, every `spectrum_every` steps and after the last one; 0 leaves the last alone.
+    `tensorboard` writes events while a run trains, a folder per trial; all that they hold is in the
+    run's tables in the end, and a sweep has many trials, so it is off unless asked for.
+    `execution` is `vectorized` or
     `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
     device, CPUs run them one after another inside the same compiled program.
     """
@@ -41,6 +45,8 @@ class TrainingConfig:
     clip: float = 1.0
     log_every: int = 50
     checkpoint_every: int = 0
+    spectrum_every: int = 50
+    tensorboard: bool = False
     execution: str = ""
 
     def __post_init__(self) -> None:
@@ -49,17 +55,30 @@ class TrainingConfig:
                 f"training.steps is {self.steps} and training.log_every {self.log_every}; expected "
                 "whole numbers of at least 1."
             )
-        if min(self.tokens_per_parameter, self.clip, self.checkpoint_every) < 0:
-            raise TransferError(
-                "training.tokens_per_parameter, training.clip and training.checkpoint_every are "
-                "expected to be at least 0, where 0 turns them off."
-            )
+        for name in ("tokens_per_parameter", "clip", "checkpoint_every", "spectrum_every"):
+            if getattr(self, name) < 0:
+                raise TransferError(
+                    f"training.{name} is {getattr(self, name)}; expected at least 0, which turns "
+                    "it off."
+                )
         for name, options in (("optimizer", OPTIMIZERS), ("execution", ("", *EXECUTIONS))):
             if getattr(self, name) not in options:
                 raise TransferError(
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
+
+    def measured_at(self, steps: int) -> tuple[int, ...]:
+        """After which of a run's steps it is measured.
+
+        Example:
+          >>> TrainingConfig(spectrum_every=50).measured_at(120)
+          (0, 50, 100, 120)
+          >>> TrainingConfig(spectrum_every=0).measured_at(120)
+          (120,)
+        """
+        before = range(0, steps, self.spectrum_every) if self.spectrum_every else ()
+        return (*before, steps)
 
     @property
     def family(self) -> Family:

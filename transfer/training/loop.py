@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+import typing
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,10 +16,17 @@ from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
+from transfer.training.history import History
 from transfer.training.population import Population, State, Trials
 from transfer.training.task import Batch, task_of
 
+if typing.TYPE_CHECKING:
+    from transfer.training.events import Events
+
 Progress = Callable[[float, float], None]
+# From a random start, four measurements take the largest value of a Gaussian matrix of width 1024
+# to 1e-7 and the fourth largest to 2e-4; those of trained matrices need two.
+_REPEATED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +34,11 @@ class Outcome:
     """What a population measured; arrays have a leading trial axis.
 
     `history` holds `loss` and `grad_norm` (trial, step), `held_out` (trial,) the `loss` in nats and
-    the `accuracy` on held-out data after the last step, `spectrum` the top singular values (trial,
-    *stack, rank) by path. `flops` are those of one trial: 3 times the products of a forward pass,
-    for every step. `seconds` is wall time, and `execution` says how the trials shared the devices.
+    the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
+    `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
+    after which they were made, the last of which ends the run. `flops`
+    are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
+    wall time, and `execution` says how the trials shared the devices.
     """
 
     steps: int
@@ -37,9 +47,15 @@ class Outcome:
     state: State
     history: dict[str, np.ndarray]
     held_out: dict[str, np.ndarray]
-    spectrum: dict[str, np.ndarray]
+    measured_at: tuple[int, ...]
+    measured: dict[str, dict[str, np.ndarray]]
     seconds: float
     execution: str
+
+    @property
+    def spectrum(self) -> dict[str, np.ndarray]:
+        """Top singular values (trial, measurement, *stack, rank) by path."""
+        return self.measured["spectrum"]
 
     @property
     def diverged(self) -> np.ndarray:
@@ -59,6 +75,7 @@ def train(
     base_layers: int = 0,
     horizon: Horizon | None = None,
     checkpoints: Checkpoints | None = None,
+    events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
 ) -> Outcome:
     """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
@@ -67,8 +84,8 @@ def train(
     Trials of one seed see the same batches; another seed means another init and other batches. A
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
-    the same devices. `progress` is told the fraction done and the median loss of the trials that
-    have one.
+    the same devices. `events` is told what is measured, `progress` the fraction done and the
+    median loss of the trials that have one.
     """
     started = time.perf_counter()
     layout = model_layout(model, base_width, base_layers)
@@ -85,7 +102,7 @@ def train(
         recipe,
         training,
         steps,
-        task.loss(model),
+        task,
         mesh,
         execution,
         horizon or Horizon(),
@@ -106,56 +123,88 @@ def train(
     )
 
     step, state = 0, compiled.init(trials)
-    history = {
-        name: np.full((len(settings) + padding, steps), np.nan, np.float32)
-        for name in ("loss", "grad_norm")
-    }
+    history = History.empty(len(settings) + padding, training.measured_at(steps), compiled.measured)
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
+    if events is not None:
+        events.start(step)
 
-    while step < steps:
-        taken = _until_next_stop(step, chunk, training.checkpoint_every, steps)
-        batches = jax.tree.map(lambda leaf: _padded(leaf, chunk), data.take(taken))
-        state, measured = compiled.run(
+    evaluated = jax.device_put(held_out, meshes.eval_batches(mesh))
+
+    def run(state: State, batches: Batch) -> State:
+        taken = len(jax.tree.leaves(batches)[0])
+        state, curves = compiled.run(
             state,
             trials,
-            jax.device_put(batches, meshes.batches(mesh)),
+            jax.device_put(
+                jax.tree.map(lambda leaf: _padded(leaf, chunk), batches), meshes.batches(mesh)
+            ),
             jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
         )
-        for name, values in history.items():
-            values[:, step : step + taken] = np.asarray(measured[name])[:, :taken]
-        step += taken
-        progress(step / steps, _median(history["loss"][: len(settings), step - 1]))
+        history.add_steps(step, taken, curves)
+        if events is not None:
+            events.add_steps(step, taken, history.curves)
+        return state
+
+    def measure(state: State, earlier: dict[str, jax.Array]) -> State:
+        # Nothing leads to the first measurement, and the last is what is analysed.
+        for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
+            vectors, measured = compiled.measure(state, earlier, evaluated)
+            state = dataclasses.replace(state, vectors=vectors)
+        history.add_measurement(step, measured)
+        if events is not None:
+            events.add_measurement(step, measured)
+        return state
+
+    if step == 0 and step in history.steps:
+        state = measure(state, compiled.hidden(state))
+    while step < steps:
+        taken = _until_next_stop(step, chunk, training, steps)
+        batches = data.take(taken)
+        if step + taken in history.steps:
+            # The last step is taken by itself, so that its update can be measured.
+            if taken > 1:
+                state = run(state, jax.tree.map(lambda leaf: leaf[:-1], batches))
+                batches = jax.tree.map(lambda leaf: leaf[-1:], batches)
+            step += taken - 1
+            earlier = compiled.hidden(state)
+            state = run(state, batches)
+            step += 1
+            state = measure(state, earlier)
+        else:
+            state = run(state, batches)
+            step += taken
+        progress(step / steps, _median(history.curves["loss"][: len(settings), step - 1]))
         every = training.checkpoint_every
         due = step == steps or (every and step % every == 0)
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
-    kept = slice(len(settings))
-
-    def arrays(measured: Mapping[str, jax.typing.ArrayLike]) -> dict[str, np.ndarray]:
-        return {name: np.asarray(values)[kept] for name, values in measured.items()}
-
-    held_out = jax.device_put(held_out, meshes.eval_batches(mesh))
+    kept = history.of(len(settings))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
         parameters=parameters,
         flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
-        history=arrays(history),
-        held_out=arrays(compiled.evaluate(state, held_out)),
-        spectrum=arrays(compiled.spectrum(state)),
+        history=kept.curves,
+        held_out={
+            name: np.asarray(values)[: len(settings)]
+            for name, values in compiled.evaluate(state, evaluated).items()
+        },
+        measured_at=kept.steps,
+        measured=kept.measured,
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(mesh.shape)}",
     )
 
 
-def _until_next_stop(step: int, chunk: int, checkpoint_every: int, steps: int) -> int:
+def _until_next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
     stops = [step + chunk, steps]
-    if checkpoint_every:
-        stops.append((step // checkpoint_every + 1) * checkpoint_every)
+    for every in (training.checkpoint_every, training.spectrum_every):
+        if every:
+            stops.append((step // every + 1) * every)
     return min(stops) - step
 
 

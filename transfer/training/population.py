@@ -16,15 +16,29 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from transfer import optim, probes
-from transfer.models import Arrays, ModelConfig, ModelLayout, initial_statistics, initialize
-from transfer.scaling import Horizon, Hyperparameters, Recipe
+from transfer import optim, paths, probes
+from transfer.inference import sublayer_gains
+from transfer.models import (
+    Arrays,
+    ModelConfig,
+    ModelLayout,
+    initial_statistics,
+    initialize,
+    stateful_pass,
+)
+from transfer.scaling import Horizon, Hyperparameters, Recipe, Role
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
-from transfer.training.task import Batch, Loss
+from transfer.training.task import Batch, Task
 
 jax.tree_util.register_dataclass(Hyperparameters)
 _BASE_RUN = Horizon()
+# How many singular values are measured, and by how many pairs of products.
+_RANKS, _PAIRS = 4, 8
+# Of the first held-out batch, how many examples the gains are measured on.
+_EXAMPLES = 4
+# By quantity and path, with a leading trial axis.
+Measured = dict[str, dict[str, jax.Array]]
 
 
 @jax.tree_util.register_dataclass
@@ -62,7 +76,8 @@ class State:
     """What a trial has learnt so far; in a population, with a leading trial axis.
 
     `statistics` are those of batch normalisation, empty for a model without it. They are taken over
-    a whole batch, however many devices share it.
+    a whole batch, however many devices share it. `vectors` are the last measurement's singular
+    vectors, from which the next one starts.
     """
 
     step: jax.Array
@@ -70,6 +85,7 @@ class State:
     multipliers: Arrays
     statistics: Arrays
     optimizer: Any
+    vectors: dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,13 +98,20 @@ class Compiled:
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
         `grad_norm`, NaN beyond the steps taken.
       evaluate: state and batches (n, batch, ...) to the mean of every metric per trial.
-      spectrum: state to the top singular values (trial, *stack, rank) of each effective matrix.
+      hidden: state to copies of its hidden weights by path, which outlive it.
+      measure: state, the hidden weights one step earlier and batches (n, batch, ...) to the next
+        measurement's first vectors and what was measured of each hidden matrix: `spectrum`, the
+        top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
+        (trial, *stack) its `gain`, `alignment`, `stable_rank` and `rms`, and the relative `update`.
+      measured: shapes and dtypes of what is measured.
     """
 
     init: Callable[[Trials], State]
     run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[State, Batch], dict[str, jax.Array]]
-    spectrum: Callable[[State], dict[str, jax.Array]]
+    hidden: Callable[[State], dict[str, jax.Array]]
+    measure: Callable[[State, dict[str, jax.Array], Batch], tuple[dict[str, jax.Array], Measured]]
+    measured: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +121,7 @@ class Population:
     Arguments:
       model, layout, recipe, training: what is trained and how.
       steps: length of a run, which the schedule needs.
-      loss: of a `Task`, or another; batches are whatever trees of arrays it takes.
+      task: what it is trained to do, which gives the loss.
       mesh: from `make_mesh`; its trial axis divides the number of trials.
       execution: `vectorized` or `in_turn`.
       horizon: what batch size and length of the run do to the optimizer.
@@ -109,7 +132,7 @@ class Population:
     recipe: Recipe
     training: TrainingConfig
     steps: int
-    loss: Loss
+    task: Task
     mesh: Mesh
     execution: str
     horizon: Horizon = _BASE_RUN
@@ -130,19 +153,25 @@ class Population:
             "init": (self._init, (), (trials,)),
             "run": (self._run, (0,), (state, trials, batches, count)),
             "evaluate": (self._evaluate, (), (state, eval_batches)),
-            "spectrum": (self._spectrum, (), (state,)),
+            "hidden": (self._copy_hidden, (), (state,)),
+            "measure": (
+                self._measure,
+                (),
+                (state, self._hidden(state.parameters), eval_batches),
+            ),
         }
+        lowered = {}
         with ThreadPoolExecutor() as pool:
+            compiled = {}
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            compiled = {
-                name: pool.submit(
-                    jax.jit(function, donate_argnums=donated, out_shardings=trial)
-                    .lower(*arguments)
-                    .compile
-                )
-                for name, (function, donated, arguments) in programs.items()
-            }
-            return Compiled(**{name: future.result() for name, future in compiled.items()})
+            for name, (function, donated, arguments) in programs.items():
+                program = jax.jit(function, donate_argnums=donated, out_shardings=trial)
+                lowered[name] = program.lower(*arguments)
+                compiled[name] = pool.submit(lowered[name].compile)
+            _, measured = lowered["measure"].out_info
+            return Compiled(
+                **{name: future.result() for name, future in compiled.items()}, measured=measured
+            )
 
     def _init(self, trials: Trials) -> State:
         def one(trial: Trials) -> State:
@@ -159,6 +188,7 @@ class Population:
                 multipliers=multipliers,
                 statistics=initial_statistics(self.model),
                 optimizer=self._optimizer(trial.hyperparameters).init(parameters),
+                vectors=probes.tracked_vectors(self.layout.parameters, _RANKS, jax.random.key(0)),
             )
 
         return self._over_trials(one, trials)
@@ -190,7 +220,7 @@ class Population:
     def _step(
         self, state: State, trial: Trials, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss_and_gradient = jax.value_and_grad(self.loss, has_aux=True)
+        loss_and_gradient = jax.value_and_grad(self.task.loss(self.model), has_aux=True)
         (loss, (_, statistics)), gradients = loss_and_gradient(
             state.parameters, state.multipliers, state.statistics, batch, training=True
         )
@@ -207,26 +237,66 @@ class Population:
             multipliers=state.multipliers,
             statistics=statistics,
             optimizer=optimizer,
+            vectors=state.vectors,
         ), measured
 
     def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
+        loss = self.task.loss(self.model)
+
         def one(state: State, batches: Batch) -> dict[str, jax.Array]:
             model = (state.parameters, state.multipliers, state.statistics)
 
             def metrics(batch: Batch) -> dict[str, jax.Array]:
-                _, (measured, _) = self.loss(*model, batch, training=False)
+                _, (measured, _) = loss(*model, batch, training=False)
                 return measured
 
             return jax.tree.map(jnp.mean, jax.lax.map(metrics, batches))
 
         return self._over_trials(one, state, batches)
 
-    def _spectrum(self, state: State) -> dict[str, jax.Array]:
-        def one(state: State) -> dict[str, jax.Array]:
-            layout = self.layout.parameters
-            return probes.top_singular_values(state.parameters, layout, recipe=self.recipe, k=4)
+    def _hidden(self, parameters: Arrays) -> dict[str, jax.Array]:
+        layout = self.layout.parameters
+        leaves = paths.leaves(parameters).items()
+        return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
 
-        return self._over_trials(one, state)
+    def _copy_hidden(self, state: State) -> dict[str, jax.Array]:
+        return jax.tree.map(jnp.copy, self._hidden(state.parameters))
+
+    def _measure(
+        self, state: State, earlier: dict[str, jax.Array], batches: Batch
+    ) -> tuple[dict[str, jax.Array], Measured]:
+        layout, recipe = self.layout.parameters, self.recipe
+        # In float32 and by operations of XLA alone, whatever the training is done in.
+        apply = stateful_pass(self.model.plain())
+
+        def forward(parameters: Arrays, others: tuple[Arrays, Arrays], inputs: jax.Array) -> Any:
+            return apply(parameters, *others, inputs, training=False)
+
+        def one(
+            both: tuple[State, dict[str, jax.Array]], batches: Batch
+        ) -> tuple[dict[str, jax.Array], Measured]:
+            state, earlier = both
+            found = probes.track_spectrum(
+                state.parameters, layout, state.vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
+            )
+            inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
+            others = (state.multipliers, state.statistics)
+            gains = sublayer_gains(forward, layout)(state.parameters, others, inputs)
+            measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
+            for path, weight in self._hidden(state.parameters).items():
+                parameter, largest = layout[path], found.values[path][..., 0]
+                rms = recipe.multiplier(parameter) * probes.weight_rms(weight, parameter)
+                for quantity, value in {
+                    "gain": gains[path],
+                    "alignment": probes.alignment(gains[path], largest, parameter),
+                    "stable_rank": probes.stable_rank(rms, largest, parameter),
+                    "rms": rms,
+                    "update": probes.relative_update(weight, earlier[path], parameter),
+                }.items():
+                    measured.setdefault(quantity, {})[path] = value
+            return found.vectors, measured
+
+        return self._over_trials(one, (state, earlier), batches)
 
     def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
         training = self.training.at(self.horizon)
