@@ -3,13 +3,13 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import convolution, optimizer, population, spectrum
+from benchmarks import convolution, measurement, optimizer, population, spectrum
 from transfer.cli import platform
 
 
 def main() -> None:
     table = Table("what is compared", "ratio of times, median [lowest, highest]")
-    for benchmark in (optimizer, convolution, population, spectrum):
+    for benchmark in (optimizer, convolution, population, measurement, spectrum):
         for name, measured in benchmark.measure().items():
             table.add_row(name, str(measured))
     Console().print(table)

@@ -1,9 +1,7 @@
 """A population against its trials one by one, and vectorised against in turn."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.side_by_side import Ratio, ratio
 from transfer.data import DataConfig
@@ -36,6 +34,12 @@ def measure() -> dict[str, Ratio]:
 
 
 def _run(model: TransformerConfig, execution: str, count: int):
+    compiled, trials, batches, _ = prepare(model, execution, count)
+    return lambda: compiled.run(compiled.init(trials), trials, batches, np.int32(STEPS))
+
+
+def prepare(model: TransformerConfig, execution: str, count: int):
+    """Return the compiled population, with trials, batches for `STEPS` steps and held-out ones."""
     training = TrainingConfig(steps=STEPS, warmup=2)
     mesh = meshes.make_mesh(count, DATA.batch_size)
     population = Population(
@@ -53,7 +57,5 @@ def _run(model: TransformerConfig, execution: str, count: int):
     shape = (STEPS, 1, DATA.batch_size, DATA.sequence_length + 1)
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, shape).astype(np.int32)
     batches = jax.device_put(tokens, meshes.batches(mesh))
-    held_out = jax.ShapeDtypeStruct(shape[1:], jnp.int32, sharding=meshes.eval_batches(mesh))
-    compiled = population.compile(trials, batches, held_out)
-    steps = jax.device_put(np.int32(STEPS), NamedSharding(mesh, PartitionSpec()))
-    return lambda: compiled.run(compiled.init(trials), trials, batches, steps)
+    held_out = jax.device_put(tokens[:, 0], meshes.eval_batches(mesh))
+    return population.compile(trials, batches, held_out), trials, batches, held_out
