@@ -21,15 +21,17 @@ class TrainingConfig:
     above 0. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`, `b2` and `epsilon` for
     Adam, its kin and the AdamW beside Muon (Lion takes the first two), `momentum` and `nesterov`
     for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
-    `checkpoint_every` of 0 keeps that of the last step alone. Singular values and gains are
-    measured before the first step, every `spectrum_every` steps and after the last one; 0 leaves
-    the last alone. On 2 CPU cores that took 0.2 to 0.3 of a step at widths 64 to 256
-    (`benchmarks/measurement.py`), every 50 steps half a percent of training; the first and the last
-    cost four times as much above width 64, and compiling it is as long as compiling a step.
-    `tensorboard` writes events while a run trains, a folder per trial; all that they hold is in the
-    run's tables in the end, and a sweep has many trials, so it is off unless asked for. `execution`
-    is `vectorized` or `in_turn`, or empty for what the hardware does faster: accelerators vectorise
-    the trials of a device, CPUs run them one after another inside the same compiled program.
+    `checkpoint_every` of 0 keeps that of the last step alone. `tensorboard` writes events while a
+    run trains, a folder per trial; all that they hold is in the run's tables in the end, and a
+    sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or `in_turn`,
+    or empty for what the hardware does faster: accelerators vectorise the trials of a device, CPUs
+    run them one after another inside the same compiled program.
+
+    Singular values and gains are measured before the first step, every `spectrum_every` steps and
+    after the last one; 0 leaves the last alone. On 2 CPU cores that took 0.2 to 0.3 of a step at
+    widths 64 to 256 (`benchmarks/measurement.py`): every 50 steps, half a percent of training.
+    Above width 64 the first and the last take four times as long, and the program takes about as
+    long to compile as that of a step.
     """
 
     steps: int = 200
