@@ -43,7 +43,7 @@ def planted(trials, p, noise=0.0, late=None):
             if late and trial.width > 128:
                 log += predicted_slope(trial.recipe) + late[path] - 0.75
             log += draws[path, trial.width, trial.seed]
-            row = (trial.trial, trial.steps, path, 0, 0, 3.0 * 2**log)
+            row = (trial.trial, trial.steps, path, 0, 0, 3.0 * 2**log, 0.0)
             rows.append(dict(zip(SPECTRUM_SCHEMA.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=SPECTRUM_SCHEMA)
 
