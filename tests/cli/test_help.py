@@ -25,7 +25,7 @@ FLAGS = {
     "train": ("config", "run", "hyperparameters"),
     "report": ("run",),
     "spectrum": ("run",),
-    "check": ("config", "run", "widths", "seeds", "steps"),
+    "check": ("config", "run", "widths", "against", "seeds", "steps"),
     "explain": ("config",),
     "export": ("run", "output"),
     "tokenizer": ("config", "vocabulary_size", "output"),
