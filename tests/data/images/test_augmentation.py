@@ -97,8 +97,8 @@ def test_normalized_pixels_have_mean_zero_and_variance_one(images):
         return
     normalized = Normalization.of(images)(images)
     assert normalized.dtype == np.float32
-    # Means of up to 60 numbers of size up to 8 in float32: a few units of 1e-6. Before that the mean
-    # is subtracted, rounded to 2^-24 of itself, and what is left divided by the deviation.
+    # Means of up to 60 numbers of size up to 8 in float32: a few units of 1e-6. Before that the
+    # mean is subtracted, rounded to 2^-24 of itself, and what is left divided by the deviation.
     pixels = images.astype(np.float64)
     cancelled = np.max(pixels.mean(axis=(0, 1, 2)) / pixels.std(axis=(0, 1, 2)))
     close = 1e-5 + 2.0**-23 * cancelled
