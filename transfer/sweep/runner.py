@@ -14,8 +14,8 @@ from transfer.data import Dataset, ImageDataset
 from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
-from transfer.sweep.tables import learning_rates, tables
-from transfer.training import Checkpoints, train
+from transfer.sweep.tables import Row, learning_rates, tables
+from transfer.training import Checkpoints, Progress, train
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -71,15 +71,10 @@ def run_groups(
                 _checkpoints(checkpoint_folder) as checkpoints,
                 _events(experiment, run, group) as events,
             ):
-                outcome = train(
-                    experiment.at(group.width),
-                    experiment.base_width,
-                    experiment.recipe.build(group.recipe),
-                    experiment.training,
+                trials, *measured = train_group(
+                    experiment,
+                    group,
                     dataset,
-                    [(setting.hyperparameters, setting.seed) for setting in group.settings],
-                    base_layers=experiment.base_layers,
-                    horizon=experiment.horizon(group.width, group.recipe),
                     checkpoints=checkpoints,
                     events=events,
                     progress=reporter.step,
@@ -88,10 +83,35 @@ def run_groups(
             first_line = str(error).partition("\n")[0]
             failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
             continue
-        trials, *measured = tables(experiment, group, outcome)
         run.add_group(group.name, trials, *measured)
         reporter.finish(group, trials)
     return failures
+
+
+def train_group(
+    experiment: Experiment,
+    group: Group,
+    dataset: Dataset | ImageDataset,
+    *,
+    checkpoints: Checkpoints | None = None,
+    events: "Events | None" = None,
+    progress: Progress,
+) -> tuple[list[Trial], list[Row], list[Row], list[Row]]:
+    """Train a group; returns its rows of trials, metrics, spectrum and gains."""
+    outcome = train(
+        experiment.at(group.width),
+        experiment.base_width,
+        experiment.recipe.build(group.recipe),
+        experiment.training,
+        dataset,
+        [(setting.hyperparameters, setting.seed) for setting in group.settings],
+        base_layers=experiment.base_layers,
+        horizon=experiment.horizon(group.width, group.recipe),
+        checkpoints=checkpoints,
+        events=events,
+        progress=progress,
+    )
+    return tables(experiment, group, outcome)
 
 
 def work(experiment: Experiment, group: Group) -> float:
