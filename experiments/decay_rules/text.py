@@ -28,10 +28,18 @@ from transfer.sweep import Group, Setting
 
 TABLE = HERE / "text.parquet"
 WIDTHS = (16, 32, 64, 128)
-RULES = (SWEPT, "mup+constant", "mup+independent", "standard")
 SEEDS = (0, 1, 2)
-# Under `mup+constant`, the slowest to settle, the widest has then seen 3.2 decay times.
-STEPS = 1664
+# After so many steps the widest has seen 3.2 decay times, and the narrower ones as many or more.
+STEPS = 3328
+# Learning rate and decay, at the base width, of hidden matrices that have 2^-8 and 1/4 at the
+# widest under every rule: lr * decay is 2^-10 there, and at most 2^-7 at the narrowest.
+_GROWTH = max(WIDTHS) / BASE_WIDTH
+HYPERPARAMETERS = {
+    SWEPT: (2.0**-5, _GROWTH**-0.5 / 4),
+    "mup+constant": (2.0**-5, 1 / 4),
+    "mup+independent": (2.0**-5, 1 / _GROWTH / 4),
+    "standard": (2.0**-8, 1 / 4),
+}
 
 
 def experiment() -> Experiment:
@@ -43,27 +51,36 @@ def experiment() -> Experiment:
     config.model.layers = 2
     config.model.head_dim = 16
     config.model.dtype = "float32"
-    config.hyperparameters.learning_rate = 2.0**-5
-    config.hyperparameters.weight_decay = 0.5
+    learning_rate, weight_decay = HYPERPARAMETERS[SWEPT]
+    config.hyperparameters.learning_rate = learning_rate
+    config.hyperparameters.weight_decay = weight_decay
     config.hyperparameters.readout_output = 4.0
     config.data.sequence_length = 32
     config.data.batch_size = 8
     config.training.steps = STEPS
     config.training.schedule = "constant"
     config.training.warmup = 20
-    config.training.log_every = 64
-    config.training.spectrum_every = 64
+    config.training.log_every = 128
+    config.training.spectrum_every = 128
     return read(config)
 
 
 def groups(asked: Experiment) -> list[Group]:
-    """Every width under every rule, narrow ones first; at the base width all rules are one."""
-    settings = tuple(Setting(asked.hyperparameters, seed) for seed in SEEDS)
+    """Every width under every rule, narrow ones first; at the widest muP's rules are one."""
     return [
-        Group(width, rule, settings)
+        Group(width, rule, settings(asked, rule))
         for width in WIDTHS
-        for rule in (RULES if width > BASE_WIDTH else (SWEPT,))
+        for rule in (HYPERPARAMETERS if width < max(WIDTHS) else (SWEPT, "standard"))
     ]
+
+
+def settings(asked: Experiment, rule: str) -> tuple[Setting, ...]:
+    """A rule's hyperparameters with every seed."""
+    learning_rate, weight_decay = HYPERPARAMETERS[rule]
+    chosen = dataclasses.replace(
+        asked.hyperparameters, learning_rate=learning_rate, weight_decay=weight_decay
+    )
+    return tuple(Setting(chosen, seed) for seed in SEEDS)
 
 
 def calibrations(asked: Experiment, rows: Iterable[Mapping[str, Any]]) -> dict[str, Calibration]:
@@ -88,8 +105,7 @@ def measured() -> list[dict[str, Any]]:
     rows = _rows("rule", trained("runs/decay_rules/text", asked, groups(asked)))
     for arm, calibration in calibrations(asked, rows).items():
         recipe = RecipeConfig(name="mup+measured", calibration=calibration)
-        settings = tuple(Setting(asked.hyperparameters, seed) for seed in SEEDS)
-        group = Group(max(WIDTHS), str(recipe.build()), settings)
+        group = Group(max(WIDTHS), str(recipe.build()), settings(asked, SWEPT))
         folder = f"runs/decay_rules/text_{arm.replace(' ', '_')}"
         run = trained(folder, dataclasses.replace(asked, recipe=recipe), [group])
         rows += _rows(arm, run)

@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 BASE_WIDTH = 16
 # The rule that calibrations are measured under.
 SWEPT = "mup+sqrt"
-# Which is what the slowest rule has seen at the widest, and as much as a run takes to settle.
+# As much as a run takes to settle; the widest has seen little more.
 COMPARED_AT = SETTLED
 COMPARED = ("at_equal_steps", "at_equal_decay_times")
 # A sublayer that stands for all: of every size the geometric mean over kinds.
@@ -64,11 +64,15 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
 
 
 def of_rules(table: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by rule, `kind` as `matrix`; at the base width all rules are one, which was run once."""
+    """Rows by rule, `kind` as `matrix`; at the widest muP's rules are one, which was run once."""
     rows = [{**row, "matrix": row["kind"]} for row in table if row["arm"] == "rule"]
-    base = [row for row in rows if row["width"] == BASE_WIDTH]
-    wider = by("recipe", [row for row in rows if row["width"] > BASE_WIDTH])
-    return {rule: base + mine for rule, mine in wider.items()}
+    rules = by("recipe", rows)
+    widest = max(row["width"] for row in rows)
+    shared = [row for row in rules[SWEPT] if row["width"] == widest]
+    return {
+        rule: mine if any(row["width"] == widest for row in mine) else mine + shared
+        for rule, mine in rules.items()
+    }
 
 
 def with_mean(rows: Sequence[Row]) -> list[Row]:
