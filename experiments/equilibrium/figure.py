@@ -29,10 +29,13 @@ def equilibrium_figure(table: Sequence[Mapping], verdict: Mapping[str, Any]) -> 
         sigma_1.set_title("feed-forward sigma_1")
         handles = [Line2D([], [], color=colour, label=arm) for arm, colour in _COLOURS.items()]
         handles.append(
-            Line2D([], [], color=INK, linestyle=":", label="theory's way from start to end")
+            Line2D([], [], color=INK, linestyle=":", label="exp(-2 lr decay t) from start to end")
         )
-        sigma_1.legend(handles=handles, loc="upper right", fontsize=8)
-        claim = "Halving decay raises gain and sigma_1, doubling lowers them; with lr they stay"
+        figure.legend(handles=handles, loc="outside lower left", ncols=4)
+        figure.legend(handles=_marks(), loc="outside lower right", ncols=3)
+        claim = (
+            "Halving decay raises gain and sigma_1, doubling lowers them; with lr, sigma_1 stays"
+        )
         figure.suptitle(claim, x=0.01, ha="left", fontweight="bold")
     return figure
 
@@ -78,7 +81,10 @@ def _ratios(axis: Axes, verdict: Mapping[str, Any]) -> None:
     axis.set_xticks([0.5, 2**-0.5, 1, 2**0.5, 2], ["0.5", "0.71", "1", "1.41", "2"])
     axis.invert_yaxis()
     axis.set_title(f"over the base, after {verdict['steps']} steps")
-    handles = [
+
+
+def _marks() -> list[Line2D]:
+    return [
         Line2D([], [], color="grey", marker="o", markersize=7, linestyle="", label="gain"),
         Line2D([], [], color="grey", marker="s", markersize=7, linestyle="", label="sigma_1"),
         Line2D(
@@ -88,7 +94,6 @@ def _ratios(axis: Axes, verdict: Mapping[str, Any]) -> None:
         Line2D([], [], color=INK, marker="x", markersize=7, linestyle="", label="paper"),
         Line2D([], [], color=INK, linewidth=1, label="theory"),
     ]  # fmt: skip
-    axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3)
 
 
 def _mean(values: Any) -> float:

@@ -31,6 +31,8 @@ THEORY = {
     "both x 4": 1.0,
     "both / 2": 1.0,
 }
+# Decay times after which half of a square is the new one: 1 - exp(-2 lr decay t) is 1/2.
+HALFWAY = math.log(2) / 2
 # A ratio agrees when it is nearer to the predicted one than to the next, a factor of sqrt(2) away.
 TOLERANCE = 1 / 4
 QUANTITIES = ("sigma_1", "gain", "rms")
@@ -94,6 +96,10 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
         "exponents": {
             kind: {quantity: exponents(kind, quantity) for quantity in QUANTITIES} for kind in kinds
         },
+        "halfway": {
+            arm: {quantity: halfway(rows, arm, quantity) for quantity in QUANTITIES}
+            for arm in THEORY
+        },
         "final": {
             arm: {
                 **{
@@ -140,6 +146,28 @@ def with_feed_forward(table: Iterable[Row]) -> list[Row]:
         for mine in together.values()
     ]
     return rows + means
+
+
+def halfway(rows: Iterable[Row], arm: str, quantity: str) -> dict[str, Any] | None:
+    """Decay times until a square is halfway between its first and last value, feed-forward.
+
+    None where that is before the second measurement.
+    """
+    runs: dict[int, list[Row]] = {}
+    for row in rows:
+        if (row["arm"], row["kind"]) == (arm, FEED_FORWARD):
+            runs.setdefault(row["seed"], []).append(row)
+    found = {}
+    for seed, mine in runs.items():
+        mine.sort(key=lambda row: row["step"])
+        squares = [row[quantity] ** 2 for row in mine]
+        middle = (squares[0] + squares[-1]) / 2
+        after = next(k for k, square in enumerate(squares) if square >= middle)
+        if after < 2:
+            return None
+        times = [row["decay_times"] for row in mine[after - 1 : after + 1]]
+        found[seed] = float(np.interp(middle, squares[after - 1 : after + 1], times))
+    return _rounded(_mean(found))
 
 
 _AVERAGED = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")

@@ -7,8 +7,14 @@ from experiments.equilibrium.judge import FEED_FORWARD
 
 
 def summary(verdict: Mapping[str, Any]) -> str:
-    """Return Markdown tables: arms beside the paper, exponents, ratios by kind, final values."""
-    tables = [_beside(verdict), _exponents(verdict), _kinds(verdict), _final(verdict)]
+    """Return Markdown tables: arms beside the paper, exponents, speed, ratios by kind, ends."""
+    tables = [
+        _beside(verdict),
+        _exponents(verdict),
+        _halfway(verdict),
+        _kinds(verdict),
+        _final(verdict),
+    ]
     return "\n\n".join(tables)
 
 
@@ -40,6 +46,14 @@ def _exponents(verdict: Mapping[str, Any]) -> str:
     names = list(verdict["exponents"][FEED_FORWARD])
     titles = [f"{name} ~ {of}^" for of in ("decay", "(lr decay)") for name in names]
     return _table(["sublayer", *titles], rows)
+
+
+def _halfway(verdict: Mapping[str, Any]) -> str:
+    rows = [
+        [arm, *("" if each is None else _cell(each) for each in found.values())]
+        for arm, found in verdict["halfway"].items()
+    ]
+    return _table(["decay times to halfway", *verdict["halfway"]["base"]], rows)
 
 
 def _kinds(verdict: Mapping[str, Any]) -> str:
