@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.decay_rules.text_judge import BASE_WIDTH, MEAN, last, of_rules, with_mean
+from experiments.decay_rules.text_judge import MEAN, last, of_rules, with_mean
 from transfer.analysis import predicted_slope
 from transfer.report.style import CATEGORIES, DPI, INK, house_style, width_axis
 
@@ -25,6 +25,11 @@ def text_figure(table: Sequence[Mapping], verdict: Mapping[str, Any]) -> Figure:
         _widths(widths, table)
         _kinds(kinds, verdict)
         _calibrated(calibrated, verdict["calibrated"])
+        predicted = Line2D([], [], color=INK, linestyle="--", linewidth=1, label="with p = 3/4")
+        rules, _ = widths.get_legend_handles_labels()
+        figure.legend(handles=[*rules, predicted], loc="outside lower left", ncols=5)
+        arms, _ = calibrated.get_legend_handles_labels()
+        figure.legend(handles=arms, loc="outside lower right", ncols=3)
         figure.suptitle(CLAIM, x=0.01, ha="left", fontweight="bold")
     return figure
 
@@ -41,14 +46,12 @@ def _widths(axis: Axes, table: Sequence[Mapping]) -> None:
             [np.mean([row["sigma_1"] for row in mine if row["width"] == w]) for w in widths]
         )
         axis.plot(widths, sizes, "o-", color=colour, markersize=4, label=rule)
-        growth = np.array(widths) / BASE_WIDTH
-        axis.plot(widths, sizes[0] * growth ** predicted_slope(rule), "--", color=colour, lw=1)
+        # Rules meet at the widest, up to what differs beside the hidden matrices.
+        growth = np.array(widths) / widths[-1]
+        axis.plot(widths, sizes[-1] * growth ** predicted_slope(rule), "--", color=colour, lw=1)
     width_axis(axis, widths)
     axis.set_yscale("log", base=2)
     axis.set_title("sigma_1 after equal steps, mean of all kinds")
-    handles, labels = axis.get_legend_handles_labels()
-    handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1))
-    axis.legend(handles, [*labels, "predicted with p = 3/4"], loc="upper left")
 
 
 def _kinds(axis: Axes, verdict: Mapping[str, Any]) -> None:
@@ -62,7 +65,6 @@ def _kinds(axis: Axes, verdict: Mapping[str, Any]) -> None:
     axis.set_yticks(range(len(kinds)), kinds)
     axis.invert_yaxis()
     axis.set_title("its slope over log width, by kind of sublayer")
-    axis.set_xlabel("dashed: predicted with p = 3/4")
 
 
 def _calibrated(axis: Axes, found: Mapping[str, Any]) -> None:
@@ -74,9 +76,10 @@ def _calibrated(axis: Axes, found: Mapping[str, Any]) -> None:
             slope, y = judged["slopes"][kind], place + 0.22 * (row - 1)
             axis.plot(slope["interval"], [y, y], "-", color=colour, linewidth=1)
             axis.plot(slope["value"], y, marker, color=colour, markersize=5)
-        axis.plot([], [], marker, color=colour, label=f"{arm}: {level:.2f} from level")
+        axis.plot(
+            [], [], marker, color=colour, linestyle="", label=f"{arm}: {level:.2f} from level"
+        )
     axis.axvline(0, color=INK, linewidth=1, zorder=0)
     axis.set_yticks(range(len(kinds)), kinds)
     axis.invert_yaxis()
     axis.set_title(f"slope from width {found['widths'][-1]} to {found['held_out']}, by decay")
-    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=1)
