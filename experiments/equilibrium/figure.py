@@ -34,7 +34,7 @@ def equilibrium_figure(table: Sequence[Mapping], verdict: Mapping[str, Any]) -> 
         figure.legend(handles=handles, loc="outside lower left", ncols=4)
         figure.legend(handles=_marks(), loc="outside lower right", ncols=3)
         claim = (
-            "Halving decay raises gain and sigma_1, doubling lowers them; with lr, sigma_1 stays"
+            "Both follow decay nearly as theory says; with lr at its side sigma_1 stays in the mean"
         )
         figure.suptitle(claim, x=0.01, ha="left", fontweight="bold")
     return figure

@@ -57,28 +57,31 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
         return {
             arm: {
                 quantity: _ratio(
-                    at(arm, steps[arm], kind, quantity), at("base", equal, kind, quantity), arm
+                    at(arm, steps[arm], kind, quantity),
+                    at("base", equal, kind, quantity),
+                    arm,
+                    settled=_time(rows, arm, steps[arm]) >= SETTLED,
                 )
                 for quantity in QUANTITIES
             }
             for arm in arms
-            if arm in steps
         }
 
     def exponents(kind: str, quantity: str) -> dict[str, Any]:
         return {
             name: _rounded(
                 slope_over_seeds(
-                    {size: _log2(at(arm, equal, kind, quantity)) for arm, size in sizes.items()}
+                    {size: _log2(at(arm, last[arm], kind, quantity)) for arm, size in sizes.items()}
                 )
             )
             for name, sizes in (("decay", _DECAYS), ("lr_times_decay", _SPEEDS))
         }
 
     judged = {kind: ratios(kind, dict.fromkeys(arms, equal)) for kind in kinds}
+    at_last = {kind: ratios(kind, last) for kind in kinds}
     longer = {arm: step for arm, step in last.items() if step > equal}
     return {
-        "answer": {quantity: _answer(judged, quantity) for quantity in QUANTITIES},
+        "answer": {quantity: _answer(at_last, quantity) for quantity in QUANTITIES},
         "tolerance_log2": TOLERANCE,
         "seeds": len({row["seed"] for row in rows}),
         "steps": equal,
@@ -89,7 +92,8 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
             arm: {
                 "steps": step,
                 "decay_times": _time(rows, arm, step),
-                **{kind: ratios(kind, {arm: step})[arm] for kind in kinds},
+                "eval_loss": _loss(rows, arm),
+                **{kind: at_last[kind][arm] for kind in kinds},
             }
             for arm, step in longer.items()
         },
@@ -118,7 +122,8 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
                     )
                     for k in (2, 3, 4)
                 ],
-                "eval_loss": round(_loss(rows, arm), 3),
+                # Held out after an arm's last step, which is another one for those that went on.
+                "eval_loss": None if arm in longer else _loss(rows, arm),
             }
             for arm in THEORY
         },
@@ -173,8 +178,11 @@ def halfway(rows: Iterable[Row], arm: str, quantity: str) -> dict[str, Any] | No
 _AVERAGED = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")
 
 
-def _ratio(mine: Values, base: Values, arm: str) -> dict[str, Any]:
-    """Geometric mean over seeds of the ratio to the base of the same seed."""
+def _ratio(mine: Values, base: Values, arm: str, settled: bool) -> dict[str, Any]:
+    """Geometric mean over seeds of the ratio to the base of the same seed.
+
+    Of a run that has not settled theory does not speak.
+    """
     seeds = sorted(set(mine) & set(base))
     logs = np.array([math.log2(mine[seed] / base[seed]) for seed in seeds])
     interval, reason = bootstrap(lambda weights: float(logs @ weights), len(seeds))
@@ -183,12 +191,12 @@ def _ratio(mine: Values, base: Values, arm: str) -> dict[str, Any]:
     return {
         **_rounded(ratio.map(lambda log: 2**log)),
         "predicted": round(THEORY[arm], 3),
-        "agrees": abs(off) < TOLERANCE,
+        "agrees": abs(off) < TOLERANCE if settled else None,
     }
 
 
 def _answer(judged: Mapping[str, Any], quantity: str) -> dict[str, Any]:
-    """How many ratios agree over the kinds of sublayers, and the furthest factor from theory."""
+    """How many ratios agree over kinds and arms after their last steps, and the furthest factor."""
     found = [
         arms[arm][quantity] for kind, arms in judged.items() for arm in arms if kind != FEED_FORWARD
     ]
@@ -225,9 +233,9 @@ def _overall(rows: Iterable[Row], arm: str, step: int, of: Any) -> float:
 
 
 def _loss(rows: Iterable[Row], arm: str) -> float:
-    """Held-out loss after an arm's last step, mean over seeds."""
+    """Held-out loss, mean over seeds."""
     by_seed = {row["seed"]: row["eval_loss"] for row in rows if row["arm"] == arm}
-    return sum(by_seed.values()) / len(by_seed)
+    return round(sum(by_seed.values()) / len(by_seed), 3)
 
 
 def _mean(by_seed: Values) -> Estimate:

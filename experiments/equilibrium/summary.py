@@ -76,7 +76,7 @@ def _final(verdict: Mapping[str, Any]) -> str:
                 *cells,
                 f"{found['over_equilibrium_rms']:.2f}",
                 " ".join(f"{ratio:.2f}" for ratio in found["shape"]),
-                f"{found['eval_loss']:.3f}",
+                "" if found["eval_loss"] is None else f"{found['eval_loss']:.3f}",
             ]
         )
     titles = ["arm", "gain", "sigma_1", "alignment", "stable rank", "RMS / equilibrium"]
@@ -107,7 +107,7 @@ def _arms(verdict: Mapping[str, Any], kind: str) -> list[tuple[str, dict[str, An
 
 def _checked(found: Mapping[str, Any]) -> str:
     text = _cell(found)
-    return text if found["agrees"] else f"**{text}**"
+    return f"**{text}**" if found["agrees"] is False else text
 
 
 def _cell(found: Mapping[str, Any]) -> str:
