@@ -1,13 +1,14 @@
 """Trains every trial of the sweep that --config declares and adds it to --run.
 
-Running the same command again does only what is missing.
+Running the same command again does only what is missing. --launcher=ray runs groups, the trials of
+one width and recipe, side by side on a cluster, or on one that it starts here.
 """
 
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, platform
+from transfer.cli import flags, launcher, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
 
@@ -16,11 +17,13 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv)
     flags.define_run(values)
+    launcher.define(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
     platform.prepare()
+    launching = launcher.read(values)
     from transfer.cli.console import say, with_progress
     from transfer.sweep import claim, declared_groups, run_groups
 
@@ -32,7 +35,11 @@ def run(values: absl_flags.FlagValues) -> int:
         directory,
         experiment,
         groups,
-        lambda progress: run_groups(experiment, directory, dataset, groups, progress),
+        lambda progress: (
+            run_groups(experiment, directory, dataset, groups, progress)
+            if launching is None
+            else launching(experiment, directory, dataset.fingerprint, groups, progress)
+        ),
     )
     flags.require_success(failures)
     say(

@@ -31,6 +31,12 @@ class Reporter(Protocol):
     def step(self, group: Group, fraction: float, loss: float) -> None:
         """This fraction of the group is done; `loss` is the median over its trials."""
 
+    def wait(self, group: Group, what: str) -> None:
+        """The group begins only when there is `what` to run it on."""
+
+    def lose(self, group: Group) -> None:
+        """A process of the group is gone; the group runs again from its last checkpoint."""
+
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
         """The group is in the run directory."""
 
@@ -77,8 +83,7 @@ def run_groups(
                 checkpoint_folder=checkpoint_folder,
             )
         except jax.errors.JaxRuntimeError as error:
-            first_line = str(error).partition("\n")[0]
-            failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
+            failures.append(failure(group, str(error)))
             continue
         run.add_group(group.name, trials, *measured)
         reporter.finish(group, trials)
@@ -116,6 +121,12 @@ def train_group(
             progress=progress,
         )
     return tables(experiment, group, outcome)
+
+
+def failure(group: Group, reason: str) -> str:
+    """Say in a sentence, without its full stop, that a group failed and why."""
+    first_line = reason.partition("\n")[0].rstrip(".")
+    return f"{group.recipe} at width {group.width} failed: {first_line}"
 
 
 def work(experiment: Experiment, group: Group) -> float:
