@@ -141,7 +141,11 @@ def run_on_cluster(
     failures = []
     try:
         while tasks:
+            waits = False
             for task in list(tasks):
+                # To ask for a slice takes a second, which those that run must not wait for.
+                if waits and not task.workers:
+                    continue
                 try:
                     rows = _look(task, experiment, run, fingerprint, reporter)
                 except LostError:
@@ -160,6 +164,7 @@ def run_on_cluster(
                     task.end()
                     failures.append(failure(task.group, str(error)))
                 else:
+                    waits = waits or not task.workers
                     if rows is not None:
                         tasks.remove(task)
                         task.end()

@@ -20,6 +20,7 @@ class Reservation:
         self.share = share
         self._slice: SlicePlacementGroup | None = None
         self._group: Any = None
+        self._held: Any = None
         self._ask()
 
     @property
@@ -33,7 +34,7 @@ class Reservation:
             self._ask()
         if self._group is None:
             return False
-        done, _ = ray.wait([self._group.ready()], timeout=0)
+        done, _ = ray.wait([self._held], timeout=0)
         return bool(done)
 
     def options(self, rank: int) -> dict[str, Any]:
@@ -58,15 +59,16 @@ class Reservation:
 
     def _ask(self) -> None:
         share = self.share
-        if not share.slice:
+        if share.slice:
+            version, topology = share.slice.split(":")
+            try:
+                self._slice = slice_placement_group(
+                    topology, version, head_reservation_timeout_s=_SLICE_SECONDS
+                )
+            except TimeoutError:
+                return
+            self._group = self._slice.placement_group
+        else:
             bundle = {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})
             self._group = placement_group([bundle] * share.processes, strategy="PACK")
-            return
-        version, topology = share.slice.split(":")
-        try:
-            self._slice = slice_placement_group(
-                topology, version, head_reservation_timeout_s=_SLICE_SECONDS
-            )
-        except (RuntimeError, TimeoutError):
-            return
-        self._group = self._slice.placement_group
+        self._held = self._group.ready()
