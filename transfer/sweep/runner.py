@@ -80,6 +80,7 @@ def run_groups(
                     [(setting.hyperparameters, setting.seed) for setting in group.settings],
                     base_layers=experiment.base_layers,
                     horizon=experiment.horizon(group.width, group.recipe),
+                    mesh=experiment.mesh,
                     checkpoints=checkpoints,
                     events=events,
                     progress=reporter.step,
