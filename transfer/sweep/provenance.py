@@ -98,8 +98,9 @@ def _trials(experiment: Experiment) -> set[str]:
 def _difference(old: Any, new: Any, path: str) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            # Where the data lies does not change what they are; their fingerprint tells that.
-            if f"{path}.{key}" == "config.data.data_dir":
+            # Where the data lies does not change what they are; their fingerprint tells that. Nor
+            # does how devices share the work change what the work is.
+            if f"{path}.{key}" in ("config.data.data_dir", "config.mesh"):
                 continue
             found = _difference(old.get(key), new.get(key), f"{path}.{key}")
             if found:

@@ -111,6 +111,7 @@ def train_group(
             [(setting.hyperparameters, setting.seed) for setting in group.settings],
             base_layers=experiment.base_layers,
             horizon=experiment.horizon(group.width, group.recipe),
+            mesh=experiment.mesh,
             checkpoints=checkpoints,
             events=events,
             progress=progress,

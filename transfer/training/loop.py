@@ -74,13 +74,15 @@ def train(
     *,
     base_layers: int = 0,
     horizon: Horizon | None = None,
+    mesh: meshes.MeshConfig = meshes.MeshConfig(),
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
 ) -> Outcome:
     """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
 
-    `base_layers` of 0 is the model's own depth, and no `horizon` that of the base run.
+    `base_layers` of 0 is the model's own depth, no `horizon` that of the base run, and `mesh` says
+    how the devices share the work.
     Trials of one seed see the same batches; another seed means another init and other batches. A
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
@@ -91,7 +93,12 @@ def train(
     layout = model_layout(model, base_width, base_layers)
     parameters = parameter_count(layout.parameters)
     steps = training.resolved_steps(parameters, dataset.config.tokens_per_step)
-    mesh = meshes.make_mesh(len(settings), dataset.config.batch_size)
+    devices = meshes.make_mesh(
+        mesh,
+        trials=len(settings),
+        batch_size=dataset.config.batch_size,
+        parameters=layout.parameters,
+    )
     task = task_of(dataset.config)
     execution = training.execution or (
         "in_turn" if jax.default_backend() == "cpu" else "vectorized"
@@ -103,7 +110,7 @@ def train(
         training,
         steps,
         task,
-        mesh,
+        devices,
         execution,
         horizon or Horizon(),
     )
@@ -111,15 +118,15 @@ def train(
     # The data goes first, for it refuses what is no seed.
     data = PopulationBatches(dataset, sorted({seed for _, seed in settings}))
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
-    padding = -len(settings) % mesh.shape[meshes.TRIAL]
+    padding = -len(settings) % devices.shape[meshes.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = jax.device_put(trials, meshes.per_trial(mesh))
+    trials = jax.device_put(trials, meshes.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
         trials,
-        _stacked(batch, (chunk, len(seeds)), meshes.batches(mesh)),
-        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(mesh)),
+        _stacked(batch, (chunk, len(seeds)), meshes.batches(devices)),
+        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
     )
 
     step, state = 0, compiled.init(trials)
@@ -130,7 +137,7 @@ def train(
     if events is not None:
         events.start(step)
 
-    evaluated = jax.device_put(held_out, meshes.eval_batches(mesh))
+    evaluated = jax.device_put(held_out, meshes.eval_batches(devices))
 
     def run(state: State, batches: Batch) -> State:
         taken = len(jax.tree.leaves(batches)[0])
@@ -138,9 +145,9 @@ def train(
             state,
             trials,
             jax.device_put(
-                jax.tree.map(lambda leaf: _padded(leaf, chunk), batches), meshes.batches(mesh)
+                jax.tree.map(lambda leaf: _padded(leaf, chunk), batches), meshes.batches(devices)
             ),
-            jax.device_put(np.int32(taken), NamedSharding(mesh, PartitionSpec())),
+            jax.device_put(np.int32(taken), NamedSharding(devices, PartitionSpec())),
         )
         history.add_steps(step, taken, curves)
         if events is not None:
@@ -196,7 +203,7 @@ def train(
         measured_at=kept.steps,
         measured=kept.measured,
         seconds=time.perf_counter() - started,
-        execution=f"{execution}, {_describe(mesh.shape)}",
+        execution=f"{execution}, {_describe(devices.shape)}",
     )
 
 
@@ -227,4 +234,7 @@ def _padded(leaf: np.ndarray, length: int) -> np.ndarray:
 
 
 def _describe(shape: Any) -> str:
-    return " x ".join(f"{size} {name}" for name, size in shape.items())
+    always = (meshes.TRIAL, meshes.DATA)
+    return " x ".join(
+        f"{size} {name}" for name, size in shape.items() if name in always or size > 1
+    )
