@@ -130,7 +130,7 @@ def train(
     )
 
     step, state = 0, compiled.init(trials)
-    history = History.empty(len(settings) + padding, training.measured_at(steps), compiled.measured)
+    history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
@@ -182,26 +182,25 @@ def train(
         else:
             state = run(state, batches)
             step += taken
-        progress(step / steps, _median(history.curves["loss"][: len(settings), step - 1]))
+        progress(step / steps, _median(history.curves["loss"][:, step - 1]))
         every = training.checkpoint_every
         due = step == steps or (every and step % every == 0)
         if checkpoints is not None and due:
             checkpoints.save(Snapshot(step, state, data.get_state(), history))
 
-    kept = history.of(len(settings))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
         parameters=parameters,
         flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
-        history=kept.curves,
+        history=history.curves,
         held_out={
             name: np.asarray(values)[: len(settings)]
             for name, values in compiled.evaluate(state, evaluated).items()
         },
-        measured_at=kept.steps,
-        measured=kept.measured,
+        measured_at=history.steps,
+        measured=history.measured,
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(devices.shape)}",
     )
