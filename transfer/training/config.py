@@ -1,7 +1,7 @@
 """How a population is trained."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import optax
 
@@ -34,6 +34,9 @@ class TrainingConfig:
     Above width 64 the first and the last take four times as long, and the program takes about as
     long to compile as that of a step.
     """
+
+    # What is kept of a run, not what the run is.
+    KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
 
     steps: int = 200
     tokens_per_parameter: float = 0.0
