@@ -17,7 +17,8 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer.errors import TransferError
-from transfer.scaling import Layout, Parameter
+from transfer.paths import map_leaves
+from transfer.scaling import Axes, Layout, Parameter
 
 TRIAL, DATA, FSDP, TENSOR = AXES = ("trial", "data", "fsdp", "tensor")
 
@@ -32,6 +33,15 @@ PARAMETERS: Mapping[str, str] = {
     "in_channels": FSDP,
     "out_channels": TENSOR,
     "channels": FSDP,
+}
+# By the axes that a model names of its activations.
+ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
+    "batch": (DATA, FSDP),
+    "heads": (TENSOR,),
+    "kv_heads": (TENSOR,),
+    "feed_forward": (TENSOR,),
+    "vocab": (TENSOR,),
+    "channels": (TENSOR,),
 }
 # A parameter in float32, its gradient, and the two averages of Adam.
 _BYTES_PER_PARAMETER = 16
@@ -150,22 +160,88 @@ def parameter_spec(parameter: Parameter, mesh: Mesh) -> PartitionSpec:
     An axis that does not grow with width (the vocabulary, an image's channels) stays whole where
     its size does not divide; raises `TransferError` for one that grows.
     """
-    spec: list[str | None] = [None] * len(parameter.shape)
-    if parameter.axes.inputs is None:
-        return PartitionSpec(*spec)
+    spec = Rules(mesh).stored(parameter.axes, parameter.shape)
     for name, place in zip(parameter.axes.names, parameter.axes.places, strict=True):
-        along = PARAMETERS.get(name)
-        if along is None or along in spec or mesh.shape[along] == 1:
+        along, size = PARAMETERS.get(name), parameter.shape[place]
+        if parameter.axes.inputs is None or along is None or not parameter.growing[place]:
             continue
-        size, ways = parameter.shape[place], mesh.shape[along]
-        if size % ways == 0:
-            spec[place] = along
-        elif parameter.growing[place]:
+        if size % mesh.shape[along]:
             raise TransferError(
-                f"mesh.{along} is {ways}, which does not divide the axis {name} of "
+                f"mesh.{along} is {mesh.shape[along]}, which does not divide the axis {name} of "
                 f"{parameter.path}, of size {size}; expected a divisor."
             )
-    return PartitionSpec(*spec)
+    return spec
+
+
+def state_shardings(state: Any, parameters: Layout, mesh: Mesh) -> Any:
+    """How a population's arrays lie, parameters or an optimizer's state: (trial, ...), by leaf.
+
+    A leaf whose path ends in a parameter's, and whose shape is the parameter's, lies as it does;
+    what is left (counts, factored second moments, statistics) is small and whole in each trial.
+
+    Example:
+      >>> from transfer.models import TransformerConfig, model_layout
+      >>> layout = model_layout(TransformerConfig(width=64), base_width=16).parameters
+      >>> mesh = make_mesh(trials=1, batch_size=4, devices=jax.devices()[:1])
+      >>> moment = jax.ShapeDtypeStruct((1, *layout["readout.kernel"].shape), "float32")
+      >>> state_shardings({"mu": {"readout": {"kernel": moment}}}, layout, mesh)["mu"]["readout"]
+      {'kernel': NamedSharding(...P('trial', None, None)...)}
+    """
+
+    def sharding(path: str, leaf: Any) -> NamedSharding:
+        names, spec = path.split("."), PartitionSpec()
+        for start in range(len(names)):
+            parameter = parameters.parameters.get(".".join(names[start:]))
+            if parameter is not None and parameter.shape == leaf.shape[1:]:
+                spec = parameter_spec(parameter, mesh)
+        return NamedSharding(mesh, PartitionSpec(TRIAL, *spec))
+
+    return map_leaves(sharding, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """The rules of this page on one mesh, as a `transfer.models.partition.Partition`.
+
+    An axis whose size does not divide stays whole, and so does a trial's own axis: inside the
+    program of a population there is none.
+    """
+
+    mesh: Mesh
+
+    def activation(self, names: tuple[str, ...], shape: tuple[int, ...]) -> PartitionSpec:
+        """Batches lie along `data` and `fsdp`, what weights split along `tensor` too."""
+        return self._spec(shape, {i: ACTIVATIONS.get(name, ()) for i, name in enumerate(names)})
+
+    def stored(self, axes: Axes, shape: tuple[int, ...]) -> PartitionSpec:
+        """By `PARAMETERS`."""
+        return self._weight(axes, shape, (FSDP, TENSOR))
+
+    def used(self, axes: Axes, shape: tuple[int, ...]) -> PartitionSpec:
+        """As stored, but gathered from all along `fsdp`."""
+        return self._weight(axes, shape, (TENSOR,))
+
+    def _weight(
+        self, axes: Axes, shape: tuple[int, ...], splitting: tuple[str, ...]
+    ) -> PartitionSpec:
+        if axes.inputs is None:
+            return PartitionSpec()
+        split = {
+            place: (along,)
+            for name, place in zip(axes.names, axes.places, strict=True)
+            if (along := PARAMETERS.get(name)) in splitting
+        }
+        return self._spec(shape, split)
+
+    def _spec(self, shape: tuple[int, ...], split: Mapping[int, tuple[str, ...]]) -> PartitionSpec:
+        spec: list[Any] = [None] * len(shape)
+        left = {name for name, size in self.mesh.shape.items() if size > 1}
+        for place, along in split.items():
+            along = tuple(name for name in along if name in left)
+            if along and shape[place] % math.prod(self.mesh.shape[name] for name in along) == 0:
+                spec[place] = along[0] if len(along) == 1 else along
+                left -= set(along)
+        return PartitionSpec(*spec)
 
 
 def _left(given: Mapping[str, int], devices: int) -> int:
