@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 STATUS = 75
 
 
-class Terminated(Exception):
+class TerminatedError(Exception):
     """Ends work that was asked to stop, and says how far it has come."""
 
 

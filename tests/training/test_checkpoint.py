@@ -16,6 +16,9 @@ from transfer.training import Checkpoints, Snapshot, State, checkpoint, restore_
 from transfer.training.digests import digests
 from transfer.training.history import History
 
+# Orbax gives up in the middle of a read, which leaves things for the garbage collector to tell of.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 TRIALS, FIRST, LAST = 3, 5, 10
 # The worst that a bad disk does, to one file at a time.
 DAMAGES = {
@@ -136,7 +139,7 @@ def test_whole_files_of_another_step_are_noticed_by_their_digests_alone(
     shutil.rmtree(copy / str(LAST) / item)
     shutil.copytree(copy / str(FIRST) / item, copy / str(LAST) / item)
     if not digests_are_compared:
-        monkeypatch.setattr(checkpoint, "_require_same", lambda written, read: None)
+        monkeypatch.setattr(checkpoint, "_differs", lambda written, read: "")
     found = restore(copy)
 
     assert found.step == (FIRST if digests_are_compared else LAST)

@@ -3,13 +3,14 @@
 Running the same command again does only what is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, platform
+from transfer.cli import flags, platform, together
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
+from transfer.processes import supervisor
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -20,7 +21,14 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
+    if together.is_parent():
+        return supervisor.supervise()
     platform.prepare()
+    with together.together() as asked_to_stop:
+        return _run(values, asked_to_stop)
+
+
+def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.sweep import claim, declared_groups, run_groups
 
@@ -32,7 +40,9 @@ def run(values: absl_flags.FlagValues) -> int:
         directory,
         experiment,
         groups,
-        lambda progress: run_groups(experiment, directory, dataset, groups, progress),
+        lambda progress: run_groups(
+            experiment, directory, dataset, groups, progress, asked_to_stop=asked_to_stop
+        ),
     )
     flags.require_success(failures)
     say(

@@ -25,6 +25,8 @@ from etils import epath
 from transfer import paths
 from transfer.errors import TransferError
 from transfer.models import Arrays
+from transfer.processes import exchange
+from transfer.termination import TerminatedError
 from transfer.training.digests import checksum, digests
 from transfer.training.history import History
 from transfer.training.population import State
@@ -61,7 +63,10 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep, create=True, cleanup_tmp_directories=True
+                max_to_keep=keep,
+                create=True,
+                cleanup_tmp_directories=True,
+                single_host_load_and_broadcast=True,
             ),
             item_names=("state", "history", "run"),
         )
@@ -69,7 +74,10 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # One of several processes that fails does so alone; the others would not be waited for.
+        if jax.process_count() > 1 and kind not in (None, TerminatedError):
+            return
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
@@ -110,13 +118,9 @@ class Checkpoints:
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                with quietly():
-                    snapshot = self._read(step, state, history)
-            except (jax.errors.JaxRuntimeError, MemoryError, PermissionError):
-                raise
-            except Exception as error:  # damaged files give errors of every kind
-                damaged[step] = _in_brief(error)
+            snapshot, reason = self._try(step, state, history)
+            if snapshot is None:
+                damaged[step] = reason
                 continue
             for other, reason in damaged.items():
                 _log.warning(
@@ -133,22 +137,38 @@ class Checkpoints:
             )
         return None
 
-    def _read(self, step: int, state: State, history: History) -> Snapshot:
+    def _try(self, step: int, state: State, history: History) -> tuple[Snapshot | None, str]:
+        """Return a snapshot, or None and why it cannot be read: the same in every process."""
+        content: dict[str, Any] = {}
+        snapshot, reason = None, ""
+        try:
+            with quietly():
+                content, snapshot = self._read(step, state, history)
+        except (jax.errors.JaxRuntimeError, MemoryError, PermissionError):
+            raise
+        except Exception as error:  # damaged files give errors of every kind
+            reason = _in_brief(error)
+        (failed,) = exchange.largest(float(snapshot is None))
+        if failed or snapshot is None:
+            return None, reason or "another process cannot read it"
+        found = digests(snapshot.state, content["trials"])
+        return (None, reason) if (reason := _differs(content["state"], found)) else (snapshot, "")
+
+    def _read(self, step: int, state: State, history: History) -> tuple[dict[str, Any], Snapshot]:
         folder = self._folder / str(step)
         # By the handlers themselves: the manager would wait for the other processes, which a
         # damaged file may stop.
         content = _read_run(folder)
-        tree = history.to_tree()
-        restored_history = ocp.StandardCheckpointHandler().restore(
-            folder / "history", args=ocp.args.StandardRestore(_abstract(tree))
+        tree = ocp.StandardCheckpointHandler().restore(
+            folder / "history", args=ocp.args.StandardRestore(_abstract(history.to_tree()))
         )
+        if reason := _differs(content["history"], _checksums(tree)):
+            raise ValueError(reason)
         # Trials that fill up the mesh are as many as it needs, not as many as were written.
         restored = ocp.StandardCheckpointHandler().restore(
             folder / "state", args=ocp.args.StandardRestore(_abstract(state), strict=False)
         )
-        _require_same(content["history"], _checksums(restored_history))
-        _require_same(content["state"], digests(restored, content["trials"]))
-        return Snapshot(step, restored, content["data"], history.with_tree(restored_history))
+        return content, Snapshot(step, restored, content["data"], history.with_tree(tree))
 
     def _unwritten(self, error: Exception) -> TransferError:
         return TransferError(
@@ -180,7 +200,8 @@ def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
         state = handler.restore(last / "state", args=ocp.args.PyTreeRestore(restore_args=on_host))
         trained = {name: state[name] for name in ("parameters", "multipliers")}
         found = digests(trained, content["trials"])
-        _require_same({name: content["state"].get(name) for name in found}, found)
+        if reason := _differs({name: content["state"].get(name) for name in found}, found):
+            raise ValueError(reason)
     except Exception as error:  # damaged files give errors of every kind
         raise TransferError(
             f"The checkpoint {last} is damaged ({_in_brief(error)}); run transfer train again, "
@@ -215,10 +236,10 @@ def _abstract(tree: Any) -> Any:
     return jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
 
 
-def _require_same(written: dict[str, int], read: dict[str, int]) -> None:
+def _differs(written: dict[str, int], read: dict[str, int]) -> str:
+    """Say what is not as it was written; empty where all is."""
     different = [path for path in {**written, **read} if written.get(path) != read.get(path)]
-    if different:
-        raise ValueError(f"{different[0]} is not as it was written")
+    return f"{different[0]} is not as it was written" if different else ""
 
 
 def _in_brief(error: BaseException) -> str:

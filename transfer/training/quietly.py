@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-# Orbax tells every save at warning level and above what the progress line tells better. Asyncio tells
-# of each array of a damaged checkpoint what the first one's error says, and of what was never read.
+# Orbax tells every save at warning level and above what the progress line tells better. Asyncio
+# tells of each array of a damaged checkpoint what the first one's error says, and what of them was
+# never read.
 logging.getLogger("absl").setLevel(logging.ERROR)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", r"coroutine 'Store\.", RuntimeWarning)
@@ -27,7 +28,7 @@ def quietly() -> Iterator[None]:
 
 
 class _ClosedEarly(asyncio.SelectorEventLoop):
-    def call_soon_threadsafe(self, *arguments: Any, **keywords: Any) -> Any:
+    def call_soon_threadsafe(self, *arguments: Any, **keywords: Any) -> Any:  # type: ignore[override]
         with contextlib.suppress(RuntimeError):
             return super().call_soon_threadsafe(*arguments, **keywords)
         return None
