@@ -1,14 +1,20 @@
 """Where a sweep runs: in this process, or spread over a cluster by Ray."""
 
 import importlib.util
-from collections.abc import Callable
-from typing import Any
+import typing
+from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
 from transfer.errors import TransferError
 
-# Experiment, run directory, fingerprint of the data, groups, reporter; returns what failed.
+if typing.TYPE_CHECKING:
+    from transfer.config import Experiment
+    from transfer.data import Dataset, ImageDataset
+    from transfer.runs import RunDirectory
+    from transfer.sweep import Group, Reporter
+
+# Experiment, run directory, dataset, groups and reporter to what failed.
 Launch = Callable[..., list[str]]
 _COUNTS = {
     "processes": "processes that train a group together (default: 1)",
@@ -52,9 +58,9 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
             )
         return None
     require_ray()
+    # The workers take the accelerators of this machine, which serve one process at a time.
     import jax
 
-    # The workers take the accelerators of this machine, which serve one process at a time.
     jax.config.update("jax_platforms", "cpu")
     from transfer.sweep.cluster import Wish, connected, run_on_cluster
 
@@ -62,9 +68,15 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
     wish = Wish(slices=tuple(values["slices"].value or ()), **counts)
     address = str(values["address"].value or "")
 
-    def launch(*what: Any) -> list[str]:
+    def launch(
+        experiment: "Experiment",
+        run: "RunDirectory",
+        dataset: "Dataset | ImageDataset",
+        groups: Sequence["Group"],
+        reporter: "Reporter",
+    ) -> list[str]:
         with connected(address):
-            return run_on_cluster(*what, wish=wish)
+            return run_on_cluster(experiment, run, dataset.fingerprint, groups, reporter, wish=wish)
 
     return launch
 

@@ -4,13 +4,16 @@ Running the same command again does only what is missing. --launcher=ray runs gr
 one width and recipe, side by side on a cluster, or on one that it starts here.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, launcher, platform
+from transfer.cli import flags, launcher, platform, together
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
+from transfer.processes import supervisor
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -24,8 +27,18 @@ def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
     platform.prepare()
     launching = launcher.read(values)
+    # What runs groups elsewhere is alone, also on a machine of a pod.
+    if launching is None and together.is_parent():
+        return supervisor.supervise()
+    if launching is not None:
+        return _run(values, launching)
+    with together.together() as asked_to_stop:
+        return _run(values, functools.partial(_here, asked_to_stop=asked_to_stop))
+
+
+def _run(values: absl_flags.FlagValues, launch: launcher.Launch) -> int:
     from transfer.cli.console import say, with_progress
-    from transfer.sweep import claim, declared_groups, run_groups
+    from transfer.sweep import claim, declared_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
@@ -35,11 +48,7 @@ def run(values: absl_flags.FlagValues) -> int:
         directory,
         experiment,
         groups,
-        lambda progress: (
-            run_groups(experiment, directory, dataset, groups, progress)
-            if launching is None
-            else launching(experiment, directory, dataset.fingerprint, groups, progress)
-        ),
+        functools.partial(launch, experiment, directory, dataset, groups),
     )
     flags.require_success(failures)
     say(
@@ -47,3 +56,9 @@ def run(values: absl_flags.FlagValues) -> int:
         f"transfer predict --run={directory} --width=WIDTH."
     )
     return 0
+
+
+def _here(*what: Any, **how: Any) -> list[str]:
+    from transfer.sweep import run_groups
+
+    return run_groups(*what, **how)

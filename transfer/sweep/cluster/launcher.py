@@ -16,7 +16,7 @@ from transfer.sweep.cluster.reservation import Reservation
 from transfer.sweep.cluster.share import Wish, share
 from transfer.sweep.cluster.worker import Worker, environment
 from transfer.sweep.groups import Group
-from transfer.sweep.runner import Reporter, failure, unfinished, work
+from transfer.sweep.runner import Reporter, add_group, failure, unfinished, work
 from transfer.sweep.tables import Rows
 
 # A group that loses its workers this often is what kills them.
@@ -168,9 +168,8 @@ def run_on_cluster(
                     if rows is not None:
                         tasks.remove(task)
                         task.end()
-                        trials, *measured = rows
-                        run.add_group(task.group.name, trials, *measured)
-                        reporter.finish(task.group, trials)
+                        add_group(run, task.group, rows)
+                        reporter.finish(task.group, rows[0])
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
         for task in tasks:

@@ -2,13 +2,17 @@
 
 import math
 import socket
+from contextlib import nullcontext
 
 import ray
 
 from transfer.config import Experiment
+from transfer.data import check_fingerprint, load_dataset
+from transfer.processes import cluster
 from transfer.runs import RunDirectory
 from transfer.sweep.cluster.share import Share
 from transfer.sweep.groups import Group
+from transfer.sweep.runner import train_group
 from transfer.sweep.tables import Rows
 
 
@@ -40,12 +44,12 @@ class Worker:
         rank: int,
     ) -> Rows | None:
         """Train the group together with the other processes; the first returns its rows."""
-        from transfer.data import check_fingerprint, load_dataset
-        from transfer.sweep.runner import train_group
-
-        dataset = load_dataset(experiment.data)
-        check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
-        rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
+        alone = processes == 1
+        with nullcontext() if alone else cluster.join(coordinator, processes, rank):
+            # Every machine prepares its own.
+            dataset = load_dataset(experiment.data)
+            check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
+            rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
         return rows if rank == 0 else None
 
     def _tell(self, fraction: float, loss: float) -> None:
