@@ -38,12 +38,15 @@ def run(values: absl_flags.FlagValues) -> int:
 
 def _run(values: absl_flags.FlagValues, launch: launcher.Launch) -> int:
     from transfer.cli.console import say, with_progress
+    from transfer.processes.exchange import first_alone, is_first
     from transfer.sweep import claim, declared_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
-    dataset = load_for(experiment, groups)
-    claim(directory, experiment, dataset.fingerprint, "sweep")
+    with first_alone():
+        dataset = load_for(experiment, groups)
+        if is_first():
+            claim(directory, experiment, dataset.fingerprint, "sweep")
     failures = with_progress(
         directory,
         experiment,

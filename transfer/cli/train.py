@@ -40,6 +40,7 @@ def run(values: absl_flags.FlagValues) -> int:
 
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
+    from transfer.processes.exchange import first_alone, is_first
     from transfer.sweep import Group, Setting, claim, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
@@ -55,8 +56,10 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             ),
         ),
     )
-    dataset = load_for(experiment, [group])
-    claim(directory, experiment, dataset.fingerprint, "training run")
+    with first_alone():
+        dataset = load_for(experiment, [group])
+        if is_first():
+            claim(directory, experiment, dataset.fingerprint, "training run")
     failures = with_progress(
         directory,
         experiment,

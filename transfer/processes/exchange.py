@@ -6,6 +6,7 @@ With one process these are what NumPy and `jax.device_put` do.
 import contextlib
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 # Waiting for one process, which prepares data, is waiting for as long as that takes; if it dies,
 # the others end all the same.
 _PATIENCE = 24 * 3600
+# Every meeting has a name of its own, the same in all processes.
+_meetings = itertools.count()
 
 
 def is_first() -> bool:
@@ -118,19 +121,26 @@ def from_first(content: bytes) -> bytes:
     return bytes(multihost_utils.broadcast_one_to_all(padded).astype(np.uint8))
 
 
-@contextlib.contextmanager
-def first_alone(name: str) -> Iterator[None]:
-    """Inside, the first process does something before the others, which then find it done.
+def meet() -> None:
+    """Wait for all processes, for as long as it takes; if one dies, the others end all the same.
 
-    Every name is used once.
-
-    Example:
-      >>> with first_alone("prepare data"):
-      ...     pass
+    Wherever processes may come minutes apart they meet before they exchange anything: connections
+    between CPUs, which the first exchange makes, are given up after 30 seconds.
     """
     barrier = ocp.multihost.get_barrier_sync_fn()
+    barrier(key=f"transfer meeting {next(_meetings)}", timeout_ms=_PATIENCE * 1000)
+
+
+@contextlib.contextmanager
+def first_alone() -> Iterator[None]:
+    """Inside, the first process does something before the others, which then find it done.
+
+    Example:
+      >>> with first_alone():
+      ...     pass
+    """
     if not is_first():
-        barrier(key=name, timeout_ms=_PATIENCE * 1000)
+        meet()
     yield
     if is_first():
-        barrier(key=name, timeout_ms=_PATIENCE * 1000)
+        meet()

@@ -46,6 +46,7 @@ class Reporter(Protocol):
 
 def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
     """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
+    exchange.meet()
     # The first process wrote them, and what it sees is what all go by.
     names = [trial.trial for trial in run.trials()] if exchange.is_first() else []
     done = set(json.loads(exchange.from_first(json.dumps(names).encode())))
@@ -84,6 +85,7 @@ def run_groups(
     if exchange.is_first():
         _remove_checkpoints(run, [group for group in groups if group not in missing])
     for number, group in enumerate(missing):
+        exchange.meet()  # the first may have written for longer
         (stopping,) = exchange.largest(float(asked_to_stop()))
         if stopping:
             raise TerminatedError(

@@ -135,6 +135,7 @@ def train(
         _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
     )
 
+    exchange.meet()  # one may have compiled for longer
     step, state = 0, compiled.init(trials)
     history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
