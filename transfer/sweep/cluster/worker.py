@@ -8,7 +8,7 @@ import ray
 
 from transfer.config import Experiment
 from transfer.data import check_fingerprint, load_dataset
-from transfer.processes import cluster
+from transfer.processes import cluster, exchange
 from transfer.runs import RunDirectory
 from transfer.sweep.cluster.share import Share
 from transfer.sweep.groups import Group
@@ -49,6 +49,7 @@ class Worker:
             # Every machine prepares its own.
             dataset = load_dataset(experiment.data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
+            exchange.meet()  # which may have taken one of them longer
             rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
         return rows if rank == 0 else None
 
