@@ -13,10 +13,12 @@ def load_for(experiment: "Experiment", groups: Sequence["Group"]) -> "Dataset | 
     """Load the data of an experiment, once every group is known to be trainable on it.
 
     Raises `TransferError` for a recipe that does not fit the model or has no rule for its depth,
-    batch size or length, a schedule that does not fit the run, and data that the model cannot read.
+    batch size or length, a schedule that does not fit the run, data that the model cannot read, and
+    a mesh that does not divide what it splits.
     """
     from transfer import optim
     from transfer.data import load_dataset
+    from transfer.training import make_mesh
 
     training = experiment.training
     for group in groups:
@@ -25,6 +27,12 @@ def load_for(experiment: "Experiment", groups: Sequence["Group"]) -> "Dataset | 
         training.at(experiment.horizon(group.width, group.recipe))
         steps = experiment.steps(group.width)
         optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
+        make_mesh(
+            experiment.mesh,
+            trials=len(group.settings),
+            batch_size=experiment.data.batch_size,
+            parameters=layout,
+        )
 
     dataset = load_dataset(experiment.data)
     experiment.model.require_fit(dataset)

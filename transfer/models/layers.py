@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from transfer.models import variables
+from transfer.models import partition, variables
+from transfer.scaling import Axes
 
 DTYPES = ("bfloat16", "float32", "float64")
 
@@ -43,6 +44,7 @@ class Linear(nnx.Module):
     ):
         self.kernel = variables.weight(rngs, axes, inputs + outputs, gain=gain)
         self.multiplier = variables.multiplier(axes, inputs + outputs)
+        self.axes = Axes.parse(axes)
         self.inputs = inputs
         self.dtype = dtype
         self.accumulate = accumulate
@@ -51,6 +53,7 @@ class Linear(nnx.Module):
         """Map (..., *inputs) to (..., *outputs)."""
         # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
         kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
+        kernel = partition.used(kernel, self.axes)
         fan_in, outputs = math.prod(self.inputs), kernel.shape[len(self.inputs) :]
         batch = x.shape[: x.ndim - len(self.inputs)]
         # As a product of two matrices: with several contracted or kept axes the gradient of the
@@ -61,6 +64,9 @@ class Linear(nnx.Module):
             preferred_element_type=self.accumulate,
         )
         return y.reshape(*batch, *outputs)
+
+
+_TABLE = Axes.parse("vocab -> embed")
 
 
 class Embedding(nnx.Module):
@@ -94,6 +100,7 @@ class Embedding(nnx.Module):
     def logits(self, x_BTD: jax.Array) -> jax.Array:
         """Use the table as readout: logits in float32 or better."""
         table = (self.table[...] * self.readout_multiplier[...]).astype(self.dtype)
+        table = partition.used(table, _TABLE)
         return jnp.einsum("btd,vd->btv", x_BTD, table, preferred_element_type=exact(self.dtype))
 
 

@@ -15,7 +15,7 @@ from flax import nnx
 
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
-from transfer.models import variables
+from transfer.models import partition, variables
 from transfer.models.attention import BACKENDS, Backend, causal_attention
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 
@@ -181,7 +181,9 @@ class Attention(nnx.Module):
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Attend; keeps the shape (B, T, D)."""
-        q_BTNH, k_BTKH, v_BTKH = self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)
+        q_BTNH = partition.activation(self.query(x_BTD), "batch time heads head_dim")
+        k_BTKH = partition.activation(self.key(x_BTD), "batch time kv_heads head_dim")
+        v_BTKH = partition.activation(self.value(x_BTD), "batch time kv_heads head_dim")
         if self.query_norm is not None and self.key_norm is not None:
             q_BTNH, k_BTKH = self.query_norm(q_BTNH), self.key_norm(k_BTKH)
         q_BTNH = (rotary(q_BTNH) * self.logit_multiplier[...]).astype(self.dtype)
@@ -202,7 +204,8 @@ class SwiGLU(nnx.Module):
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Feed forward; keeps the shape (B, T, D)."""
-        return self.down(jax.nn.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        y_BTF = jax.nn.silu(self.gate(x_BTD)) * self.up(x_BTD)
+        return self.down(partition.activation(y_BTF, "batch time feed_forward"))
 
 
 class Block(nnx.Module):
@@ -218,7 +221,8 @@ class Block(nnx.Module):
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Add both branches; keeps the shape (B, T, D)."""
         x_BTD = x_BTD + self._branch(self.attention(self.attention_norm(x_BTD)))
-        return x_BTD + self._branch(self.feed_forward(self.feed_forward_norm(x_BTD)))
+        x_BTD = x_BTD + self._branch(self.feed_forward(self.feed_forward_norm(x_BTD)))
+        return partition.activation(x_BTD, "batch time embed")
 
     def _branch(self, y_BTD: jax.Array) -> jax.Array:
         return (y_BTD * self.branch_multiplier[...]).astype(y_BTD.dtype)
@@ -267,8 +271,10 @@ class Transformer(nnx.Module):
 
         each = nnx.remat(forward) if self.rematerialise else forward
         layers = nnx.scan(each, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
-        x_BTD = self.norm(layers(self.blocks, self.embedding(tokens_BT)))
-        return self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
+        x_BTD = partition.activation(self.embedding(tokens_BT), "batch time embed")
+        x_BTD = self.norm(layers(self.blocks, x_BTD))
+        logits_BTV = self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
+        return partition.activation(logits_BTV, "batch time vocab")
 
 
 def _branch_gain(config: TransformerConfig) -> float:

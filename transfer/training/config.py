@@ -1,7 +1,7 @@
 """How a population is trained."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import optax
 
@@ -21,7 +21,8 @@ class TrainingConfig:
     above 0. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`, `b2` and `epsilon` for
     Adam, its kin and the AdamW beside Muon (Lion takes the first two), `momentum` and `nesterov`
     for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
-    `checkpoint_every` of 0 keeps that of the last step alone. `tensorboard` writes events while a
+    `checkpoint_every` of 0 keeps that of the last step alone, and of more steps the last
+    `checkpoints_kept` are kept; a run may go on under others. `tensorboard` writes events while a
     run trains, a folder per trial; all that they hold is in the run's tables in the end, and a
     sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or `in_turn`,
     or empty for what the hardware does faster: accelerators vectorise the trials of a device, CPUs
@@ -33,6 +34,9 @@ class TrainingConfig:
     Above width 64 the first and the last take four times as long, and the program takes about as
     long to compile as that of a step.
     """
+
+    # What is kept of a run, not what the run is.
+    KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
 
     steps: int = 200
     tokens_per_parameter: float = 0.0
@@ -49,16 +53,18 @@ class TrainingConfig:
     clip: float = 1.0
     log_every: int = 50
     checkpoint_every: int = 0
+    checkpoints_kept: int = 2
     spectrum_every: int = 50
     tensorboard: bool = False
     execution: str = ""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.log_every < 1:
-            raise TransferError(
-                f"training.steps is {self.steps} and training.log_every {self.log_every}; expected "
-                "whole numbers of at least 1."
-            )
+        for name in ("steps", "log_every", "checkpoints_kept"):
+            if getattr(self, name) < 1:
+                raise TransferError(
+                    f"training.{name} is {getattr(self, name)}; expected a whole number of at "
+                    "least 1."
+                )
         for name in ("tokens_per_parameter", "clip", "checkpoint_every", "spectrum_every"):
             if getattr(self, name) < 0:
                 raise TransferError(

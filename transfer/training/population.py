@@ -24,6 +24,7 @@ from transfer.models import (
     ModelLayout,
     initial_statistics,
     initialize,
+    partition,
     stateful_pass,
 )
 from transfer.scaling import Horizon, Hyperparameters, Recipe, Role
@@ -144,28 +145,34 @@ class Population:
         """
         trial = meshes.per_trial(self.mesh)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
+        shapes = jax.eval_shape(self._init, trials)
+        laid_out = meshes.state_shardings(shapes, self.layout.parameters, self.mesh)
         state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=trial),
-            jax.eval_shape(self._init, trials),
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            shapes,
+            laid_out,
         )
+        hidden = self._hidden(state.parameters)
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-        programs: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...]]] = {
-            "init": (self._init, (), (trials,)),
-            "run": (self._run, (0,), (state, trials, batches, count)),
-            "evaluate": (self._evaluate, (), (state, eval_batches)),
-            "hidden": (self._copy_hidden, (), (state,)),
-            "measure": (
-                self._measure,
+        # A program, what it consumes, what it is given, and how its results lie.
+        programs: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...], Any]] = {
+            "init": (self._init, (), (trials,), laid_out),
+            "run": (self._run, (0,), (state, trials, batches, count), (laid_out, trial)),
+            "evaluate": (self._evaluate, (), (state, eval_batches), trial),
+            "hidden": (
+                self._copy_hidden,
                 (),
-                (state, self._hidden(state.parameters), eval_batches),
+                (state,),
+                {path: leaf.sharding for path, leaf in hidden.items()},
             ),
+            "measure": (self._measure, (), (state, hidden, eval_batches), trial),
         }
         lowered = {}
         with ThreadPoolExecutor() as pool:
             compiled = {}
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            for name, (function, donated, arguments) in programs.items():
-                program = jax.jit(function, donate_argnums=donated, out_shardings=trial)
+            for name, (function, donated, arguments, results) in programs.items():
+                program = jax.jit(function, donate_argnums=donated, out_shardings=results)
                 lowered[name] = program.lower(*arguments)
                 compiled[name] = pool.submit(lowered[name].compile)
             _, measured = lowered["measure"].out_info
@@ -315,6 +322,10 @@ class Population:
 
     def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:
         def local(mapped: Any, *shared: Any) -> Any:
+            with partition.partitioned(meshes.Rules(self.mesh)):
+                return on_one_device(mapped, *shared)
+
+        def on_one_device(mapped: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
                 return jax.vmap(lambda each: one(each, *shared))(mapped)
             return jax.lax.map(lambda each: one(each, *shared), mapped)
