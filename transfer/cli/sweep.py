@@ -10,7 +10,6 @@ from absl import flags as absl_flags
 from transfer.cli import flags, platform, together
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
-from transfer.processes import supervisor
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -21,8 +20,6 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
-    if together.is_parent():
-        return supervisor.supervise()
     platform.prepare()
     with together.together() as asked_to_stop:
         return _run(values, asked_to_stop)
