@@ -19,7 +19,7 @@ from transfer import termination
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
 from transfer.errors import TransferError, nearest
-from transfer.processes import cluster, timeouts
+from transfer.processes import cluster, supervisor, timeouts
 
 VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
@@ -34,6 +34,8 @@ VERBS = {
     "tokenizer": "train a tokenizer on a data set",
 }
 
+# What several processes do as one; the rest is for one alone.
+TOGETHER = ("sweep", "train")
 STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
@@ -67,6 +69,9 @@ def main(argv: Sequence[str]) -> int:
             f"{', '.join(VERBS)}; transfer --help says what they do.",
         )
         return 2
+    several = verb in TOGETHER and not wants_help(argv[2:]) and cluster.described()
+    if several and not supervisor.is_supervised():
+        return supervisor.supervise()
     status = _do(verb, argv)
     if cluster.joined():
         sys.stdout.flush()

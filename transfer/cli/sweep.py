@@ -13,7 +13,6 @@ from absl import flags as absl_flags
 from transfer.cli import flags, launcher, platform, together
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
-from transfer.processes import supervisor
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:

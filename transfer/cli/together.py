@@ -3,13 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from transfer.processes import cluster, supervisor
+from transfer.processes import cluster
 from transfer.termination import listening
-
-
-def is_parent() -> bool:
-    """Whether this process should do nothing but `supervisor.supervise`."""
-    return cluster.described() and not supervisor.is_supervised()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from transfer.cli import flags, platform, together
 from transfer.cli.config_flag import define_config
 from transfer.cli.preflight import load_for
 from transfer.cli.target import target_experiment
-from transfer.processes import supervisor
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -31,8 +30,6 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
-    if together.is_parent():
-        return supervisor.supervise()
     platform.prepare()
     with together.together() as asked_to_stop:
         return _run(values, asked_to_stop)
