@@ -132,7 +132,7 @@ def first_line(error: Exception) -> str:
 def find_builder(
     name: str, folder: epath.Path, kind: str, embedded: tuple[str, ...]
 ) -> tfds.core.DatasetBuilder:
-    """Find the TFDS data set of a name, prepared or not; raises `TransferError` if there is none."""
+    """Find a TFDS data set, prepared or not; raises `TransferError` when there is none."""
     try:
         return tfds.builder(name, file_format="array_record", data_dir=folder)
     except tfds.core.DatasetNotFoundError as error:

@@ -64,9 +64,7 @@ class CNNConfig:
 
     def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "CNNConfig":
         """The same with the convolution that a platform has, unless one is set."""
-        return dataclasses.replace(
-            self, convolution=self.convolution or select_backend(platform)
-        )
+        return dataclasses.replace(self, convolution=self.convolution or select_backend(platform))
 
     def example(self, key: jax.Array) -> jax.Array:
         """Four random images, of 2 pixels each way after the last convolution."""

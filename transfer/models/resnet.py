@@ -156,9 +156,7 @@ class ResNetConfig:
 
     def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "ResNetConfig":
         """The same with the convolution that a platform has, unless one is set."""
-        return dataclasses.replace(
-            self, convolution=self.convolution or select_backend(platform)
-        )
+        return dataclasses.replace(self, convolution=self.convolution or select_backend(platform))
 
     def example(self, key: jax.Array) -> jax.Array:
         """Four random images, whose last stage has at least 2 pixels each way."""

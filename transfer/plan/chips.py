@@ -1,10 +1,10 @@
 """What a TPU chip can do: one table, with its sources.
 
-[cloud] is Google's page of each chip, docs.cloud.google.com/tpu/docs/{v4, v5e, v5p, v6e, tpu7x}; [book]
-is "How to Scale Your Model", jax-ml.github.io/scaling-book/tpus, section "TPU specs"; [libtpu] is what
-libtpu 0.0.42 answers to a program that is too large. Memory bandwidth, peak, number of chips and
-slices are those of [cloud]. The bandwidth of a link is that of [book], a tenth below what [cloud]
-publishes, for that much of it is reached.
+[cloud] is Google's page of each chip, docs.cloud.google.com/tpu/docs/{v4, v5e, v5p, v6e, tpu7x}:
+peak, memory, its bandwidth, slices. [book] is "How to Scale Your Model" of Google DeepMind,
+jax-ml.github.io/scaling-book/tpus, section "TPU specs": the bandwidth of a link, a tenth below what
+[cloud] publishes, for that much of it is reached. [libtpu] is what libtpu 0.0.42 answers to a
+program that is too large: the memory that one may take.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
-"""What devices send each other in a compiled program, by the axes of the mesh that it is sent along."""
+"""What devices send each other in a compiled program, and along which axes of the mesh."""
 
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -39,15 +40,13 @@ class Collective:
     groups: tuple[tuple[int, ...], ...]
     sent: float
 
-    def axes(self, mesh: dict[str, int]) -> tuple[str, ...]:
+    def axes(self, mesh: Mapping[str, int]) -> tuple[str, ...]:
         """The axes of a mesh (sizes by name) along which members of a group differ."""
         found = set()
         for group in self.groups:
             places = np.array(np.unravel_index(np.array(group), tuple(mesh.values())))
             found |= {
-                name
-                for name, along in zip(mesh, places, strict=True)
-                if len(np.unique(along)) > 1
+                name for name, along in zip(mesh, places, strict=True) if len(np.unique(along)) > 1
             }
         return tuple(name for name in mesh if name in found)
 
@@ -66,9 +65,9 @@ def collective(
     payload = sum(buffer.size for buffer in computation.buffers(instruction))
     if kind == "collective-permute":
         pairs = re.findall(r"\{(\d+),(\d+)\}", instruction.attribute("source_target_pairs"))
-        groups = tuple((int(source), int(target)) for source, target in pairs)
-        moved = any(source != target for source, target in groups)
-        return Collective(kind, groups, payload) if moved else None
+        moves = tuple((int(source), int(target)) for source, target in pairs)
+        moved = any(source != target for source, target in moves)
+        return Collective(kind, moves, payload) if moved else None
     groups = _groups(instruction.attributes, devices)
     members = len(groups[0])
     if members == 1:
@@ -115,7 +114,8 @@ def _along(axes: str, ids: str | None, along: str) -> tuple[tuple[int, ...], ...
     sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", axes)}
     used = re.findall(r"'([^']+)'(?::\((\d+)\)(\d+))?", along)
     parts = {name: (int(before), int(part)) for name, before, part in used if part}
-    shape, chosen = [], []
+    shape: list[int] = []
+    chosen: list[int] = []
     for name, size in sizes.items():
         before, part = parts.get(name, (1, size))
         if any(name == each for each, *_ in used):

@@ -15,8 +15,10 @@ from transfer.plan.products import flops
 # What moves nothing: names for parts of other buffers, and where an exchange ends.
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier",
-    "partition-id", "replica-id", "add-dependency", "while", "conditional", "call", "domain",
+    "partition-id", "replica-id", "add-dependency", "while", "conditional", "domain",
 }  # fmt: skip
+# What runs a computation once, maybe beside the others: "call-start" on a SparseCore.
+_CALLS = ("call", "call-start", "async-start")
 _LAZY = {"bitcast", "convert", "copy", "reshape", "transpose"}
 
 
@@ -63,14 +65,13 @@ def _add(total: Cost, module: Module, computation: Computation, times: float, de
             _add(total, module, module.computations[body], repeated, devices)
         elif instruction.operation == "conditional":
             _add_branch(total, module, instruction, times, devices)
-        elif instruction.operation in ("call", "async-start"):
+        elif instruction.operation in _CALLS:
             for name in instruction.called("to_apply") + instruction.called("calls"):
                 _add(total, module, module.computations[name], times, devices)
         elif instruction.operation == "fusion":
             (inside,) = instruction.called("calls")
             _add_inside(total, module, module.computations[inside], times, devices)
-        if instruction.operation != "async-start":
-            total.bytes += times * _traffic(module, instruction, computation)
+        total.bytes += times * _traffic(module, instruction, computation)
 
 
 def _add_own(
@@ -123,7 +124,7 @@ def _add_branch(
 def _traffic(module: Module, instruction: Instruction, computation: Computation) -> float:
     """Bytes that an instruction moves to and from the main memory."""
     operation = instruction.operation
-    if operation in _FREE or operation.endswith(("-done", "-update")):
+    if operation in _FREE or operation in _CALLS or operation.endswith(("-done", "-update")):
         return 0.0
     read = computation.buffers(instruction)
     if operation == "fusion":
@@ -139,14 +140,14 @@ def _traffic(module: Module, instruction: Instruction, computation: Computation)
         written = instruction.outputs
         if operation.endswith("-start"):
             # A start returns what it reads beside what it writes.
-            written = written[:1] if operation == "copy-start" else written[len(read) : 2 * len(read)]
+            written = (
+                written[:1] if operation == "copy-start" else written[len(read) : 2 * len(read)]
+            )
         return _main(read) + _main(written)
     return _main([*read, *instruction.outputs])
 
 
-def _fusion_traffic(
-    inside: Computation, read: list[Buffer], written: tuple[Buffer, ...]
-) -> float:
+def _fusion_traffic(inside: Computation, read: list[Buffer], written: tuple[Buffer, ...]) -> float:
     """A fusion reads the slices that it takes of an operand, and writes those that it updates."""
     moved = 0.0
     for parameter, buffer in zip(inside.parameters, read, strict=False):

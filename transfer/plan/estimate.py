@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from transfer.plan.collectives import Collective
 from transfer.plan.cost import Cost
 from transfer.plan.topology import Topology
-
-import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,7 @@ def exchanges(
 
 def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> float:
     """The slowest group's."""
-    groups: Sequence[tuple[int, ...]] = dict.fromkeys(message.groups)
-    return min(topology.bandwidth(devices[list(group)]) for group in groups)
+    return min(topology.bandwidth(devices[list(group)]) for group in message.groups)
 
 
 def estimate(

@@ -1,4 +1,4 @@
-"""Reads the text of a compiled program: computations, their instructions, what each reads and writes.
+"""Reads the text of a compiled program: its computations, and what their instructions move.
 
 The text is what `jax.stages.Compiled.as_text` returns, of programs for TPUs and CPUs alike.
 """
@@ -18,7 +18,7 @@ _NAME = re.compile(r"%([\w.\-]+)")
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-    """An array: its type, its shape, and the memory space that it lies in, of which 0 is the main."""
+    """An array: its type, its shape, and the memory that it lies in, of which 0 is the main one."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -125,7 +125,8 @@ def parse(text: str) -> Module:
 
 def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
     """The header of every computation and its instructions, each on a line of its own."""
-    header, lines = "", []
+    header = ""
+    lines: list[str] = []
     for line in text.splitlines():
         if line.endswith("{") and (line.startswith(("%", "ENTRY "))):
             header, lines = line, []

@@ -21,8 +21,8 @@ class Memory:
       inputs: all else that the program is given: batches, multipliers, what is measured from, and
         the padding of everything to the tiles of the layout.
       temporaries: what it makes and drops.
-      activations: the part of the temporaries that a forward pass keeps for the way back, by the
-        trace, before the compiler fuses or drops any of it, of the batch that it sees at once.
+      activations: what a forward pass keeps for the way back, by the trace. The compiler keeps it
+        among the temporaries, or less where it fuses or computes again.
       code: the program itself.
       limit: what a program may take.
     """
@@ -37,7 +37,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """All but the activations, which are counted among the temporaries."""
         return self.parameters + self.optimizer + self.inputs + self.temporaries + self.code
 
 
@@ -46,6 +46,7 @@ def memory(program: Program, limit: float) -> Memory:
     state, *_ = program.arguments
     shardings, *_ = program.compiled.input_shardings[0]
     analysis = program.compiled.memory_analysis()
+    assert analysis is not None  # the compiler for TPUs has one
     parameters, optimizer = (
         _bytes(getattr(state, part), getattr(shardings, part))
         for part in ("parameters", "optimizer")

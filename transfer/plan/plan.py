@@ -1,4 +1,4 @@
-"""The plan of one program: what it takes of every chip, what it costs, how long it takes at best."""
+"""The plan of one program: what it takes of a chip, what it costs, how long a step is at best."""
 
 import dataclasses
 import math
@@ -86,7 +86,7 @@ def read_program(
     mesh = program.population.mesh
     shape = dict(mesh.shape)
     devices = math.prod(shape.values())
-    total: Cost = cost(hlo.parse(program.compiled.as_text()), devices)
+    total: Cost = cost(hlo.parse(program.text), devices)
     messages = exchanges(total, topology, shape, mesh.devices)
     model_flops = len(group.settings) * _flops(program)
     return Plan(

@@ -80,9 +80,7 @@ def _positions(
     size: int, kernel: int, output: int, stride: int, padding: int, dilation: int, spread: int
 ) -> int:
     """How many pairs of an output and a place of the kernel meet an element of the input."""
-    places = (
-        np.arange(output)[:, None] * stride - padding + np.arange(kernel)[None, :] * spread
-    )
+    places = np.arange(output)[:, None] * stride - padding + np.arange(kernel)[None, :] * spread
     inside = (places >= 0) & (places < (size - 1) * dilation + 1)
     return int(np.sum(inside & (places % dilation == 0)))
 

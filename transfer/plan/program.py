@@ -22,11 +22,12 @@ from transfer.training.task import task_of
 
 
 class TooLargeError(Exception):
-    """A program does not fit the memory of its devices; `needed` is in bytes."""
+    """A program needs more bytes of a device than there are, on a mesh of these sizes."""
 
-    def __init__(self, needed: float):
+    def __init__(self, needed: float, mesh: Mapping[str, int]):
         super().__init__(f"{needed:.0f} bytes are needed")
         self.needed = needed
+        self.mesh = mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Program:
     traced: float
     seconds: float
 
+    @property
+    def text(self) -> str:
+        """The scheduled program, as the compiler prints it."""
+        return self.compiled.as_text() or ""
+
 
 def compile_group(experiment: Experiment, group: Group, topology: Topology) -> Program:
     """Compile the program `run` of a group's population, as `train` would on this slice.
@@ -58,7 +64,7 @@ def compile_group(experiment: Experiment, group: Group, topology: Topology) -> P
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        raise TooLargeError(_needed(str(error))) from None
+        raise TooLargeError(_needed(str(error)), dict(population.mesh.shape)) from None
     return Program(
         population=population,
         trials=len(group.settings),

@@ -169,9 +169,7 @@ class Population:
         trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-        program = jax.jit(
-            self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial)
-        )
+        program = jax.jit(self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial))
         return program.lower(state, trials, batches, count)
 
     def _shapes(self, trials: Trials) -> State:
