@@ -1,7 +1,7 @@
-"""A LLaMA-style decoder of 7 billion parameters, for a pod: `transfer plan` says what it takes.
+"""A LLaMA-style decoder of 7 billion parameters, for a pod: tune at widths 256 to 1024, train 4096.
 
-One sequence of 2048 tokens after another costs what it costs: on 64 chips of v5p a step takes two
-sequences a chip, so that `--topology=v5p:4x4x4 --mesh.fsdp=64` is where to begin.
+The batch is two sequences for each of 64 chips: `transfer plan --config=configs/transformer_7b.py
+--topology=v5p:4x4x4 --mesh.fsdp=64` says what that takes.
 """
 
 from transfer.config import template
@@ -27,4 +27,8 @@ def get_config():
     config.training.tokens_per_parameter = 20.0
     config.training.warmup = 2000
     config.training.checkpoint_every = 1000
+    config.sweep.widths = (256, 512, 1024)
+    config.sweep.recipes = ("mup+sqrt",)
+    config.sweep.seeds = (0, 1, 2)
+    config.sweep.space.learning_rate = tuple(2.0**k for k in range(-10, -4))
     return config

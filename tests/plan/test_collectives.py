@@ -38,7 +38,9 @@ def message(operation: str):
 @pytest.mark.parametrize(
     "groups",
     [
-        "{" + ",".join(f"{{{','.join(map(str, range(8 * i, 8 * i + 8)))}}}" for i in range(8)) + "}",
+        "{"
+        + ",".join(f"{{{','.join(map(str, range(8 * i, 8 * i + 8)))}}}" for i in range(8))
+        + "}",
         "[8,8]<=[64]",
         "mesh['a'=8,'b'=8] {'b'}",
         "mesh['a'=64] {'a':(8)8}",
@@ -77,7 +79,9 @@ def test_the_axes_of_a_group_are_those_along_which_its_members_differ(axes):
     groups = ",".join(
         "{" + ",".join(map(str, group)) + "}" for group in numbers.reshape(-1, members)
     )
-    found, _ = message(f"%y = f32[256]{{0}} all-reduce(%x), replica_groups={{{groups}}}, to_apply=%add")
+    found, _ = message(
+        f"%y = f32[256]{{0}} all-reduce(%x), replica_groups={{{groups}}}, to_apply=%add"
+    )
     assert set(found.axes(MESH)) == axes
 
 

@@ -59,7 +59,9 @@ def test_users_of_an_instruction():
 
 @given(
     st.lists(st.integers(0, 5), max_size=4),
-    st.sampled_from([("f32", 4), ("bf16", 2), ("pred", 1), ("u4", 0.5), ("f8e4m3fn", 1), ("c64", 8)]),
+    st.sampled_from(
+        [("f32", 4), ("bf16", 2), ("pred", 1), ("u4", 0.5), ("f8e4m3fn", 1), ("c64", 8)]
+    ),
 )
 def test_bytes_of_an_array(sizes, kind):
     dtype, each = kind

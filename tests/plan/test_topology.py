@@ -17,7 +17,9 @@ class Device:
 def along(*sides):
     """Devices of a slice at the places that are given by a range or a number for each side."""
     grid = np.meshgrid(*(np.atleast_1d(side) for side in (*sides, *(0,) * (3 - len(sides)))))
-    return np.array([Device(tuple(map(int, place))) for place in zip(*map(np.ravel, grid))])
+    return np.array(
+        [Device(tuple(map(int, place))) for place in zip(*map(np.ravel, grid), strict=True)]
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from transfer.sweep import Group
 
 # How many programs are compiled in search of one that fits.
 ATTEMPTS = 6
-_HALVINGS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +53,9 @@ class Fit:
 def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
     """Plan a group, on the nearest settings that fit if its own do not.
 
-    At most `ATTEMPTS` programs are compiled beside its own, each with one change more: first those
-    that change no number, all devices of `data` along `fsdp` and trials in turn, then activations
-    that are computed again, then smaller batches.
+    At most `ATTEMPTS` programs are compiled beside its own, each with one change more: all devices
+    of `data` along `fsdp`, trials in turn, activations that are computed again, the batch in twice
+    and four times as many parts. All give the same numbers as its own; a smaller batch is the last.
     Raises `TransferError` as `compile_group` does.
     """
     try:
@@ -94,10 +93,7 @@ def _changes(
     if getattr(experiment.model, "rematerialise", None) is False:
         change |= {"model.rematerialise": True}
         yield dict(change)
-    batch_size = experiment.data.batch_size
-    for _ in range(_HALVINGS):
-        if batch_size % 2:
-            return
-        batch_size //= 2
-        change |= {"data.batch_size": batch_size}
+    for factor in (2, 4):
+        change |= {"training.microbatches": factor * experiment.training.microbatches}
         yield dict(change)
+    yield change | {"data.batch_size": experiment.data.batch_size // 2}

@@ -78,7 +78,8 @@ def _activations(program: Program) -> float:
     population = program.population
     shape = population.mesh.shape
     ways = shape[meshes.DATA] * shape[meshes.FSDP]
-    examples = math.ceil(program.batch_size / ways)
+    at_a_time = program.batch_size // population.training.microbatches
+    examples = math.ceil(at_a_time / ways)
     at_once = 1
     if population.execution == "vectorized":
         at_once = math.ceil(program.trials / shape[meshes.TRIAL])

@@ -84,7 +84,7 @@ def _population(
     mesh = meshes.make_mesh(
         experiment.mesh,
         trials=len(group.settings),
-        batch_size=data.batch_size,
+        batch_size=data.batch_size // training.microbatches,
         parameters=layout.parameters,
         devices=topology.devices,
         memory=topology.chip.usable * 2**30,
