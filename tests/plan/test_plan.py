@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from transfer.config import read
 from transfer.plan import Topology, fit, plan_table, too_large
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
@@ -99,12 +100,21 @@ def test_what_lies_on_a_chip(sharded):
 
 
 def test_what_does_not_fit_is_said_with_what_does():
-    # Tables of 2 million tokens, their gradients and averages are four times 4 GiB on each chip.
-    large = experiment(mesh={"data": 4}, layers=1, vocabulary=2**21, width=256)
-    found = fit(large, group(large, 1), Topology.parse("v5e:2x2"))
+    # 2^19 images a chip leave 128 channels of 32 bits for each of 64 pixels, on both layers.
+    images = 2**21
+    large = read(
+        {
+            "base_width": 8,
+            "model": {"kind": "cnn", "width": 64, "layers": 1},
+            "data": {"kind": "images", "batch_size": images, "eval_images": images},
+            "mesh": {"data": 4},
+        }
+    )
+    topology = Topology.parse("v5e:2x2")
+    found = fit(large, group(large, 1), topology)
     assert not found.fits
-    assert found.change == {"mesh.data": 1, "mesh.fsdp": 4}
-    assert found.plan.mesh["fsdp"] == 4
+    assert found.change["training.microbatches"] > 1
     assert found.plan.memory.total < found.plan.memory.limit < found.needed
-    said = too_large(found, "The run", Topology.parse("v5e:2x2"))
-    assert "--config.mesh.data=1 --config.mesh.fsdp=4" in said
+    said = too_large(found, "The run", topology)
+    assert f"needs {found.needed / 2**30:.2f} GiB of a chip, which has 15.75" in said
+    assert f"the nearest that fits is {found.flags}." in said

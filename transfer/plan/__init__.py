@@ -9,7 +9,7 @@ Example:
 """
 
 from transfer.plan.chips import CHIPS, Chip
-from transfer.plan.fit import Fit, fit
+from transfer.plan.fitting import Fit, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
 from transfer.plan.sweep import SweepPlan, plan_sweep

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from transfer.config import Experiment
-from transfer.plan.fit import Fit, changed, fit
+from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
 from transfer.plan.topology import Topology

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from transfer.plan.fit import Fit
+    from transfer.plan.fitting import Fit
     from transfer.plan.plan import Plan
     from transfer.plan.sweep import SweepPlan
     from transfer.plan.topology import Topology
