@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -94,6 +95,21 @@ def powers_of_two(axis: Axes, which: str) -> None:
     chosen = axis.xaxis if which == "x" else axis.yaxis
     chosen.set_major_locator(MaxNLocator(nbins=6, integer=True))
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:g}}}$"))
+
+
+def plain_powers(axis: Axes) -> None:
+    """Make y a logarithmic axis labelled by plain powers of two, 1/4, 1/2, 1, 2, at two or more."""
+    axis.set_yscale("log", base=2)
+    low, high = (math.log2(limit) for limit in axis.get_ylim())
+    lowest, highest = math.floor(low), math.ceil(high)
+    axis.set_ylim(2.0 ** min(low, lowest + 0.8), 2.0 ** max(high, highest - 0.8))
+    every = 1 + (highest - lowest) // 8
+    powers = [power for power in range(lowest, highest + 1) if power % every == 0]
+    labels = [f"1/{2**-power}" if power < 0 else f"{2**power}" for power in powers]
+    low, high = axis.get_ylim()
+    axis.set_yticks([2.0**power for power in powers], labels)
+    axis.set_ylim(low, high)
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def width_axis(axis: Axes, widths: Sequence[int]) -> None:
