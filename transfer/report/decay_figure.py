@@ -64,7 +64,7 @@ def _draw(axis: Axes, each: DecayMap, end: float) -> None:
         corner = place[0] - 0.5, place[1] - 0.5
         axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.2))
         text = "×" if excess is None else f"{excess:.1f}"
-        dark = excess is not None and excess > 0.55 * end
+        dark = excess is not None and excess > 0.45 * end
         ink = "white" if dark else INK
         axis.text(*place, text, ha="center", va="center", color=ink, fontsize=8.5)
         if row["lowest"]:
