@@ -1,6 +1,7 @@
 """Run groups on this machine, adding each to the run directory as it ends."""
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,8 +15,8 @@ from transfer.data import Dataset, ImageDataset
 from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
-from transfer.sweep.tables import learning_rates, tables
-from transfer.training import Checkpoints, train
+from transfer.sweep.tables import Rows, learning_rates, tables
+from transfer.training import Checkpoints, Progress, train
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -27,7 +28,7 @@ class Reporter(Protocol):
     def start(self, group: Group, work: float) -> None:
         """A group begins; `work` is its share of all that is left, in arbitrary units."""
 
-    def step(self, fraction: float, loss: float) -> None:
+    def step(self, group: Group, fraction: float, loss: float) -> None:
         """This fraction of the group is done; `loss` is the median over its trials."""
 
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
@@ -67,31 +68,54 @@ def run_groups(
     for group in unfinished(run, experiment, groups):
         reporter.start(group, work(experiment, group))
         try:
-            with (
-                _checkpoints(checkpoint_folder) as checkpoints,
-                _events(experiment, run, group) as events,
-            ):
-                outcome = train(
-                    experiment.at(group.width),
-                    experiment.base_width,
-                    experiment.recipe.build(group.recipe),
-                    experiment.training,
-                    dataset,
-                    [(setting.hyperparameters, setting.seed) for setting in group.settings],
-                    base_layers=experiment.base_layers,
-                    horizon=experiment.horizon(group.width, group.recipe),
-                    checkpoints=checkpoints,
-                    events=events,
-                    progress=reporter.step,
-                )
+            trials, *measured = train_group(
+                experiment,
+                run,
+                dataset,
+                group,
+                functools.partial(reporter.step, group),
+                checkpoint_folder=checkpoint_folder,
+            )
         except jax.errors.JaxRuntimeError as error:
             first_line = str(error).partition("\n")[0]
             failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
             continue
-        trials, *measured = tables(experiment, group, outcome)
         run.add_group(group.name, trials, *measured)
         reporter.finish(group, trials)
     return failures
+
+
+def train_group(
+    experiment: Experiment,
+    run: RunDirectory,
+    dataset: Dataset | ImageDataset,
+    group: Group,
+    progress: Progress,
+    *,
+    checkpoint_folder: epath.Path | None = None,
+) -> Rows:
+    """Train a group; returns its rows of trials, metrics, spectrum and gains.
+
+    What it writes into the run directory itself are checkpoints and events.
+    """
+    with (
+        _checkpoints(checkpoint_folder) as checkpoints,
+        _events(experiment, run, group) as events,
+    ):
+        outcome = train(
+            experiment.at(group.width),
+            experiment.base_width,
+            experiment.recipe.build(group.recipe),
+            experiment.training,
+            dataset,
+            [(setting.hyperparameters, setting.seed) for setting in group.settings],
+            base_layers=experiment.base_layers,
+            horizon=experiment.horizon(group.width, group.recipe),
+            checkpoints=checkpoints,
+            events=events,
+            progress=progress,
+        )
+    return tables(experiment, group, outcome)
 
 
 def work(experiment: Experiment, group: Group) -> float:

@@ -2,13 +2,14 @@
 
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
-from transfer.training.loop import Outcome, train
+from transfer.training.loop import Outcome, Progress, train
 from transfer.training.population import Population, State, Trials
 
 __all__ = [
     "Checkpoints",
     "Outcome",
     "Population",
+    "Progress",
     "Snapshot",
     "State",
     "TrainingConfig",
