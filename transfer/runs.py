@@ -146,6 +146,9 @@ class RunDirectory:
     def __str__(self) -> str:
         return str(self.path)
 
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self)!r})"
+
     def _repr_html_(self) -> str:
         """Its trials by recipe and width, for notebooks."""
         groups: dict[tuple[str, int], list[Trial]] = {}

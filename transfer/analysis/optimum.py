@@ -78,8 +78,8 @@ class Optimum:
     log2_weight_decay: Estimate | None
     best: Hyperparameters
     best_loss: float | None
-    curve: LossTable
-    landscape: Landscape
+    curve: LossTable = dataclasses.field(repr=False)
+    landscape: Landscape = dataclasses.field(repr=False)
     note: str | None = None
 
     def _repr_html_(self) -> str:

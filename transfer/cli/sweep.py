@@ -9,7 +9,6 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -22,7 +21,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
     platform.prepare()
     from transfer.cli.console import say, with_progress
-    from transfer.sweep import claim, declared_groups, run_groups
+    from transfer.sweep import claim, declared_groups, load_for, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)

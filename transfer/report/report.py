@@ -11,6 +11,7 @@ from transfer.analysis import Optimum, find_optimum, judge
 from transfer.errors import TransferError
 from transfer.report.picture import Picture
 from transfer.report.verdict_html import verdict_html
+from transfer.report.words import title
 from transfer.runs import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 # Matplotlib takes its time, and `--help` must not wait for it: figures are imported where drawn.
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """What a run, or some trials of it, says; shows its verdict in a notebook.
 
@@ -119,6 +120,10 @@ class Report:
         if figure is None:
             raise TransferError(f"There is nothing to draw; expected {needed}.")
         return Picture.of(figure)
+
+    def __repr__(self) -> str:
+        answers = (title(name, judged) for name, judged in self.verdict["recipes"].items())
+        return f"Report({'; '.join(answers)})"
 
     def _repr_html_(self) -> str:
         return verdict_html(self.verdict)

@@ -1,23 +1,19 @@
 """What is refused before anything is written."""
 
-import typing
 from collections.abc import Sequence
 
-if typing.TYPE_CHECKING:
-    from transfer.config import Experiment
-    from transfer.data import Dataset, ImageDataset
-    from transfer.sweep import Group
+from transfer import optim
+from transfer.config import Experiment
+from transfer.data import Dataset, ImageDataset, load_dataset
+from transfer.sweep.groups import Group
 
 
-def load_for(experiment: "Experiment", groups: Sequence["Group"]) -> "Dataset | ImageDataset":
+def load_for(experiment: Experiment, groups: Sequence[Group]) -> Dataset | ImageDataset:
     """Load the data of an experiment, once every group is known to be trainable on it.
 
     Raises `TransferError` for a recipe that does not fit the model or has no rule for its depth,
     batch size or length, a schedule that does not fit the run, and data that the model cannot read.
     """
-    from transfer import optim
-    from transfer.data import load_dataset
-
     training = experiment.training
     for group in groups:
         layout = experiment.layout(group.width).parameters
