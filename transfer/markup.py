@@ -1,11 +1,22 @@
 """Text as HTML for notebooks: escaped, and in the colours and fonts of the page it stands on."""
 
+import dataclasses
 import html
 from collections.abc import Sequence
 
 # Jupyter aligns cells to the right, which suits numbers alone. Nothing here sets a colour.
 _LEFT = 'style="text-align: left"'
 _CAPTION = 'style="text-align: left; caption-side: top; font-weight: bold"'
+
+
+@dataclasses.dataclass(frozen=True)
+class Html:
+    """Markup that shows itself in a notebook."""
+
+    content: str
+
+    def _repr_html_(self) -> str:
+        return self.content
 
 
 def html_table(caption: str, cells: Sequence[Sequence[str]]) -> str:

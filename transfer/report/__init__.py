@@ -4,6 +4,7 @@ from transfer.report.coordinate_table import coordinate_table
 from transfer.report.line_chart import line_chart
 from transfer.report.picture import Picture
 from transfer.report.report import Report, write_report
+from transfer.report.size_chart import size_chart
 from transfer.report.spectrum_table import spectrum_table
 from transfer.report.verdict_table import verdict_table
 
@@ -12,6 +13,7 @@ __all__ = [
     "Report",
     "coordinate_table",
     "line_chart",
+    "size_chart",
     "spectrum_table",
     "verdict_table",
     "write_report",

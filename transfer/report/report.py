@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from transfer.analysis import Optimum, find_optimum, judge
 from transfer.errors import TransferError
+from transfer.markup import Html
+from transfer.report.invariance_html import invariance_html
 from transfer.report.picture import Picture
 from transfer.report.verdict_html import verdict_html
 from transfer.report.words import title
@@ -84,6 +86,10 @@ class Report:
     def singular_values(self) -> Picture:
         """Top singular values against width, beside the slopes that are predicted."""
         return self._picture("singular_values_vs_width", "singular values at two widths")
+
+    def invariance(self) -> Html:
+        """Whether every sublayer's top singular value keeps its size as width grows."""
+        return Html(invariance_html(self.verdict))
 
     def curves(self) -> Picture:
         """Training loss at the transferred learning rate."""
