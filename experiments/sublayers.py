@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from transfer.analysis.names import short_names
 from transfer.cli.console import with_progress
-from transfer.cli.preflight import load_for
 from transfer.config import Experiment
 from transfer.runs import RunDirectory
-from transfer.sweep import Group, claim, run_groups
+from transfer.sweep import Group, claim, load_for, run_groups
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
 _OF_GAINS = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")

@@ -12,7 +12,8 @@ if typing.TYPE_CHECKING:
     from transfer.config import Experiment
     from transfer.data import Dataset, ImageDataset
     from transfer.runs import RunDirectory
-    from transfer.sweep import Group, Reporter
+    from transfer.sweep import Group
+    from transfer.sweep.cluster.launcher import ClusterReporter
 
 # Experiment, run directory, dataset, groups and reporter to what failed.
 Launch = Callable[..., list[str]]
@@ -73,7 +74,7 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
         run: "RunDirectory",
         dataset: "Dataset | ImageDataset",
         groups: Sequence["Group"],
-        reporter: "Reporter",
+        reporter: "ClusterReporter",
     ) -> list[str]:
         with connected(address):
             return run_on_cluster(experiment, run, dataset.fingerprint, groups, reporter, wish=wish)

@@ -12,7 +12,6 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, launcher, platform, together
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -26,24 +25,22 @@ def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
     platform.prepare()
     launching = launcher.read(values)
-    # What runs groups elsewhere is alone, also on a machine of a pod.
-    if launching is None and together.is_parent():
-        return supervisor.supervise()
     if launching is not None:
-        return _run(values, launching)
+        # Alone, also on a machine of a pod: what works together is elsewhere.
+        return _run(values, launching, here=False)
     with together.together() as asked_to_stop:
-        return _run(values, functools.partial(_here, asked_to_stop=asked_to_stop))
+        return _run(values, functools.partial(_here, asked_to_stop=asked_to_stop), here=True)
 
 
-def _run(values: absl_flags.FlagValues, launch: launcher.Launch) -> int:
+def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.processes.exchange import first_alone, is_first
-    from transfer.sweep import claim, declared_groups
+    from transfer.sweep import claim, declared_groups, load_for
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
     with first_alone():
-        dataset = load_for(experiment, groups)
+        dataset = load_for(experiment, groups, here=here)
         if is_first():
             claim(directory, experiment, dataset.fingerprint, "sweep")
     failures = with_progress(

@@ -34,12 +34,6 @@ class Reporter(Protocol):
     def step(self, group: Group, fraction: float, loss: float) -> None:
         """This fraction of the group is done; `loss` is the median over its trials."""
 
-    def wait(self, group: Group, what: str) -> None:
-        """The group begins only when there is `what` to run it on."""
-
-    def lose(self, group: Group) -> None:
-        """A process of the group is gone; the group runs again from its last checkpoint."""
-
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
         """The group is in the run directory."""
 

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import ray
@@ -24,6 +24,16 @@ MOST_LOSSES = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
 # A peer whose neighbour has died says so itself, sometimes before Ray has noticed the death.
 _SECONDS_TO_DIE = 10.0
+
+
+class ClusterReporter(Reporter, Protocol):
+    """What is told about the work on a cluster."""
+
+    def wait(self, group: Group, what: str) -> None:
+        """The group begins only when there is `what` to run it on."""
+
+    def lose(self, group: Group) -> None:
+        """A process of the group is gone; the group runs again from its last checkpoint."""
 
 
 class LostError(Exception):
@@ -118,7 +128,7 @@ def run_on_cluster(
     run: RunDirectory,
     fingerprint: str,
     groups: Sequence[Group],
-    reporter: Reporter,
+    reporter: ClusterReporter,
     *,
     wish: Wish,
 ) -> list[str]:
@@ -178,7 +188,11 @@ def run_on_cluster(
 
 
 def _look(
-    task: Task, experiment: Experiment, run: RunDirectory, fingerprint: str, reporter: Reporter
+    task: Task,
+    experiment: Experiment,
+    run: RunDirectory,
+    fingerprint: str,
+    reporter: ClusterReporter,
 ) -> Rows | None:
     """Move a task on if it can move, and tell how far it is; returns its rows at the end."""
     if not task.workers:
