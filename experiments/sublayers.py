@@ -1,11 +1,13 @@
 """Groups trained into a run directory, and what their sublayers did as one table."""
 
+import pathlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from transfer.analysis.names import short_names
 from transfer.cli.console import with_progress
@@ -14,6 +16,7 @@ from transfer.runs import RunDirectory
 from transfer.sweep import Group, claim, load_for, run_groups
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
+_ORDER = ("recipe", "width", "learning_rate", "weight_decay", "seed", "kind", "step")
 _OF_GAINS = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")
 
 
@@ -44,7 +47,7 @@ def sublayers(run: RunDirectory) -> list[dict[str, Any]]:
     sizes = _means(run.gains(), [], _OF_GAINS)
     paths = sorted({parameter for _, _, parameter in sizes})
     kinds = dict(zip(paths, short_names(paths), strict=True))
-    return [
+    rows = [
         {
             **{name: getattr(trials[trial], name) for name in _OF_TRIAL},
             "step": step,
@@ -56,8 +59,19 @@ def sublayers(run: RunDirectory) -> list[dict[str, Any]]:
             },
             **found,
         }
-        for (trial, step, parameter), found in sorted(sizes.items())
+        for (trial, step, parameter), found in sizes.items()
     ]
+    return sorted(rows, key=lambda row: [row[name] for name in _ORDER])
+
+
+def write_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: pathlib.Path
+) -> None:
+    """Write some columns of the rows, numbers in single precision."""
+    table = pa.Table.from_pylist([dict(row) for row in rows]).select(columns)
+    kinds = {pa.float64(): pa.float32(), pa.int64(): pa.int32()}
+    fields = [pa.field(field.name, kinds.get(field.type, field.type)) for field in table.schema]
+    pq.write_table(table.cast(pa.schema(fields)), path)
 
 
 def _decay_times(run: RunDirectory) -> dict[str, np.ndarray]:

@@ -11,14 +11,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.decay_rules.run import HERE, write_verdict
 from experiments.decay_rules.text_figure import text_figure
 from experiments.decay_rules.text_judge import BASE_WIDTH, SWEPT, exponents, judge
 from experiments.decay_rules.text_summary import summary
-from experiments.sublayers import sublayers, trained
+from experiments.sublayers import sublayers, trained, write_rows
 from transfer.analysis.names import short_names
 from transfer.cli import platform
 from transfer.config import Experiment, RecipeConfig, read, template
@@ -27,6 +26,10 @@ from transfer.scaling import Calibration, Role
 from transfer.sweep import Group, Setting
 
 TABLE = HERE / "text.parquet"
+COLUMNS = (
+    *("arm", "recipe", "width", "seed", "kind", "step", "decay_times", "eval_loss"),
+    *("sigma_1", "gain", "alignment", "rms", "equilibrium_rms"),
+)
 WIDTHS = (16, 32, 64, 128)
 SEEDS = (0, 1, 2)
 # After so many steps the widest has seen 3.2 decay times, and the narrower ones as many or more.
@@ -117,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--judge", action="store_true", help="do not train, read the table")
     if not parser.parse_args().judge:
-        pq.write_table(pa.Table.from_pylist(measured()), TABLE)
+        write_rows(measured(), COLUMNS, TABLE)
     table = pq.read_table(TABLE).to_pylist()
     verdict = judge(table)
     write_verdict("transformer", verdict)

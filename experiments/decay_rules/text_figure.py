@@ -34,7 +34,9 @@ def text_figure(table: Sequence[Mapping], verdict: Mapping[str, Any]) -> Figure:
     return figure
 
 
-CLAIM = "Transformer on text"
+CLAIM = (
+    "On text too the rules stand a quarter apart; sqrt is level, and exponents by kind gain nothing"
+)
 
 
 def _widths(axis: Axes, table: Sequence[Mapping]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.decay_rules.judge import QUANTITIES, TOLERANCE, answer, by, rounded, slopes
+from experiments.decay_rules.judge import QUANTITIES, TOLERANCE, answer, by, logs, rounded, slopes
 from transfer.analysis import (
     Calibrated,
     Estimate,
@@ -23,6 +23,7 @@ from transfer.analysis.spectrum import PUBLISHED_P, SETTLED
 Row = Mapping[str, Any]
 
 BASE_WIDTH = 16
+RULES = ("mup+constant", "mup+sqrt", "mup+independent", "standard")
 # The rule that calibrations are measured under.
 SWEPT = "mup+sqrt"
 # As much as a run takes to settle; the widest has seen little more.
@@ -47,6 +48,10 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
                 str(width): round(float(np.mean([row["eval_loss"] for row in mine])), 3)
                 for width, mine in by("width", last(rows)).items()
             },
+            "over_equilibrium_rms": {
+                str(width): _over_equilibrium(mine)
+                for width, mine in by("width", last(of_rules(table)[rule])).items()
+            },
             "at_equal_steps": _slopes(rule, last(rows)),
             "at_equal_decay_times": _slopes(rule, at_decay_times(rows, COMPARED_AT)),
         }
@@ -66,12 +71,13 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
 def of_rules(table: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows by rule, `kind` as `matrix`; at the widest muP's rules are one, which was run once."""
     rows = [{**row, "matrix": row["kind"]} for row in table if row["arm"] == "rule"]
-    rules = by("recipe", rows)
+    found = by("recipe", rows)
     widest = max(row["width"] for row in rows)
-    shared = [row for row in rules[SWEPT] if row["width"] == widest]
+    shared = [row for row in found[SWEPT] if row["width"] == widest]
     return {
         rule: mine if any(row["width"] == widest for row in mine) else mine + shared
-        for rule, mine in rules.items()
+        for rule in RULES
+        if (mine := found.get(rule))
     }
 
 
@@ -126,10 +132,10 @@ def at_decay_times(rows: Iterable[Row], times: float) -> list[Row]:
 
 
 def exponents(table: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """The decay exponents by kind that the narrower widths ask for, by the arm that tries them."""
+    """Decay exponents by kind, to three places, that narrower widths ask for, by arm."""
     found = calibrated([row for row in table if row["arm"] == "rule"])
-    every = dict.fromkeys(found.measured, found.common)
-    own = {kind: 2 * (found.measured[kind].p.value or 0.0) - 1 for kind in found.own}
+    every = dict.fromkeys(found.measured, round(found.common, 3))
+    own = {kind: round(2 * (found.measured[kind].p.value or 0.0) - 1, 3) for kind in found.own}
     return {COMMON: every, OWN: every | own}
 
 
@@ -141,14 +147,27 @@ def calibrated(table: Iterable[Row]) -> Calibrated:
 
 
 def _slopes(rule: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Slopes by kind as `slopes` has them, and in a word whether sigma_1 is invariant."""
+    """Slopes by kind as `slopes` has them, and in a word whether sigma_1 is invariant.
+
+    `sigma_1_over_rms` is p as far as RMS follows sqrt(lr / decay), and the spectrum's shape alone.
+    """
     found = slopes(rule, rows)
+    for kind, mine in by("matrix", rows).items():
+        shape = slope_over_seeds(logs(mine, lambda row: row["sigma_1"] / row["rms"]))
+        found[kind]["sigma_1_over_rms"] = rounded(shape)
     times = {width: mine[0]["decay_times"] for width, mine in by("width", rows).items()}
     for kind, by_width in _sigma_1(rows).items():
         slope = slope_over_seeds({width: _log2(each) for width, each in by_width.items()})
         measured = SpectrumSlope(slope, predicted_slope(rule), times, 0.0, {})
         found[kind]["invariance"] = judge_invariance(measured, rule).answer
     return found
+
+
+def _over_equilibrium(rows: Iterable[Row]) -> float:
+    """RMS over that at which AdamW holds noise, geometric mean over kinds and seeds."""
+    return round(
+        float(np.exp(np.mean([math.log(row["rms"] / row["equilibrium_rms"]) for row in rows]))), 2
+    )
 
 
 def _calibrated(table: Sequence[Row]) -> dict[str, Any]:
@@ -186,10 +205,7 @@ def _calibrated(table: Sequence[Row]) -> dict[str, Any]:
         "held_out": found.held_out,
         "p": {kind: rounded(each.p) for kind, each in found.measured.items()},
         "own": list(found.own),
-        "exponents": {
-            arm: {kind: round(value, 3) for kind, value in each.items()}
-            for arm, each in exponents(table).items()
-        },
+        "exponents": exponents(table),
         "notes": list(found.notes),
         "by_law": {
             arm: {

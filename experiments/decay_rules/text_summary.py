@@ -14,25 +14,26 @@ def summary(verdict: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             _lasted(verdict),
-            *(_slopes(verdict, key) for key in COMPARED),
+            _slopes(verdict, COMPARED[0]),
             *(_p(verdict, key) for key in COMPARED),
+            _shape(verdict),
             _calibrated(verdict["calibrated"]),
         ]
     )
 
 
 def _lasted(verdict: Mapping[str, Any]) -> str:
+    widths = sorted(_any(verdict)["decay_times"], key=int)
     rows = [
-        [
-            f"`{rule}`",
-            *(
-                f"{found['decay_times'][w]:.1f}, {found['eval_loss'][w]:.2f}"
-                for w in _widths(found)
-            ),
-        ]
+        [f"`{rule}`", what, *(f"{found[key][width]:{form}}" for width in widths)]
         for rule, found in verdict["rules"].items()
+        for what, key, form in (
+            ("decay times", "decay_times", ".1f"),
+            ("held-out loss", "eval_loss", ".2f"),
+            ("RMS / equilibrium", "over_equilibrium_rms", ".2f"),
+        )
     ]
-    return table(["decay times, held-out loss", *_widths(_any(verdict))], rows)
+    return table(["rule", "at width", *widths], rows)
 
 
 def _slopes(verdict: Mapping[str, Any], key: str) -> str:
@@ -62,6 +63,16 @@ def _p(verdict: Mapping[str, Any], key: str) -> str:
         for kind in _kinds(_any(verdict)[key])
     ]
     return table([f"p, {_EQUAL[key]}", *(f"`{rule}`" for rule in rules)], rows)
+
+
+def _shape(verdict: Mapping[str, Any]) -> str:
+    key = COMPARED[0]
+    rules = verdict["rules"]
+    rows = [
+        [kind, *(cell(judged[key][kind]["sigma_1_over_rms"]) for judged in rules.values())]
+        for kind in _kinds(_any(verdict)[key])
+    ]
+    return table(["sigma_1 / RMS ~ width^", *(f"`{rule}`" for rule in rules)], rows)
 
 
 def _calibrated(found: Mapping[str, Any]) -> str:
@@ -95,10 +106,6 @@ def _calibrated(found: Mapping[str, Any]) -> str:
 def _any(verdict: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = next(iter(verdict["rules"].values()))
     return found
-
-
-def _widths(found: Mapping[str, Any]) -> list[str]:
-    return list(found["decay_times"])
 
 
 def _kinds(found: Mapping[str, Any]) -> dict[str, Any]:

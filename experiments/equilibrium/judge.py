@@ -175,7 +175,7 @@ def halfway(rows: Iterable[Row], arm: str, quantity: str) -> dict[str, Any] | No
     return _rounded(_mean(found))
 
 
-_AVERAGED = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")
+_AVERAGED = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms")
 
 
 def _ratio(mine: Values, base: Values, arm: str, settled: bool) -> dict[str, Any]:

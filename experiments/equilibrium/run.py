@@ -12,13 +12,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.equilibrium.figure import equilibrium_figure
 from experiments.equilibrium.judge import judge
 from experiments.equilibrium.summary import summary
-from experiments.sublayers import sublayers, trained
+from experiments.sublayers import sublayers, trained, write_rows
 from transfer.cli import platform
 from transfer.config import Experiment, read, template
 from transfer.report.style import to_png
@@ -27,6 +26,11 @@ from transfer.sweep import Group, Setting
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "sublayers.parquet"
+COLUMNS = (
+    *("arm", "seed", "kind", "step", "decay_times", "eval_loss"),
+    *("sigma_1", "sigma_2", "sigma_3", "sigma_4", "gain", "alignment", "stable_rank"),
+    *("rms", "equilibrium_rms"),
+)
 WIDTH = 64
 LEARNING_RATE, DECAY = 2.0**-6, 2.0**-3
 SEEDS = (0, 1, 2)
@@ -100,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--judge", action="store_true", help="do not train, read the table")
     if not parser.parse_args().judge:
-        pq.write_table(pa.Table.from_pylist(measured()), TABLE)
+        write_rows(measured(), COLUMNS, TABLE)
     table = pq.read_table(TABLE).to_pylist()
     verdict = judge(table)
     (HERE / "verdict.json").write_text(json.dumps(verdict, indent=1) + "\n")

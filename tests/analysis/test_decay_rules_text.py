@@ -43,6 +43,7 @@ def planted(p, decay_times=4.0):
             "seed": seed,
             "kind": kind,
             "eval_loss": 2.0,
+            "equilibrium_rms": 1.0,
             **dict.fromkeys(QUANTITIES, size * (1 + seed / 9) * (step / STEPS) ** 0.3),
         }
 

@@ -21,7 +21,7 @@ def planted(exponent):
         | {"decay_times": step * LEARNING_RATE * DECAY * rate * decay}
         | {f"sigma_{k}": (1 + seed / 9) * (rate / decay) ** exponent / k for k in (1, 2, 3, 4)}
         | {"gain": (rate / decay) ** exponent, "rms": (rate / decay) ** exponent}
-        | dict.fromkeys(("alignment", "stable_rank", "equilibrium_rms", "update"), 1.0)
+        | dict.fromkeys(("alignment", "stable_rank", "equilibrium_rms"), 1.0)
         for arm, (rate, decay) in (ARMS | SLOW).items()
         for step in (0, STEPS, *([2 * STEPS] if arm in SLOW else []))
         for seed in range(2)
