@@ -130,20 +130,16 @@ def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that
             left = started[1 - victim]
             _, error = left.communicate(timeout=bound + LONG)
             assert left.returncode == timeouts.ALONE
-            (sentence,) = error.splitlines()
-            assert re.match(r"transfer( train)?: another process of the job is gone", sentence)
-            assert "goes on from the last checkpoint." in sentence
+            one = r"transfer( train)?: another process of the job is gone.* last checkpoint\.\n"
+            assert re.fullmatch(one, error), error
 
     # A process that is taken away tells the others: all save the same step.
     with job(jobs, run) as started:
         started[1].send_signal(signal.SIGTERM)
         errors = [each.communicate(timeout=LONG)[1] for each in started]
         assert [each.returncode for each in started] == [75, 75]
-        (sentence,) = errors[0].splitlines()
-        (step,) = re.findall(
-            rf"asked to stop after step (\d+) of {STEPS}, which is saved", sentence
-        )
-        assert errors[1] == ""
+        (step,) = re.findall(r"asked to stop after step (\d+) of", errors[0])
+        assert (len(errors[0].splitlines()), errors[1]) == (1, "")
         assert max(saved(run)) == int(step)
 
     jobs.finish("train", run.path, 2)

@@ -2,8 +2,8 @@
 
 When the first process of a job dies, JAX ends the others where they stand, with a page of C++ and
 an abort. So a process of several does its work in a child: what the child says passes through, but
-for its last words, which the parent puts into one sentence. A parent that is killed takes its child
-along.
+for what C++ says of other processes, which the parent puts into one sentence. A parent that is
+killed takes its child along.
 """
 
 import os
@@ -18,7 +18,11 @@ from transfer.processes import timeouts
 
 # Names the pipe that closes when the parent is gone.
 _LIFELINE = "TRANSFER_LIFELINE"
-_LAST_WORDS = re.compile(rb"F\d{4} |\*\*\* Check failure|terminate called")
+# How a message of C++ begins, and one of those parts of it that watch the other processes.
+_NATIVE = rb"[IWEF]\d{4} [\d:.]+ +\d+ "
+_OF_OTHERS = re.compile(_NATIVE + rb"(coordination_service|preemption|client\.h)")
+_OF_SOMETHING_ELSE = re.compile(_NATIVE + rb"|transfer|Traceback")
+_GONE = b"another process of the job is gone"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,8 +39,7 @@ def supervise() -> int:
     lifeline, ours = os.pipe()
     child = subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
-        # Less than fatal of JAX's own words is about other processes, and ends in the sentence.
-        env={"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ | {_LIFELINE: str(lifeline)},
+        env=os.environ | {_LIFELINE: str(lifeline)},
         pass_fds=(lifeline,),
         stderr=subprocess.PIPE,
         # What a terminal sends to all processes in front would reach the child twice.
@@ -46,35 +49,50 @@ def supervise() -> int:
     for number in _FORWARDED:
         signal.signal(number, lambda received, _: child.send_signal(received))
     assert child.stderr is not None
-    last_words = _relay(child.stderr)
+    of_others, told = _relay(child.stderr)
     status = child.wait()
     os.close(ours)
-    if status == -signal.SIGABRT and b"JAX distributed service" in last_words:
-        print(
-            "transfer: another process of the job is gone, or gives no sign of life; the same "
-            "command, for all, goes on from the last checkpoint.",
-            file=sys.stderr,
-        )
+    if status == timeouts.ALONE:
+        return status
+    if status == -signal.SIGABRT and b"JAX distributed service" in of_others:
+        if not told:
+            _say(
+                f"{_GONE.decode()}, or gives no sign of life; the same command, for all, goes on "
+                "from the last checkpoint."
+            )
         return timeouts.ALONE
-    sys.stderr.buffer.write(last_words)
+    if status:
+        sys.stderr.buffer.write(of_others)
+        sys.stderr.flush()
     if status >= 0:
         return status
-    print(
-        f"transfer: ended by {signal.Signals(-status).name}, which often means too little memory; "
-        "the same command, for all, goes on from the last checkpoint.",
-        file=sys.stderr,
+    _say(
+        f"ended by {signal.Signals(-status).name}, which often means too little memory; the same "
+        "command, for all, goes on from the last checkpoint."
     )
     return 128 - status
 
 
-def _relay(stream: IO[bytes]) -> bytes:
-    """Pass on what is said until the last words begin; returns those."""
+def _relay(stream: IO[bytes]) -> tuple[bytes, bool]:
+    """Pass on what is said, but for what C++ says of other processes.
+
+    Returns that, and whether a sentence said that one of them is gone.
+    """
+    kept, keeping, told = b"", False, False
     for line in stream:
-        if _LAST_WORDS.match(line):
-            return line + stream.read()
+        keeping = bool(_OF_OTHERS.match(line) or (keeping and not _OF_SOMETHING_ELSE.match(line)))
+        if keeping:
+            kept += line
+            continue
+        told = told or _GONE in line
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
-    return b""
+    return kept, told
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.flush()
+    print(f"transfer: {sentence}", file=sys.stderr, flush=True)
 
 
 def _die_with_parent(lifeline: int) -> None:
