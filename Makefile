@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: quickstart test check format bench campaign constraints clean
+.PHONY: quickstart test check format bench campaign kills constraints clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
@@ -29,6 +29,11 @@ bench: $(VENV)/installed-dev
 campaign: $(VENV)/installed
 	$(BIN)/transfer sweep --config=configs/campaign.py --run=runs/campaign
 	$(BIN)/transfer report --run=runs/campaign
+
+# Training, sweeps and reports killed at random moments, ten times as often as by the tests.
+kills: $(VENV)/installed-dev
+	cd tests && PYTHONPATH=.. JAX_NUM_CPU_DEVICES=1 $(abspath $(BIN))/python -m kills.matrix \
+		$$(mktemp -d) 240 1
 
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev
