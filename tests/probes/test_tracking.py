@@ -1,5 +1,7 @@
 """Which matrices are decomposed and which are followed by Lanczos, with one kind of result."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,22 @@ def test_only_matrices_above_the_limit_on_both_sides_keep_vectors(monkeypatch):
     assert tracked_vectors(LAYOUT, 3, jax.random.key(0)) == {}
     monkeypatch.setattr(tracking, "EXACT_UP_TO", 63)
     assert set(tracked_vectors(LAYOUT, 3, jax.random.key(0))) == set(SHAPES)
+
+
+def decomposed(function, *arguments):
+    """Shapes of what LAPACK is given in a program for CPUs."""
+    program = jax.jit(function).lower(*arguments).compile().as_text()
+    return re.findall(r"f32\[([\d,]+)\]\S* .*custom_call_target=\"lapack_", program)
+
+
+def test_a_cpu_decomposes_one_matrix_at_a_time():
+    # A stack waits for threads that may all be waiting: nothing to see but a program that hangs.
+    vectors = tracked_vectors(LAYOUT, 3, jax.random.key(0))
+    shapes = decomposed(lambda w: track_spectrum(w, LAYOUT, vectors, k=3, pairs=2), WEIGHTS)
+    assert shapes
+    assert all(shape.count(",") == 1 for shape in shapes)
+    # The control: eigenvectors of a stack at once.
+    assert decomposed(jnp.linalg.eigh, jnp.eye(3)[None].repeat(2, axis=0)) == ["2,3,3"]
 
 
 def test_a_large_matrix_is_measured_from_the_vectors_that_are_given():
