@@ -57,8 +57,8 @@ def supervise() -> int:
     if status == -signal.SIGABRT and b"JAX distributed service" in of_others:
         if not told:
             _say(
-                f"{_GONE.decode()}, or gives no sign of life; the same command, for all, goes on "
-                "from the last checkpoint."
+                f"{_GONE.decode()}, gives no sign of life or never came; the same command, for "
+                "all, goes on from the last checkpoint."
             )
         return timeouts.ALONE
     if status:
