@@ -178,7 +178,25 @@ def test_a_line_chart_may_be_logarithmic(figures):
     (axis,) = figures[0].axes
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
     assert [text.get_text() for text in axis.get_xticklabels()] == ["64", "128", "256"]
-    assert {"1/4", "1/2", "1"} <= {text.get_text() for text in axis.get_yticklabels()}
+    assert {"0.4", "0.8"} <= {text.get_text() for text in axis.get_yticklabels()}
+
+
+def test_a_line_chart_with_many_powers_of_two_is_labelled_by_them(figures):
+    line_chart({"": {"a": ((1, 2), (0.1, 20.0))}}, claim="c", x="step", y="size", log="y")
+
+    (axis,) = figures[0].axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == [
+        *("1/8", "1/4", "1/2", "1", "2", "4", "8", "16"),
+    ]
+
+
+def test_a_close_up_leaves_out_what_is_far_above(figures):
+    line_chart(
+        {"": {"a": ((1, 2, 3), (2.0, 2.5, 40.0))}}, claim="c", x="rate", y="loss", close_up=1.0
+    )
+
+    (axis,) = figures[0].axes
+    assert axis.get_ylim() == pytest.approx((1.94, 3.0))
 
 
 @pytest.mark.parametrize("reach", [1.01, 1.3, 2.0, 5.0, 100.0, 1e6])

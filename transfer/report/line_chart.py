@@ -16,6 +16,7 @@ def line_chart(
     y: str,
     log: str = "",
     marks: bool = False,
+    close_up: float | None = None,
 ) -> Picture:
     """Draw curves, one panel per title on a shared y axis, one colour per name.
 
@@ -29,6 +30,7 @@ def line_chart(
       y: what lies along the y axis.
       log: axes in powers of two: "x", "y" or "xy".
       marks: whether every point has a dot.
+      close_up: how far above the lowest point the figure reaches; by default to the highest one.
 
     Example:
       >>> chart = line_chart(
@@ -58,6 +60,9 @@ def line_chart(
                 axis.set_xlabel(x)
         if "y" in log:
             style.plain_powers(axes[0])
+        if close_up is not None:
+            lowest = min(min(up) for curves in panels.values() for _, up in curves.values())
+            axes[0].set_ylim(lowest - 0.06 * close_up, lowest + close_up)
         axes[0].set_ylabel(y)
         handles = [
             Line2D([], [], color=colours[name], label=_label(name), marker="o" if marks else "")

@@ -17,7 +17,7 @@ DPI = 150
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 LETTER_WIDTH = 0.107  # of a bold title, in inches
 INK = "#333333"
-_FEW = 4  # ticks that a slope can be read from
+_FEW = 4  # ticks to read a slope from
 # Okabe and Ito's palette without its yellow, which is too light for lines.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -99,29 +99,27 @@ def powers_of_two(axis: Axes, which: str) -> None:
 
 
 def plain_powers(axis: Axes) -> None:
-    """Make y a logarithmic axis labelled 1/4, 1/2, 1, 2, and in between where those are few.
+    """Make y a logarithmic axis labelled 1/4, 1/2, 1, 2, or by round numbers where those are few.
 
     At least a factor of two is shown, so that noise does not fill the panel.
     """
     axis.set_yscale("log", base=2)
     low, high = (math.log2(limit) for limit in axis.get_ylim())
     spare = max(1.0 - (high - low), 0.0) / 2
-    axis.set_ylim(2.0 ** (low - spare), 2.0 ** (high + spare))
-    bottom, top = axis.get_ylim()
-    octaves = range(math.floor(low - spare), math.ceil(high + spare) + 1)
-    every = 1 + len(octaves) // 8
-    for between in ((1.0,), (1.0, 1.5), (1.0, 1.25, 1.5, 1.75)):
-        every_tick = [2.0**k * part for k in octaves if k % every == 0 for part in between]
-        ticks = [tick for tick in every_tick if bottom <= tick <= top]
-        if len(ticks) >= _FEW:
-            break
-    axis.set_yticks(ticks, [_plain(tick) for tick in ticks])
+    low, high = low - spare, high + spare
+    powers = range(math.ceil(low), math.floor(high) + 1)
+    if len(powers) >= _FEW:
+        labels = {2.0**k: _plain(k) for k in powers[:: 1 + (len(powers) - 1) // 8]}
+    else:
+        places = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(2.0**low, 2.0**high)
+        labels = {place: f"{place:g}" for place in places if 2.0**low <= place <= 2.0**high}
+    axis.set_yticks(list(labels), list(labels.values()))
+    axis.set_ylim(2.0**low, 2.0**high)
     axis.yaxis.set_minor_locator(NullLocator())
 
 
-def _plain(value: float) -> str:
-    fraction = math.log2(value)
-    return f"1/{1 / value:g}" if fraction < 0 and fraction.is_integer() else f"{value:g}"
+def _plain(exponent: int) -> str:
+    return f"1/{2**-exponent}" if exponent < 0 else f"{2**exponent}"
 
 
 def width_axis(axis: Axes, widths: Sequence[int]) -> None:
