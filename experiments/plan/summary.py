@@ -16,10 +16,19 @@ def summary(table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _large(rows: Sequence[Mapping[str, Any]]) -> str:
-    titles = (
-        "a chip of; width; parameters and optimizer; inputs; temporaries; of; FLOPs; the model's; "
-        "sent; step at best; MFU at best"
-    ).split("; ")
+    titles = [
+        "a chip of",
+        "width",
+        "parameters and optimizer",
+        "inputs",
+        "temporaries",
+        "of",
+        "FLOPs",
+        "the model's",
+        "sent",
+        "step at best",
+        "MFU at best",
+    ]
     lines = [
         [
             f"{row['topology']}, {row['mesh']}",
