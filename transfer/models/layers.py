@@ -51,9 +51,15 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (..., *inputs) to (..., *outputs)."""
+        return partition.product(
+            self._multiply, x.astype(self.dtype), self.effective_kernel, self.axes
+        )
+
+    @property
+    def effective_kernel(self) -> jax.Array:
+        """What is multiplied by, (*inputs, *outputs) in `dtype`."""
         # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
-        kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
-        return partition.product(self._multiply, x.astype(self.dtype), kernel, self.axes)
+        return (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
 
     def _multiply(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         inputs = len(self.inputs)
@@ -102,14 +108,18 @@ class Embedding(nnx.Module):
         x_BTD = partition.looked_up(self.table[...], tokens_BT, _TABLE)
         return (x_BTD * self.multiplier[...]).astype(self.dtype)
 
+    @property
+    def readout_kernel(self) -> jax.Array:
+        """The table as the kernel (D, V) of a readout."""
+        return (self.table[...] * self.readout_multiplier[...]).astype(self.dtype).T
+
     def logits(self, x_BTD: jax.Array) -> jax.Array:
         """Use the table as readout: logits in float32 or better."""
-        table = (self.table[...] * self.readout_multiplier[...]).astype(self.dtype)
 
         def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
             return jnp.matmul(x_BTD, kernel_DV, preferred_element_type=exact(self.dtype))
 
-        return partition.product(multiply, x_BTD, table.T, _READOUT)
+        return partition.product(multiply, x_BTD, self.readout_kernel, _READOUT)
 
 
 class RMSNorm(nnx.Module):

@@ -58,6 +58,14 @@ def activation(x: jax.Array, names: str) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, partition.activation(tuple(names.split()), x.shape))
 
 
+def gathered(weight: jax.Array, axes: Axes) -> jax.Array:
+    """A weight as products take it; for one whose gradient is nobody's, see `product`."""
+    partition = _PARTITION.get()
+    if partition is None:
+        return weight
+    return jax.lax.with_sharding_constraint(weight, partition.used(axes, weight.shape))
+
+
 def product(
     multiply: Callable[[jax.Array, jax.Array], jax.Array],
     x: jax.Array,
@@ -81,15 +89,12 @@ def product(
     along_batch = partition.activation(("batch",), x.shape[:1])[0]
     inputs = len(axes.inputs or ())
 
-    def gathered(weight: jax.Array) -> jax.Array:
-        return jax.lax.with_sharding_constraint(weight, used)
-
     def forwards(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, Any]:
-        return multiply(x, gathered(weight)), (x, weight)
+        return multiply(x, gathered(weight, axes)), (x, weight)
 
     def backwards(kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, weight = kept
-        whole = gathered(weight)
+        whole = gathered(weight, axes)
         (dx,) = jax.linear_transpose(lambda x: multiply(x, whole), x)(dy)
 
         def of_part(x: jax.Array, dy: jax.Array) -> jax.Array:

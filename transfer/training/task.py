@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from transfer.data import DataConfig, ImageConfig
-from transfer.models import Arrays, ModelConfig, stateful_pass
+from transfer.models import Arrays, ModelConfig, scored_pass
 
 # A tree of arrays with a leading axis of examples.
 Batch = Any
@@ -46,7 +46,7 @@ class Task:
 
     def loss(self, model: ModelConfig) -> Loss:
         """The mean cross-entropy of a model in nats; its metrics are `loss` and `accuracy`."""
-        apply = stateful_pass(model)
+        apply = scored_pass(model)
 
         def loss(
             parameters: Arrays,
@@ -57,27 +57,13 @@ class Task:
             training: bool,
         ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
             inputs, labels = self.split(batch)
-            logits, after = apply(parameters, multipliers, statistics, inputs, training=training)
-            losses = cross_entropy(logits, labels)
-            metrics = {
-                "loss": jnp.mean(losses),
-                "accuracy": jnp.mean(jnp.argmax(logits, axis=-1) == labels),
-            }
+            scores, after = apply(
+                parameters, multipliers, statistics, inputs, labels, training=training
+            )
+            metrics = {"loss": jnp.mean(scores.losses), "accuracy": jnp.mean(scores.correct)}
             return metrics["loss"], (metrics, after)
 
         return loss
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-log softmax(logits)[label] of each example.
-
-    The label's logit is picked by a mask, whose gradient is one product like that of the softmax;
-    a gather's would be a scatter into an array of its own, and would not let devices split the
-    classes.
-    """
-    classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
-    named = jnp.where(classes == labels[..., None], logits, 0.0)
-    return jax.nn.logsumexp(logits, axis=-1) - jnp.sum(named, axis=-1)
 
 
 # A batch is token ids (batch, time + 1).
