@@ -13,6 +13,7 @@ def get_config():
     config.base_width = 256
     config.model.width = 4096
     config.model.layers = 32
+    config.model.feed_forward_multiple = 2.625
     config.model.vocabulary = 32768
     config.model.head_dim = 128
     config.model.qk_norm = True

@@ -57,7 +57,7 @@ def asked() -> Iterator[Asked]:
     for layers in COUNTS:
         deep = _decoder(DEEP_WIDTH, layers, 512, DEEP_TOKENS * CHIPS // 512, 1024)
         yield Asked("depth", "v5p:4x4x4", 1, deep | {"mesh.fsdp": CHIPS})
-    wide = _decoder(2048, 16, 1024, 256, 32768) | {"base_width": 256}
+    wide = _decoder(2048, 16, 1024, 256, 32768) | {"model.feed_forward_multiple": 2.625}
     yield Asked("width 2048", "v5p:4x4x4", 1, wide | {"mesh.fsdp": CHIPS})
     yield Asked("7B", "v5p:4x4x4", 1, {"mesh.fsdp": CHIPS})
     yield Asked("7B", "v6e:16x16", 1, {"mesh.fsdp": 256, "data.batch_size": 256})

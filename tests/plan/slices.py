@@ -3,7 +3,7 @@
 import dataclasses
 
 from transfer.config import Experiment, read
-from transfer.plan import Topology, make_plan
+from transfer.plan import Topology
 from transfer.plan.program import compile_group
 from transfer.sweep import Group, Setting
 
@@ -35,11 +35,6 @@ def group(experiment: Experiment, trials: int) -> Group:
         for k in range(4, 4 + trials)
     )
     return Group(experiment.model.width, str(experiment.recipe.build()), tuple(settings))
-
-
-def plan(topology: str, trials: int = 1, **settings):
-    made = experiment(**settings)
-    return make_plan(made, group(made, trials), Topology.parse(topology))
 
 
 def program(topology: str, trials: int = 1, **settings):

@@ -1,17 +1,20 @@
 """Programs compiled for slices of TPUs that are not there."""
 
 import json
+import re
 
 import pytest
 
 from transfer.config import read
 from transfer.plan import Topology, fit, plan_table, too_large
+from transfer.plan.collectives import KINDS
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
 from transfer.plan.plan import read_program
+from transfer.plan.program import compile_group
 
 from .programs import needs_libtpu
-from .slices import BATCH, TIME, VOCABULARY, WIDTH, experiment, group, plan, program
+from .slices import BATCH, TIME, VOCABULARY, WIDTH, experiment, group, program
 
 pytestmark = needs_libtpu
 
@@ -29,7 +32,12 @@ def forward(layers: int) -> int:
 
 @pytest.mark.parametrize("execution", ["vectorized", "in_turn"])
 def test_trials_never_send_each_other_anything(execution):
-    made = plan("v5p:2x2x1", trials=8, training={"execution": execution})
+    settings = experiment(training={"execution": execution})
+    trials, topology = group(settings, 8), Topology.parse("v5p:2x2x1")
+    compiled = compile_group(settings, trials, topology)
+    # Neither where the program is walked through nor anywhere in its text.
+    assert not re.search(rf" ({'|'.join(KINDS)})(-start)?\(", compiled.text)
+    made = read_program(settings, trials, topology, compiled)
     assert made.mesh == {"trial": 4, "data": 1, "fsdp": 1, "tensor": 1}
     assert made.execution == execution
     assert made.exchanges == ()
@@ -42,7 +50,11 @@ def test_trials_never_send_each_other_anything(execution):
 
 def test_devices_that_share_a_batch_send_each_other_gradients():
     # The control: what finds nothing along `trial` finds this.
-    made = plan("v6e:2x2", mesh={"data": 4})
+    settings = experiment(mesh={"data": 4})
+    alone, topology = group(settings, 1), Topology.parse("v6e:2x2")
+    compiled = compile_group(settings, alone, topology)
+    assert re.search(rf" ({'|'.join(KINDS)})(-start)?\(", compiled.text)
+    made = read_program(settings, alone, topology, compiled)
     assert {each.axes for each in made.exchanges} == {("data",)}
     # Each sends and passes on 3/4 of the gradients, which are in bfloat16 where they are summed.
     gradients = 2 * (2 * MATRICES + WIDTH * VOCABULARY)
