@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
-from transfer.plan import CHIPS, Topology
+from transfer.tpu import CHIPS, Topology
 
 
 @dataclasses.dataclass(frozen=True)
