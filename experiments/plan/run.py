@@ -51,6 +51,7 @@ def planned(program: Asked) -> dict[str, Any]:
         "bytes_inputs": plan.memory.inputs,
         "bytes_temporaries": float(plan.memory.temporaries),
         "bytes_code": float(plan.memory.code),
+        "bytes_peak": float(plan.memory.peak),
         "bytes_limit": plan.memory.limit,
         "model_flops": plan.own_flops,
         "compiled_flops": plan.compiled_flops,

@@ -107,6 +107,7 @@ def _memory(plan: "Plan") -> Iterator[tuple[str, str, str]]:
         ("  activations kept, as traced", memory.activations),
         ("program", memory.code),
         ("total", memory.total),
+        ("  most in use at once", memory.peak),
     )
     for name, size in parts:
         yield name, f"{size / _GiB:.3f}", f"{size / memory.limit:.1%}"
