@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: quickstart test check format bench campaign notebooks constraints clean
+.PHONY: quickstart test check format bench campaign kills notebooks constraints clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
@@ -34,6 +34,11 @@ campaign: $(VENV)/installed
 notebooks: $(VENV)/installed-dev
 	rm -rf notebooks/runs
 	$(BIN)/python notebooks/execute.py
+
+# Training, sweeps and reports killed at random moments, ten times as often as by the tests.
+kills: $(VENV)/installed-dev
+	cd tests && PYTHONPATH=.. JAX_NUM_CPU_DEVICES=1 $(abspath $(BIN))/python -m kills.matrix \
+		$$(mktemp -d) 240 1
 
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev

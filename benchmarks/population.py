@@ -41,7 +41,7 @@ def _run(model: TransformerConfig, execution: str, count: int):
 def prepare(model: TransformerConfig, execution: str, count: int):
     """Return the compiled population, with trials, batches for `STEPS` steps and held-out ones."""
     training = TrainingConfig(steps=STEPS, warmup=2)
-    mesh = meshes.make_mesh(count, DATA.batch_size)
+    mesh = meshes.make_mesh(trials=count, batch_size=DATA.batch_size)
     population = Population(
         model,
         model_layout(model, 16),

@@ -28,6 +28,7 @@ from transfer.models import (
 from transfer.runs import OBJECTIVES
 from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
+from transfer.training.mesh import MeshConfig
 
 # Sections of several kinds, which `kind` in them tells apart; the first is the default.
 Model = TransformerConfig | ResNetConfig | CNNConfig
@@ -135,7 +136,8 @@ class Experiment:
 
     A base depth, batch size (in windows or images) or number of tokens (of the whole run) of 0 is
     the run's own; another needs a rule in the recipe. `seed` is that of a single run; a sweep has
-    its own. The model reads data of the kind there is.
+    its own. The model reads data of the kind there is. The mesh says how devices share the work,
+    not what the work is: a run may go on on another.
     """
 
     name: str = "transformer"
@@ -149,6 +151,7 @@ class Experiment:
     hyperparameters: Hyperparameters = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
     data: Data = DataConfig()
     training: TrainingConfig = TrainingConfig()
+    mesh: MeshConfig = MeshConfig()
     sweep: SweepConfig = SweepConfig()
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
     DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
     DIR/tensorboard/TRIAL/         events, where they were asked for
-    DIR/checkpoints/               orbax
+    DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
 

@@ -54,6 +54,12 @@ def test_only_matrices_above_the_limit_on_both_sides_keep_vectors(monkeypatch):
     assert set(tracked_vectors(LAYOUT, 3, jax.random.key(0))) == set(SHAPES)
 
 
+def decomposed(function, *arguments):
+    """Shapes of what LAPACK is given in a program for CPUs."""
+    program = jax.jit(function).lower(*arguments).compile().as_text()
+    return re.findall(r"f32\[([\d,]+)\]\S* .*custom_call_target=\"lapack_", program)
+
+
 def test_a_large_matrix_is_measured_from_the_vectors_that_are_given():
     vectors = tracked_vectors(LAYOUT, 3, jax.random.key(0))
     cold = track(vectors, pairs=4)

@@ -10,7 +10,7 @@ from transfer.data import DataConfig
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
 from transfer.sweep import claim
-from transfer.training import TrainingConfig
+from transfer.training import MeshConfig, TrainingConfig
 
 EXPERIMENT = Experiment(name="mine", training=TrainingConfig(steps=100))
 LONGER = dataclasses.replace(EXPERIMENT, training=TrainingConfig(steps=101))
@@ -59,6 +59,11 @@ def test_the_same_run_is_claimed_again_and_nothing_is_written(claimed):
 def test_data_may_have_moved(claimed):
     moved = dataclasses.replace(EXPERIMENT, data=DataConfig(data_dir="/elsewhere"))
     claim(claimed, moved, FINGERPRINT, "sweep")
+
+
+def test_a_run_may_go_on_on_another_mesh(claimed):
+    split = dataclasses.replace(EXPERIMENT, mesh=MeshConfig(fsdp=8))
+    claim(claimed, split, FINGERPRINT, "sweep")
 
 
 @pytest.mark.parametrize(

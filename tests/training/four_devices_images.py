@@ -16,7 +16,10 @@ from .images import BATCH, train
 def main(folder: pathlib.Path) -> None:
     state, measured = train([(Hyperparameters(learning_rate=1e-30), 0)])
     np.savez(folder / "state.npz", *(leaf[0] for leaf in jax.tree.leaves(state.statistics)))
-    said = {"mesh": dict(make_mesh(1, BATCH).shape), "eval_loss": measured["eval_loss"].tolist()}
+    said = {
+        "mesh": dict(make_mesh(trials=1, batch_size=BATCH).shape),
+        "eval_loss": measured["eval_loss"].tolist(),
+    }
     (folder / "said.json").write_text(json.dumps(said))
 
 

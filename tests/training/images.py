@@ -39,7 +39,7 @@ HELD_OUT = images(100, 2)
 
 def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) -> Any:
     """Return the compiled population with its trials, batches and mesh."""
-    mesh = meshes.make_mesh(len(settings), BATCH)
+    mesh = meshes.make_mesh(trials=len(settings), batch_size=BATCH)
     made = Population(
         model,
         model_layout(model, BASE_WIDTH),
@@ -63,7 +63,7 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
     """Return the last state, and `loss`, `grad_norm` (trial, step) and `eval_loss` (trial,)."""
     compiled, trials, batches = population(settings, **choices)
     state, history = run(compiled, compiled.init(trials), trials, batches)
-    mesh = meshes.make_mesh(len(settings), BATCH)
+    mesh = meshes.make_mesh(trials=len(settings), batch_size=BATCH)
     held_out = jax.device_put(HELD_OUT, meshes.eval_batches(mesh))
     return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out)["loss"])}
 

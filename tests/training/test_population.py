@@ -162,7 +162,7 @@ def test_another_horizon_is_another_optimizer(optimizer, averages):
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
     config = TrainingConfig(steps=STEPS, warmup=4, log_every=LOG_EVERY)
-    mesh = meshes.make_mesh(len(SETTINGS), DATA.batch_size)
+    mesh = meshes.make_mesh(trials=len(SETTINGS), batch_size=DATA.batch_size)
     population = Population(
         Tiny(),
         model_layout(Tiny(), BASE_WIDTH),

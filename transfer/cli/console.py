@@ -62,6 +62,14 @@ class SweepProgress:
         self._fractions[group] = fraction
         self._show(f"{_name(group)} loss {loss:.3f}")
 
+    def wait(self, group: Group, what: str) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} waits for {what}, which no machine of the cluster has so far.")
+
+    def lose(self, group: Group) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} lost a worker and runs again from its last checkpoint.")
+
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
         """See `Reporter`."""
         self._done += self._shares.pop(group)

@@ -7,9 +7,9 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
+from transfer.models import partition
 
 Backend = Literal["xla", "cudnn", "splash"]
 BACKENDS: tuple[Backend, ...] = ("xla", "cudnn", "splash")
@@ -64,16 +64,19 @@ def _splash(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Arra
     # Imported here because Pallas for TPU takes a second that no other platform should pay.
     from jax.experimental.pallas.ops.tpu import splash_attention
 
-    _, time, heads, _ = q_BTNH.shape
-    mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((time, time))] * heads)
-    kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
-    mesh = jax.sharding.get_abstract_mesh()
-    if free := set(mesh.axis_names) - set(mesh.manual_axes):
-        # The compiler cannot split a Pallas kernel, so the batch is split by hand over the axes of
-        # the mesh that are left to it.
-        batch = PartitionSpec(tuple(sorted(free)))
-        kernel = jax.shard_map(
-            kernel, in_specs=batch, out_specs=batch, axis_names=free, check_vma=False
-        )
-    q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
-    return kernel(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)
+    def attend(q_BKGTH: jax.Array, k_BKTH: jax.Array, v_BKTH: jax.Array) -> jax.Array:
+        B, K, G, T, H = q_BKGTH.shape
+        mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((T, T))] * (K * G))
+        kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
+        return kernel(q_BKGTH.reshape(B, K * G, T, H), k_BKTH, v_BKTH).reshape(q_BKGTH.shape)
+
+    B, T, _, H = q_BTNH.shape
+    K = k_BTKH.shape[2]
+    # The compiler cannot split a Pallas kernel. Query heads go with the head that they read.
+    keys, queries = "batch kv_heads time head_dim", "batch kv_heads queries time head_dim"
+    y_BKGTH = partition.locally(attend, (queries, keys, keys), queries)(
+        q_BTNH.reshape(B, T, K, -1, H).transpose(0, 2, 3, 1, 4),
+        k_BTKH.swapaxes(1, 2),
+        v_BTKH.swapaxes(1, 2),
+    )
+    return y_BKGTH.transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape).astype(q_BTNH.dtype)

@@ -93,6 +93,8 @@ def _decompose(weight: jax.Array, parameter: Parameter, k: int) -> Triplets:
         values, bounds, vectors = decompose(jnp.ldexp(matrix, -exponent), k)
         return Triplets(jnp.ldexp(values, exponent), jnp.ldexp(bounds, exponent), vectors)
 
+    # LAPACK splits a stack over the threads that run the program and waits for them: on two cores
+    # two devices wait for each other.
     with jax.default_matmul_precision("highest"):
         return over_stack(one_at_a_time_on_cpu(one), parameter)(by_fan(weight, parameter))
 

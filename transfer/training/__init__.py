@@ -3,10 +3,12 @@
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
 from transfer.training.loop import Outcome, Progress, train
+from transfer.training.mesh import MeshConfig, make_mesh
 from transfer.training.population import Population, State, Trials
 
 __all__ = [
     "Checkpoints",
+    "MeshConfig",
     "Outcome",
     "Population",
     "Progress",
@@ -14,6 +16,7 @@ __all__ = [
     "State",
     "TrainingConfig",
     "Trials",
+    "make_mesh",
     "restore_parameters",
     "train",
 ]
