@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
 from transfer.runs import RunDirectory, Trial
-from transfer.sweep import Group, unfinished, work
+from transfer.sweep import Group, group_line, unfinished, work
 
 Result = TypeVar("Result")
 
@@ -74,20 +74,20 @@ class SweepProgress:
         self._fractions[group] = fraction
         self._show(f"{_name(group)} loss {loss:.3f}")
 
+    def wait(self, group: Group, what: str) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} waits for {what}, which no machine of the cluster has so far.")
+
+    def lose(self, group: Group) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} lost a worker and runs again from its last checkpoint.")
+
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
         """See `Reporter`."""
         self._done += self._shares.pop(group)
         del self._fractions[group]
         self._show()
-        completed = [trial for trial in trials if trial.status == "completed"]
-        best = min((trial.compared for trial in completed), default=None)
-        diverged = len(trials) - len(completed)
-        say(
-            f"{group.recipe:<10} width {group.width:>4}  {len(trials):>3} trials"
-            f"{f', {diverged} diverged' if diverged else ''}  "
-            f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
-            f"{sum(trial.seconds for trial in trials):.0f} s"
-        )
+        say(group_line(group, trials))
 
     def _show(self, newest: str = "") -> None:
         """Move the bar, and say the newest of what is going on."""

@@ -11,7 +11,6 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 from transfer.cli.target import moved
 from transfer.termination import listening
 
@@ -34,7 +33,16 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.cli.console import SweepProgress, say, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweep import Group, bracket, claim, declared_groups, run_groups, unfinished, work
+    from transfer.sweep import (
+        Group,
+        bracket,
+        claim,
+        declared_groups,
+        load_for,
+        run_groups,
+        unfinished,
+        work,
+    )
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target = experiment.model.width

@@ -12,7 +12,6 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform, together
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 from transfer.cli.target import target_experiment
 
 if typing.TYPE_CHECKING:
@@ -38,7 +37,7 @@ def run(values: absl_flags.FlagValues) -> int:
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.processes.exchange import first_alone, is_first
-    from transfer.sweep import Group, Setting, claim, run_groups
+    from transfer.sweep import Group, Setting, claim, load_for, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value

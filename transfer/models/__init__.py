@@ -12,6 +12,7 @@ from transfer.models.functional import (
     map_paths,
     model_layout,
     parameter_count,
+    scored_pass,
     stateful_pass,
 )
 from transfer.models.mlp import MLPConfig
@@ -34,5 +35,6 @@ __all__ = [
     "map_paths",
     "model_layout",
     "parameter_count",
+    "scored_pass",
     "stateful_pass",
 ]

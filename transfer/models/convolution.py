@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from transfer.errors import TransferError
-from transfer.models import variables
+from transfer.models import partition, variables
+from transfer.scaling import Axes
 
 AXES = "kernel_height kernel_width in_channels -> out_channels"
+_KERNEL = Axes.parse(AXES)
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 BACKENDS = ("xla", "product")
@@ -110,7 +112,12 @@ class Convolution(nnx.Module):
         """Map (B, H, W, inputs) to (B, H / stride, W / stride, outputs)."""
         # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
         kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
-        return convolve(x_BHWC.astype(self.dtype), kernel, self.stride, self.backend)
+
+        def multiply(x_BHWC: jax.Array, kernel_KKCF: jax.Array) -> jax.Array:
+            return convolve(x_BHWC, kernel_KKCF, self.stride, self.backend)
+
+        y_BHWC = partition.product(multiply, x_BHWC.astype(self.dtype), kernel, _KERNEL)
+        return partition.activation(y_BHWC, "batch height width channels")
 
 
 def max_pool(x_BHWC: jax.Array) -> jax.Array:

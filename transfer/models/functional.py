@@ -16,6 +16,7 @@ from flax import nnx, traverse_util
 
 from transfer.errors import TransferError
 from transfer.models.layers import exact
+from transfer.models.scores import Scores, scores
 from transfer.models.variables import Multiplier
 from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
 
@@ -58,6 +59,22 @@ class StatefulPass(Protocol):
         *,
         training: bool,
     ) -> tuple[jax.Array, Arrays]:
+        """Run the model."""
+
+
+class ScoredPass(Protocol):
+    """A model as a pure function: how it scores, and the statistics after the inputs."""
+
+    def __call__(
+        self,
+        parameters: Arrays,
+        multipliers: Arrays,
+        statistics: Arrays,
+        inputs: jax.Array,
+        labels: jax.Array,
+        *,
+        training: bool,
+    ) -> tuple[Scores, Arrays]:
         """Run the model."""
 
 
@@ -168,9 +185,7 @@ def stateful_pass(config: ModelConfig) -> StatefulPass:
     In training, batch normalisation is by the inputs' own mean and variance, which move the
     statistics; otherwise it is by the statistics, which stay as they are.
     """
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    graph = nnx.graphdef(module)
-    states = nnx.state(module, nnx.Param, Multiplier, nnx.BatchStat)
+    run = _pass(config)
 
     def apply(
         parameters: Arrays,
@@ -180,14 +195,52 @@ def stateful_pass(config: ModelConfig) -> StatefulPass:
         *,
         training: bool,
     ) -> tuple[jax.Array, Arrays]:
-        values = (parameters, multipliers, statistics)
+        return run((parameters, multipliers, statistics), training, lambda model: model(inputs))
+
+    return apply
+
+
+def scored_pass(config: ModelConfig) -> ScoredPass:
+    """Return the model as `stateful_pass` does, but with scores by labels in place of logits.
+
+    A model may have a method `scores(inputs, labels)` of its own, for which it does not hold all of
+    its logits.
+    """
+    run = _pass(config)
+
+    def apply(
+        parameters: Arrays,
+        multipliers: Arrays,
+        statistics: Arrays,
+        inputs: jax.Array,
+        labels: jax.Array,
+        *,
+        training: bool,
+    ) -> tuple[Scores, Arrays]:
+        def score(model: Any) -> Scores:
+            if hasattr(model, "scores"):
+                return model.scores(inputs, labels)
+            return scores(model(inputs), labels)
+
+        return run((parameters, multipliers, statistics), training, score)
+
+    return apply
+
+
+def _pass(config: ModelConfig) -> Callable[..., Any]:
+    """Return run(values, training, use): what is made of the filled model, and its statistics."""
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    graph = nnx.graphdef(module)
+    states = nnx.state(module, nnx.Param, Multiplier, nnx.BatchStat)
+
+    def run(values: tuple[Arrays, ...], training: bool, use: Callable[[Any], Any]) -> Any:
         filled = [_filled(state, value) for state, value in zip(states, values, strict=True)]
         made = nnx.merge(graph, *filled)
         made.train() if training else made.eval()
-        outputs = made(inputs)
+        outputs = use(made)
         return outputs, nnx.to_pure_dict(nnx.state(made, nnx.BatchStat))
 
-    return apply
+    return run
 
 
 def map_paths(function: Callable[[str, Any], Any], tree: Arrays) -> Arrays:

@@ -51,22 +51,32 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (..., *inputs) to (..., *outputs)."""
+        return partition.product(
+            self._multiply, x.astype(self.dtype), self.effective_kernel, self.axes
+        )
+
+    @property
+    def effective_kernel(self) -> jax.Array:
+        """What is multiplied by, (*inputs, *outputs) in `dtype`."""
         # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
-        kernel = (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
-        kernel = partition.used(kernel, self.axes)
-        fan_in, outputs = math.prod(self.inputs), kernel.shape[len(self.inputs) :]
-        batch = x.shape[: x.ndim - len(self.inputs)]
+        return (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
+
+    def _multiply(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        inputs = len(self.inputs)
+        batch, outputs = x.shape[: x.ndim - inputs], kernel.shape[inputs:]
+        fan_in = math.prod(kernel.shape[:inputs])
         # As a product of two matrices: with several contracted or kept axes the gradient of the
         # kernel misses the fast path on CPUs, which triples the time of a step.
         y = jnp.matmul(
-            x.astype(self.dtype).reshape(-1, fan_in),
+            x.reshape(-1, fan_in),
             kernel.reshape(fan_in, -1),
             preferred_element_type=self.accumulate,
         )
         return y.reshape(*batch, *outputs)
 
 
-_TABLE = Axes.parse("vocab -> embed")
+# A table as what it is looked up in, and transposed as the readout that it may be too.
+_TABLE, _READOUT = Axes.parse("vocab -> embed"), Axes.parse("embed -> vocab")
 
 
 class Embedding(nnx.Module):
@@ -95,13 +105,21 @@ class Embedding(nnx.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """Look up token ids (B, T): vectors (B, T, D)."""
-        return (self.table[...][tokens_BT] * self.multiplier[...]).astype(self.dtype)
+        x_BTD = partition.looked_up(self.table[...], tokens_BT, _TABLE)
+        return (x_BTD * self.multiplier[...]).astype(self.dtype)
+
+    @property
+    def readout_kernel(self) -> jax.Array:
+        """The table as the kernel (D, V) of a readout."""
+        return (self.table[...] * self.readout_multiplier[...]).astype(self.dtype).T
 
     def logits(self, x_BTD: jax.Array) -> jax.Array:
         """Use the table as readout: logits in float32 or better."""
-        table = (self.table[...] * self.readout_multiplier[...]).astype(self.dtype)
-        table = partition.used(table, _TABLE)
-        return jnp.einsum("btd,vd->btv", x_BTD, table, preferred_element_type=exact(self.dtype))
+
+        def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
+            return jnp.matmul(x_BTD, kernel_DV, preferred_element_type=exact(self.dtype))
+
+        return partition.product(multiply, x_BTD, self.readout_kernel, _READOUT)
 
 
 class RMSNorm(nnx.Module):

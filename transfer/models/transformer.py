@@ -16,8 +16,9 @@ from flax import nnx
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import partition, variables
-from transfer.models.attention import BACKENDS, Backend, causal_attention
+from transfer.models.attention import BACKENDS, Backend, causal_attention, select_backend
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
+from transfer.models.scores import Scores, readout_scores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -153,6 +154,13 @@ class TransformerConfig:
             zero_init_readout=zero_init,
         )
 
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "TransformerConfig":
+        """The same with the attention that a platform has for these inputs, unless one is set."""
+        selected = select_backend(
+            platform, jnp.dtype(self.dtype), inputs.shape[-1], self.size_per_head
+        )
+        return dataclasses.replace(self, attention=self.attention or selected)
+
     def example(self, key: jax.Array) -> jax.Array:
         """Two sequences of 16 random tokens."""
         return jax.random.randint(key, (2, 16), 0, self.vocabulary)
@@ -265,16 +273,25 @@ class Transformer(nnx.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """Map token ids (B, T) to logits (B, T, V)."""
+        x_BTD = self._features(tokens_BT)
+        logits_BTV = self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
+        return partition.activation(logits_BTV, "batch time vocab")
 
+    def scores(self, tokens_BT: jax.Array, labels_BT: jax.Array) -> Scores:
+        """Score the logits of token ids (B, T) by labels (B, T), without holding all of them."""
+        x_BTD = self._features(tokens_BT)
+        if self.readout is None:
+            return readout_scores(x_BTD, self.embedding.readout_kernel, labels_BT)
+        return readout_scores(x_BTD, self.readout.effective_kernel, labels_BT)
+
+    def _features(self, tokens_BT: jax.Array) -> jax.Array:
         def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
             return block(x_BTD)
 
         each = nnx.remat(forward) if self.rematerialise else forward
         layers = nnx.scan(each, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
         x_BTD = partition.activation(self.embedding(tokens_BT), "batch time embed")
-        x_BTD = self.norm(layers(self.blocks, x_BTD))
-        logits_BTV = self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
-        return partition.activation(logits_BTV, "batch time vocab")
+        return self.norm(layers(self.blocks, x_BTD))
 
 
 def _branch_gain(config: TransformerConfig) -> float:

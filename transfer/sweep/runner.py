@@ -99,8 +99,7 @@ def run_groups(
         except jax.errors.JaxRuntimeError as error:
             if jax.process_count() > 1:
                 raise
-            first_line = str(error).partition("\n")[0]
-            failures.append(f"{group.recipe} at width {group.width} failed: {first_line}")
+            failures.append(failure(group, str(error)))
             continue
         if exchange.is_first():
             add_group(run, group, rows)
@@ -153,6 +152,12 @@ def train_group(
             asked_to_stop=asked_to_stop,
         )
     return tables(experiment, group, outcome)
+
+
+def failure(group: Group, reason: str) -> str:
+    """Say in a sentence, without its full stop, that a group failed and why."""
+    first_line = reason.partition("\n")[0].rstrip(".")
+    return f"{group.recipe} at width {group.width} failed: {first_line}"
 
 
 def work(experiment: Experiment, group: Group) -> float:

@@ -18,15 +18,17 @@ class TrainingConfig:
     """Length, schedule and optimizer of a run, all but what is tuned.
 
     The length is `steps`, or `tokens_per_parameter` times the number of parameters where that is
-    above 0. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`, `b2` and `epsilon` for
-    Adam, its kin and the AdamW beside Muon (Lion takes the first two), `momentum` and `nesterov`
-    for SGD. `clip` of 0 means no clipping. `log_every` steps run between two words of progress;
-    `checkpoint_every` of 0 keeps that of the last step alone, and of more steps the last
-    `checkpoints_kept` are kept; a run may go on under others. `tensorboard` writes events while a
-    run trains, a folder per trial; all that they hold is in the run's tables in the end, and a
-    sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or `in_turn`,
-    or empty for what the hardware does faster: accelerators vectorise the trials of a device, CPUs
-    run them one after another inside the same compiled program.
+    above 0. A step takes its batch in `microbatches`, one after another, whose mean gradient is
+    that of the whole: so many times less memory for activations, but batch normalisation then goes
+    by the statistics of each part. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`,
+    `b2` and `epsilon` for Adam, its kin and the AdamW beside Muon (Lion takes the first two),
+    `momentum` and `nesterov` for SGD. `clip` of 0 means no clipping. `log_every` steps run between
+    two words of progress; `checkpoint_every` of 0 keeps that of the last step alone, and of more
+    steps the last `checkpoints_kept` are kept; a run may go on under others. `tensorboard` writes
+    events while a run trains, a folder per trial; all that they hold is in the run's tables in the
+    end, and a sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or
+    `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
+    device, CPUs run them one after another inside the same compiled program.
 
     Singular values and gains are measured before the first step, every `spectrum_every` steps and
     after the last one; 0 leaves the last alone. On 2 CPU cores that took 0.2 to 0.3 of a step at
@@ -39,6 +41,7 @@ class TrainingConfig:
     KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
 
     steps: int = 200
+    microbatches: int = 1
     tokens_per_parameter: float = 0.0
     schedule: str = "cosine"
     warmup: int = 20
@@ -59,7 +62,7 @@ class TrainingConfig:
     execution: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoints_kept"):
+        for name in ("steps", "microbatches", "log_every", "checkpoints_kept"):
             if getattr(self, name) < 1:
                 raise TransferError(
                     f"training.{name} is {getattr(self, name)}; expected a whole number of at "

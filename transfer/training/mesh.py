@@ -204,10 +204,11 @@ class Rules:
     """The rules of this page on one mesh, as a `transfer.models.partition.Partition`.
 
     An axis whose size does not divide stays whole, and so does a trial's own axis: inside the
-    program of a population there is none.
+    program of a population there is none. Unless it `gathers`, weights stay where they are.
     """
 
     mesh: Mesh
+    gathers: bool = True
 
     def activation(self, names: tuple[str, ...], shape: tuple[int, ...]) -> PartitionSpec:
         """Batches lie along `data` and `fsdp`, what weights split along `tensor` too."""
@@ -219,7 +220,7 @@ class Rules:
 
     def used(self, axes: Axes, shape: tuple[int, ...]) -> PartitionSpec:
         """As stored, but gathered from all along `fsdp`."""
-        return self._weight(axes, shape, (TENSOR,))
+        return self._weight(axes, shape, (TENSOR,) if self.gathers else (FSDP, TENSOR))
 
     def _weight(
         self, axes: Axes, shape: tuple[int, ...], splitting: tuple[str, ...]

@@ -30,7 +30,7 @@ from transfer.models import (
 from transfer.scaling import Horizon, Hyperparameters, Recipe, Role
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
-from transfer.training.task import Batch, Task
+from transfer.training.task import Batch, Loss, Task
 
 jax.tree_util.register_dataclass(Hyperparameters)
 _BASE_RUN = Horizon()
@@ -143,42 +143,44 @@ class Population:
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
         """
-        trial = meshes.per_trial(self.mesh)
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        shapes = jax.eval_shape(self._init, trials)
-        laid_out = meshes.state_shardings(shapes, self.layout.parameters, self.mesh)
-        state = jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            shapes,
-            laid_out,
-        )
+        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
         hidden = self._hidden(state.parameters)
-        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-        # A program, what it consumes, what it is given, and how its results lie.
-        programs: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...], Any]] = {
-            "init": (self._init, (), (trials,), laid_out),
-            "run": (self._run, (0,), (state, trials, batches, count), (laid_out, trial)),
-            "evaluate": (self._evaluate, (), (state, eval_batches), trial),
-            "hidden": (
-                self._copy_hidden,
-                (),
-                (state,),
-                {path: leaf.sharding for path, leaf in hidden.items()},
-            ),
-            "measure": (self._measure, (), (state, hidden, eval_batches), trial),
+        # A program, what it is given, and how its results lie.
+        programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
+            "init": (self._init, (trials,), _shardings(state)),
+            "evaluate": (self._evaluate, (state, eval_batches), trial),
+            "hidden": (self._copy_hidden, (state,), _shardings(hidden)),
+            "measure": (self._measure, (state, hidden, eval_batches), trial),
         }
-        lowered = {}
         with ThreadPoolExecutor() as pool:
-            compiled = {}
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            for name, (function, donated, arguments, results) in programs.items():
-                program = jax.jit(function, donate_argnums=donated, out_shardings=results)
-                lowered[name] = program.lower(*arguments)
+            lowered = {"run": self.lower_run(trials, batches)}
+            compiled = {"run": pool.submit(lowered["run"].compile)}
+            for name, (function, arguments, results) in programs.items():
+                lowered[name] = jax.jit(function, out_shardings=results).lower(*arguments)
                 compiled[name] = pool.submit(lowered[name].compile)
             _, measured = lowered["measure"].out_info
             return Compiled(
                 **{name: future.result() for name, future in compiled.items()}, measured=measured
             )
+
+    def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
+        """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
+        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+        program = jax.jit(self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial))
+        return program.lower(state, trials, batches, count)
+
+    def _shapes(self, trials: Trials) -> State:
+        """The state before anything is allocated, and how it lies."""
+        shapes = jax.eval_shape(self._init, trials)
+        laid_out = meshes.state_shardings(shapes, self.layout.parameters, self.mesh)
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            shapes,
+            laid_out,
+        )
 
     def _init(self, trials: Trials) -> State:
         def one(trial: Trials) -> State:
@@ -227,10 +229,7 @@ class Population:
     def _step(
         self, state: State, trial: Trials, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss_and_gradient = jax.value_and_grad(self.task.loss(self.model), has_aux=True)
-        (loss, (_, statistics)), gradients = loss_and_gradient(
-            state.parameters, state.multipliers, state.statistics, batch, training=True
-        )
+        loss, gradients, statistics = self._loss_and_gradients(state, batch)
         updates, optimizer = self._optimizer(trial.hyperparameters).update(
             gradients, state.optimizer, state.parameters
         )
@@ -247,8 +246,62 @@ class Population:
             vectors=state.vectors,
         ), measured
 
-    def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
+    def _loss_and_gradients(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays]:
+        """The mean loss of a batch, its gradients, and the statistics after it."""
+        value_and_grad = jax.value_and_grad(self._loss(), has_aux=True)
+
+        def of(statistics: Arrays, part: Batch) -> tuple[jax.Array, Arrays, Arrays]:
+            (loss, (_, statistics)), gradients = value_and_grad(
+                state.parameters, state.multipliers, statistics, part, training=True
+            )
+            return loss, self._as_stored(gradients), statistics
+
+        parts = self.training.microbatches
+        if parts == 1:
+            return of(state.statistics, batch)
+
+        def add(carry: Any, part: Batch) -> tuple[Any, None]:
+            *sums, statistics = carry
+            *new, statistics = of(statistics, part)
+            return (*jax.tree.map(jnp.add, sums, new), statistics), None
+
+        # Neighbours go to different parts, so that each part lies on all devices.
+        split = jax.tree.map(
+            lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
+        )
+        zeros = self._as_stored(jax.tree.map(jnp.zeros_like, state.parameters))
+        start = (jnp.zeros((), jnp.float32), zeros, state.statistics)
+        (loss, gradients, statistics), _ = jax.lax.scan(add, start, split)
+        return loss / parts, jax.tree.map(lambda each: each / parts, gradients), statistics
+
+    def _loss(self) -> Loss:
+        """The task's loss, with arrays on the mesh where its rules put them."""
         loss = self.task.loss(self.model)
+
+        def laid_out(
+            parameters: Arrays,
+            multipliers: Arrays,
+            statistics: Arrays,
+            batch: Batch,
+            *,
+            training: bool,
+        ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
+            with partition.partitioned(meshes.Rules(self.mesh)):
+                return loss(parameters, multipliers, statistics, batch, training=training)
+
+        return laid_out
+
+    def _as_stored(self, parameters: Arrays) -> Arrays:
+        """A tree of the parameters' shapes, laid out as they are."""
+        return paths.map_leaves(
+            lambda path, leaf: jax.lax.with_sharding_constraint(
+                leaf, meshes.parameter_spec(self.layout.parameters[path], self.mesh)
+            ),
+            parameters,
+        )
+
+    def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
+        loss = self._loss()
 
         def one(state: State, batches: Batch) -> dict[str, jax.Array]:
             model = (state.parameters, state.multipliers, state.statistics)
@@ -288,7 +341,9 @@ class Population:
             )
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
             others = (state.multipliers, state.statistics)
-            gains = sublayer_gains(forward, layout)(state.parameters, others, inputs)
+            # So few examples go to the weights, and not the weights to them.
+            with partition.partitioned(meshes.Rules(self.mesh, gathers=False)):
+                gains = sublayer_gains(forward, layout)(state.parameters, others, inputs)
             measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
             for path, weight in self._hidden(state.parameters).items():
                 parameter, largest = layout[path], found.values[path][..., 0]
@@ -322,10 +377,6 @@ class Population:
 
     def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:
         def local(mapped: Any, *shared: Any) -> Any:
-            with partition.partitioned(meshes.Rules(self.mesh)):
-                return on_one_device(mapped, *shared)
-
-        def on_one_device(mapped: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
                 return jax.vmap(lambda each: one(each, *shared))(mapped)
             return jax.lax.map(lambda each: one(each, *shared), mapped)
@@ -339,3 +390,7 @@ class Population:
             axis_names={meshes.TRIAL},
             check_vma=False,
         )(mapped, *shared)
+
+
+def _shardings(shapes: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, shapes)

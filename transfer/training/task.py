@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from transfer.data import DataConfig, ImageConfig
-from transfer.models import Arrays, ModelConfig, stateful_pass
+from transfer.models import Arrays, ModelConfig, scored_pass
 
 # A tree of arrays with a leading axis of examples.
 Batch = Any
@@ -47,7 +46,7 @@ class Task:
 
     def loss(self, model: ModelConfig) -> Loss:
         """The mean cross-entropy of a model in nats; its metrics are `loss` and `accuracy`."""
-        apply = stateful_pass(model)
+        apply = scored_pass(model)
 
         def loss(
             parameters: Arrays,
@@ -58,12 +57,10 @@ class Task:
             training: bool,
         ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
             inputs, labels = self.split(batch)
-            logits, after = apply(parameters, multipliers, statistics, inputs, training=training)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            metrics = {
-                "loss": jnp.mean(losses),
-                "accuracy": jnp.mean(jnp.argmax(logits, axis=-1) == labels),
-            }
+            scores, after = apply(
+                parameters, multipliers, statistics, inputs, labels, training=training
+            )
+            metrics = {"loss": jnp.mean(scores.losses), "accuracy": jnp.mean(scores.correct)}
             return metrics["loss"], (metrics, after)
 
         return loss

@@ -1,0 +1,122 @@
+"""How well logits name the right class: cross-entropies, and the classes that come out first.
+
+Shapes are written after a name: B batch, T time, D embed, V vocabulary.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from transfer.models import partition
+from transfer.models.layers import exact
+from transfer.scaling import Axes
+
+_READOUT = Axes.parse("embed -> vocab")
+# Of each sequence so many logits are there at a time: in float32 they would take more memory than
+# all else in a step, the larger the vocabulary the more so.
+_AT_A_TIME = 2**21
+
+
+class Scores(NamedTuple):
+    """By example, or by token.
+
+    Fields:
+      losses: -log softmax(logits)[label], in nats.
+      correct: whether no class has a larger logit than the label, the first of equal ones counting.
+    """
+
+    losses: jax.Array
+    correct: jax.Array
+
+
+def scores(logits: jax.Array, labels: jax.Array) -> Scores:
+    """Score logits (..., classes) by labels (...).
+
+    Example:
+      >>> losses, correct = scores(jnp.log(jnp.array([[0.25, 0.75]])), jnp.array([1]))
+      >>> jnp.exp(-losses).round(4).tolist(), correct.tolist()
+      ([0.75], [True])
+    """
+    named = jnp.sum(jnp.where(_is_label(logits, labels), logits, 0.0), axis=-1)
+    losses = jax.nn.logsumexp(logits, axis=-1) - named
+    return Scores(losses, jnp.argmax(logits, axis=-1) == labels)
+
+
+def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array) -> Scores:
+    """`scores` of the logits x kernel, which never exist all at once.
+
+    They are made for a stretch of time after the other. For the way back each leaves its gradient
+    softmax(logits) - onehot(label), in the inputs' dtype, in which the products of the way back
+    read it anyway: nothing is computed twice.
+
+    Example:
+      >>> x, kernel, labels = jnp.ones((2, 3, 4)), jnp.eye(4), jnp.zeros((2, 3), int)
+      >>> readout_scores(x, kernel, labels).losses.shape
+      (2, 3)
+    """
+    (B, T, _), V = x_BTD.shape, kernel_DV.shape[1]
+    stretches = math.gcd(T, 2 ** math.ceil(math.log2(max(1, T * V / _AT_A_TIME))))
+    length = T // stretches
+    dtype = x_BTD.dtype
+
+    def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
+        return partition.product(jnp.matmul, x_BTD, kernel_DV, _READOUT)
+
+    def scored(x: jax.Array, kernel: jax.Array, labels: jax.Array, *, slopes: bool) -> Any:
+        # Not before there is what it multiplies, or it would be held while the layers run.
+        kernel, x = jax.lax.optimization_barrier((kernel, x))
+        kernel = partition.gathered(kernel, _READOUT)
+
+        def one(start: Any) -> tuple[jax.Array, ...]:
+            x_BtD, labels_Bt = (
+                jax.lax.dynamic_slice_in_dim(each, start, length, axis=1) for each in (x, labels)
+            )
+            logits_BtV = jnp.matmul(x_BtD, kernel, preferred_element_type=exact(dtype))
+            logits_BtV = partition.activation(logits_BtV, "batch time vocab")
+            found = scores(logits_BtV, labels_Bt)
+            if not slopes:
+                return found
+            slope_BtV = jax.nn.softmax(logits_BtV, axis=-1) - _is_label(logits_BtV, labels_Bt)
+            return *found, slope_BtV.astype(dtype)
+
+        if stretches == 1:
+            return one(0)
+
+        def put(i: jax.Array, all_of_it: Any) -> Any:
+            start = i * length
+            return tuple(
+                jax.lax.dynamic_update_slice_in_dim(every, part, start, axis=1)
+                for every, part in zip(all_of_it, one(start), strict=True)
+            )
+
+        shapes = jax.eval_shape(one, 0)
+        empty = tuple(jnp.zeros((B, T, *each.shape[2:]), each.dtype) for each in shapes)
+        return jax.lax.fori_loop(0, stretches, put, empty)
+
+    def forwards(x: jax.Array, kernel: jax.Array, labels: jax.Array) -> tuple[Scores, Any]:
+        *found, slope_BTV = scored(x, kernel, labels, slopes=True)
+        return Scores(*found), (x, kernel, slope_BTV)
+
+    def backwards(kept: Any, towards: Scores) -> tuple[jax.Array, jax.Array, np.ndarray]:
+        x, kernel, slope_BTV = kept
+        _, back = jax.vjp(multiply, x, kernel)
+        of_logits = (towards.losses[..., None] * slope_BTV).astype(dtype)
+        nothing = np.zeros(labels_BT.shape, jax.dtypes.float0)
+        return *back(partition.activation(of_logits, "batch time vocab")), nothing
+
+    @jax.custom_vjp
+    def differentiable(x: jax.Array, kernel: jax.Array, labels: jax.Array) -> Scores:
+        return Scores(*scored(x, kernel, labels, slopes=False))
+
+    differentiable.defvjp(forwards, backwards)
+    return differentiable(x_BTD, kernel_DV, labels_BT)
+
+
+def _is_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    # A mask, for a gather would not let devices split the classes, and its gradient would be a
+    # scatter into an array of its own.
+    classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
+    return classes == labels[..., None]
