@@ -146,7 +146,10 @@ class Population:
         trial = meshes.per_trial(self.mesh)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         shapes = jax.eval_shape(self._init, trials)
-        laid_out = meshes.state_shardings(shapes, self.layout.parameters, self.mesh)
+        laid_out = dataclasses.replace(
+            meshes.state_shardings(shapes, self.layout.parameters, self.mesh),
+            vectors={path: meshes.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()},
+        )
         state = jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
             shapes,
@@ -165,7 +168,12 @@ class Population:
                 (state,),
                 {path: leaf.sharding for path, leaf in hidden.items()},
             ),
-            "measure": (self._measure, (), (state, hidden, eval_batches), trial),
+            "measure": (
+                self._measure,
+                (),
+                (state, hidden, eval_batches),
+                (laid_out.vectors, trial),
+            ),
         }
         lowered = {}
         with ThreadPoolExecutor() as pool:
@@ -334,8 +342,10 @@ class Population:
             both: tuple[State, dict[str, jax.Array]], batches: Batch
         ) -> tuple[dict[str, jax.Array], Measured]:
             state, earlier = both
+            # They are stored in parts, and wholly on every device while they are refined.
+            vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             found = probes.track_spectrum(
-                state.parameters, layout, state.vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
+                state.parameters, layout, vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
             )
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
             others = (state.multipliers, state.statistics)
