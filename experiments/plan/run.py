@@ -18,8 +18,9 @@ from experiments.plan.judge import judge
 from experiments.plan.programs import Asked, asked
 from experiments.plan.summary import summary
 from transfer.cli import platform
-from transfer.plan import Topology, make_plan
+from transfer.plan import make_plan
 from transfer.report.style import to_png
+from transfer.tpu import Topology
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "programs.parquet"

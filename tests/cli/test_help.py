@@ -20,7 +20,16 @@ sys.exit(f"imported {{heavy}}" if heavy else status)
 """
 FLAGS = {
     "quickstart": ("config", "run"),
-    "sweep": ("config", "run"),
+    "sweep": (
+        "config",
+        "run",
+        "launcher",
+        "address",
+        "processes",
+        "cpus",
+        "gpus",
+        "slices",
+    ),
     "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe", "decay"),
     "plan": (
         "config",

@@ -3,9 +3,9 @@
 import dataclasses
 
 from transfer.config import Experiment, read
-from transfer.plan import Topology
 from transfer.plan.program import compile_group
 from transfer.sweep import Group, Setting
+from transfer.tpu import Topology
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transfer.plan.fitting import Fit
     from transfer.plan.plan import Plan
     from transfer.plan.sweep import SweepPlan
-    from transfer.plan.topology import Topology
+    from transfer.tpu.topology import Topology
 
 _GiB = 2.0**30
 

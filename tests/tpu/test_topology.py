@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
-from transfer.plan import CHIPS, Topology
+from transfer.tpu import CHIPS, Topology
 
 from .programs import needs_libtpu
 
