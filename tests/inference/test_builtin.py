@@ -86,11 +86,11 @@ def test_convolutional_networks(config, width):
         {"tied": True},
         {"head_dim": 0, "heads": 4},
         {"head_dim": 0, "heads": 4, "qk_norm": True},
-        {"rematerialise": True},
+        {"rematerialise": "full"},
         {"norm_gains": False},
         # As many layers as words and as features: no shape tells a stack from a table.
         {"layers": 13, "qk_norm": True},
-        {"dtype": "bfloat16", "rematerialise": True, "queries_per_kv_head": 2, "qk_norm": True},
+        {"dtype": "bfloat16", "rematerialise": "full", "queries_per_kv_head": 2, "qk_norm": True},
     ],
     ids=str,
 )
@@ -114,10 +114,7 @@ def test_perceptrons(biases, width):
     vocabulary=st.sampled_from([3, 16, 32]),
     multiple=st.sampled_from([1.0, 1.5, 3.0]),
     flags=st.fixed_dictionaries(
-        {
-            name: st.booleans()
-            for name in ("qk_norm", "norm_gains", "tied", "rematerialise", "zero_init_readout")
-        }
+        {name: st.booleans() for name in ("qk_norm", "norm_gains", "tied", "zero_init_readout")}
     ),
     times=st.sampled_from([1, 2, 3]),
 )

@@ -50,14 +50,14 @@ def test_what_fits_is_compiled_once(compiling):
         (lambda made: made.mesh.fsdp == 4, {"mesh.data": 1, "mesh.fsdp": 4}),
         (
             lambda made: made.model.rematerialise,
-            {"mesh.data": 1, "mesh.fsdp": 4, "model.rematerialise": True},
+            {"mesh.data": 1, "mesh.fsdp": 4, "model.rematerialise": "full"},
         ),
         (
             lambda made: made.training.microbatches == 4,
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": True,
+                "model.rematerialise": "full",
                 "training.microbatches": 4,
             },
         ),
@@ -66,7 +66,7 @@ def test_what_fits_is_compiled_once(compiling):
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": True,
+                "model.rematerialise": "full",
                 "training.microbatches": 4,
                 "data.batch_size": BATCH // 2,
             },

@@ -146,6 +146,10 @@ def rotary(x_BTNH: jax.Array, base: float = 10_000.0) -> jax.Array:
     half, dtype = x_BTNH.shape[-1] // 2, exact(x_BTNH.dtype)
     frequencies_h = base ** (-jnp.arange(half, dtype=dtype) / half)
     angles_Th = jnp.arange(x_BTNH.shape[1], dtype=dtype)[:, None] * frequencies_h
-    cos, sin = jnp.cos(angles_Th)[:, None, :], jnp.sin(angles_Th)[:, None, :]
-    first, second = jnp.split(x_BTNH.astype(dtype), 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    angles_TH = jnp.concatenate([angles_Th, angles_Th], axis=-1)[:, None, :]
+    first, second = jnp.split(x_BTNH, 2, axis=-1)
+    # What is moved is moved before the cast, which then takes no memory of its own.
+    turned_BTNH = jnp.concatenate([-second, first], axis=-1)
+    return x_BTNH.astype(dtype) * jnp.cos(angles_TH) + turned_BTNH.astype(dtype) * jnp.sin(
+        angles_TH
+    )

@@ -104,8 +104,10 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
         x, kernel, slope_BTV = kept
         _, back = jax.vjp(multiply, x, kernel)
         of_logits = (towards.losses[..., None] * slope_BTV).astype(dtype)
+        towards_both = back(partition.activation(of_logits, "batch time vocab"))
+        # Nor does what the kernel's gradient is made of wait for the way back through the layers.
         nothing = np.zeros(labels_BT.shape, jax.dtypes.float0)
-        return *back(partition.activation(of_logits, "batch time vocab")), nothing
+        return *jax.lax.optimization_barrier(towards_both), nothing
 
     @jax.custom_vjp
     def differentiable(x: jax.Array, kernel: jax.Array, labels: jax.Array) -> Scores:

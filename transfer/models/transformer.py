@@ -20,6 +20,12 @@ from transfer.models.attention import BACKENDS, Backend, causal_attention, selec
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 from transfer.models.scores import Scores, readout_scores
 
+_POLICIES = {
+    "": None,
+    "products": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": None,
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
@@ -28,6 +34,9 @@ class TransformerConfig:
     With `head_dim` above 0 the head dimension is fixed and the number of heads grows with width;
     with `heads` above 0 it is the other way round (set exactly one). `queries_per_kv_head` query
     heads share each key/value head. `attention` is a backend, or empty for the hardware's best.
+    `rematerialise` says what of a layer is computed again on the way back: nothing if it is empty;
+    with `products`, all but the products with weights, which are kept; with `full`, everything but
+    what enters the layer, for a third more arithmetic.
     """
 
     reads: ClassVar[str] = "text"
@@ -46,7 +55,7 @@ class TransformerConfig:
     zero_init_readout: bool = False
     embedding_std: float = 1.0
     dtype: str = "bfloat16"
-    rematerialise: bool = False
+    rematerialise: str = ""
     attention: str = ""
 
     REFUSED: ClassVar[Mapping[str, str]] = {
@@ -95,6 +104,11 @@ class TransformerConfig:
         if self.dtype not in DTYPES:
             raise TransferError(
                 f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
+            )
+        if self.rematerialise not in _POLICIES:
+            raise TransferError(
+                f'model.rematerialise "{self.rematerialise}" is unknown; expected '
+                f"{' or '.join(filter(None, _POLICIES))}, or nothing to keep all."
             )
         if self.attention and self.attention not in BACKENDS:
             raise TransferError(
@@ -288,7 +302,12 @@ class Transformer(nnx.Module):
         def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
             return block(x_BTD)
 
-        each = nnx.remat(forward) if self.rematerialise else forward
+        if self.rematerialise:
+            # Two passes of a loop have no common subexpressions that would have to be kept apart.
+            policy = _POLICIES[self.rematerialise]
+            each = nnx.remat(forward, prevent_cse=False, policy=policy)
+        else:
+            each = forward
         layers = nnx.scan(each, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
         x_BTD = partition.activation(self.embedding(tokens_BT), "batch time embed")
         return self.norm(layers(self.blocks, x_BTD))

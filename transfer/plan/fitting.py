@@ -90,8 +90,8 @@ def _changes(
     if len(group.settings) > mesh["trial"] and experiment.training.execution != "in_turn":
         change |= {"training.execution": "in_turn"}
         yield dict(change)
-    if getattr(experiment.model, "rematerialise", None) is False:
-        change |= {"model.rematerialise": True}
+    if getattr(experiment.model, "rematerialise", "full") != "full":
+        change |= {"model.rematerialise": "full"}
         yield dict(change)
     for factor in (2, 4):
         change |= {"training.microbatches": factor * experiment.training.microbatches}

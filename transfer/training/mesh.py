@@ -173,6 +173,19 @@ def parameter_spec(parameter: Parameter, mesh: Mesh) -> PartitionSpec:
     return spec
 
 
+def spread(leaf: Any, mesh: Mesh) -> NamedSharding:
+    """Arrays (trial, ...) without named axes: split along `fsdp` by the last axis that it divides.
+
+    So singular vectors take no more memory than what they are of.
+    """
+    spec: list[str | None] = [None] * (len(leaf.shape) - 1)
+    for place in reversed(range(len(spec))):
+        if leaf.shape[1 + place] % mesh.shape[FSDP] == 0:
+            spec[place] = FSDP
+            break
+    return NamedSharding(mesh, PartitionSpec(TRIAL, *spec))
+
+
 def state_shardings(state: Any, parameters: Layout, mesh: Mesh) -> Any:
     """How a population's arrays lie, parameters or an optimizer's state: (trial, ...), by leaf.
 

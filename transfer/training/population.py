@@ -150,7 +150,11 @@ class Population:
             "init": (self._init, (trials,), _shardings(state)),
             "evaluate": (self._evaluate, (state, eval_batches), trial),
             "hidden": (self._copy_hidden, (state,), _shardings(hidden)),
-            "measure": (self._measure, (state, hidden, eval_batches), trial),
+            "measure": (
+                self._measure,
+                (state, hidden, eval_batches),
+                (_shardings(state.vectors), trial),
+            ),
         }
         with ThreadPoolExecutor() as pool:
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
@@ -175,7 +179,10 @@ class Population:
     def _shapes(self, trials: Trials) -> State:
         """The state before anything is allocated, and how it lies."""
         shapes = jax.eval_shape(self._init, trials)
-        laid_out = meshes.state_shardings(shapes, self.layout.parameters, self.mesh)
+        laid_out = dataclasses.replace(
+            meshes.state_shardings(shapes, self.layout.parameters, self.mesh),
+            vectors={path: meshes.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()},
+        )
         return jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
             shapes,
@@ -336,8 +343,10 @@ class Population:
             both: tuple[State, dict[str, jax.Array]], batches: Batch
         ) -> tuple[dict[str, jax.Array], Measured]:
             state, earlier = both
+            # They are stored in parts, and wholly on every device while they are refined.
+            vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             found = probes.track_spectrum(
-                state.parameters, layout, state.vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
+                state.parameters, layout, vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
             )
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
             others = (state.multipliers, state.statistics)
