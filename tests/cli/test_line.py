@@ -170,7 +170,7 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
 ):
     fractions = []
 
-    def interrupt(self, fraction, loss):
+    def interrupt(self, group, fraction, loss):
         fractions.append(fraction)
         if len(fractions) == 4:
             raise KeyboardInterrupt
@@ -185,7 +185,9 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
     assert trials(run) == []
 
     with monkeypatch.context() as patch:
-        patch.setattr(SweepProgress, "step", lambda self, fraction, _: fractions.append(fraction))
+        patch.setattr(
+            SweepProgress, "step", lambda self, _, fraction, loss: fractions.append(fraction)
+        )
         assert transfer(*arguments) == 0
     assert fractions[4:] == [8 / 12, 10 / 12, 1]
     (resumed,), (straight,) = trials(run), trials(trained)

@@ -17,7 +17,10 @@ from transfer.training.digests import digests
 from transfer.training.history import History
 
 # Orbax gives up in the middle of a read, which leaves things for the garbage collector to tell of.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning"),
+]
 
 TRIALS, FIRST, LAST = 3, 5, 10
 # The worst that a bad disk does, to one file at a time.
@@ -52,7 +55,7 @@ def state(seed: int, filled: int = TRIALS) -> State:
 
 
 def history(step: int) -> History:
-    empty = History.empty(TRIALS, (LAST,), {"gain": {"hidden": np.zeros((TRIALS, 2))}})
+    empty = History.empty(TRIALS, (LAST + 1,), {"gain": {"hidden": np.zeros((TRIALS, 2))}})
     curve = np.random.default_rng(0).normal(size=(TRIALS, step))
     empty.add_steps(0, step, {"loss": curve, "grad_norm": curve**2})
     return empty
