@@ -6,7 +6,7 @@ import pytest
 from transfer.config import read
 from transfer.data import load_dataset
 from transfer.plan.program import _population, batch_shapes
-from transfer.plan.topology import Topology
+from transfer.tpu import Topology
 from transfer.training import Population, train
 
 from .slices import experiment, group
