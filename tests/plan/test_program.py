@@ -2,11 +2,11 @@
 
 import jax
 import pytest
-from transfer.plan.topology import Topology
 
 from transfer.config import read
 from transfer.data import load_dataset
 from transfer.plan.program import _population, batch_shapes
+from transfer.tpu import Topology
 from transfer.training import Population, train
 
 from .slices import experiment, group

@@ -7,9 +7,10 @@ import json
 import pytest
 from rich.console import Console
 
-from transfer.plan import Fit, Plan, SweepPlan, Topology, plan_table, sweep_table
+from transfer.plan import Fit, Plan, SweepPlan, plan_table, sweep_table
 from transfer.plan.estimate import Estimate, Exchange
 from transfer.plan.memory import Memory
+from transfer.tpu import Topology
 
 GIB = 2.0**30
 GATHERED = Exchange(kind="all-gather", axes=("data", "fsdp"), times=226, sent=3.5e9, seconds=6.6e-3)
