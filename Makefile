@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: quickstart test check format bench campaign constraints clean
+.PHONY: quickstart test check format bench campaign kills notebooks constraints clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --nbmake
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -29,6 +29,16 @@ bench: $(VENV)/installed-dev
 campaign: $(VENV)/installed
 	$(BIN)/transfer sweep --config=configs/campaign.py --run=runs/campaign
 	$(BIN)/transfer report --run=runs/campaign
+
+# Runs the notebooks at full size, a quarter of an hour on 2 cores, and keeps what they show.
+notebooks: $(VENV)/installed-dev
+	rm -rf notebooks/runs
+	$(BIN)/python notebooks/execute.py
+
+# Training, sweeps and reports killed at random moments, ten times as often as by the tests.
+kills: $(VENV)/installed-dev
+	cd tests && PYTHONPATH=.. JAX_NUM_CPU_DEVICES=1 $(abspath $(BIN))/python -m kills.matrix \
+		$$(mktemp -d) 240 1
 
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev

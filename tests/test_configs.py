@@ -55,6 +55,7 @@ def test_a_shipped_configuration_can_be_explained(file, capsys):
     output, error = capsys.readouterr()
     assert error == ""
     experiment = read(load(file))
-    (readout,) = [path for path in experiment.layout(64).parameters if path.startswith("readout")]
+    parameters = experiment.layout(experiment.base_width).parameters
+    (readout,) = [path for path in parameters if path.startswith("readout")]
     assert readout in output
     assert str(read(load(file)).model.width) in output

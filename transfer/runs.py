@@ -6,7 +6,7 @@
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
     DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
     DIR/tensorboard/TRIAL/         events, where they were asked for
-    DIR/checkpoints/               orbax
+    DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/report/                    verdict.json, report.html and figures
 
@@ -26,6 +26,7 @@ from etils import epath
 
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
+from transfer.markup import html_table
 
 Status = Literal["completed", "diverged", "failed"]
 Origin = Literal["sweep", "predicted"]
@@ -144,6 +145,29 @@ class RunDirectory:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self)!r})"
+
+    def _repr_html_(self) -> str:
+        """Its trials by recipe and width, for notebooks."""
+        groups: dict[tuple[str, int], list[Trial]] = {}
+        for trial in self.trials():
+            groups.setdefault((trial.recipe, trial.width), []).append(trial)
+        rows = [["recipe", "width", "trials", "diverged", "steps", "lowest loss"]]
+        for (recipe, width), trials in groups.items():
+            lowest = min(trial.compared for trial in trials)
+            rows.append(
+                [
+                    recipe,
+                    str(width),
+                    str(len(trials)),
+                    str(sum(trial.status == "diverged" for trial in trials)),
+                    ", ".join(map(str, sorted({trial.steps for trial in trials}))),
+                    f"{lowest:.4f}" if math.isfinite(lowest) else "-",
+                ]
+            )
+        return html_table(f"{sum(map(len, groups.values()))} trials in {self}", rows)
 
     @property
     def report(self) -> epath.Path:

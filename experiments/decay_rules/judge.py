@@ -27,16 +27,19 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
     long = [row for row in table if row["part"] == "long"]
     judged = {
         recipe: {
-            "at_equal_decay_times": _rule(recipe, _at(rows, COMPARED_AT)),
-            "at_equal_steps": _rule(recipe, _last(rows)),
+            "at_equal_decay_times": slopes(recipe, _at(rows, COMPARED_AT)),
+            "at_equal_steps": slopes(recipe, _last(rows)),
             "decay_times_at_equal_steps": {
                 str(row["width"]): round(row["decay_times"], 2) for row in _last(rows)
             },
         }
-        for recipe, rows in _by("recipe", rules).items()
+        for recipe, rows in by("recipe", rules).items()
     }
     return {
-        "answer": {key: _answer(judged, key) for key in ("at_equal_decay_times", "at_equal_steps")},
+        "answer": {
+            key: answer(judged, key, ("first", "second"))
+            for key in ("at_equal_decay_times", "at_equal_steps")
+        },
         "published_p": PUBLISHED_P,
         "tolerance": TOLERANCE,
         "compared_at_decay_times": COMPARED_AT,
@@ -44,13 +47,13 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
         "rules": judged,
         "p": {
             setting: {str(times): _p(_at(rows, times)) for times in SETTLING}
-            for setting, rows in _by("setting", factors).items()
+            for setting, rows in by("setting", factors).items()
         },
         "long": {
             "p": {str(times): _p(_at(long, times)) for times in (*SETTLING, 48, 96)},
             "growth_with_decay_times": {
                 str(width): growth
-                for width, rows in _by("width", long).items()
+                for width, rows in by("width", long).items()
                 if (growth := _growth(rows))
             },
             "p_at_decay_times_per_width": {
@@ -61,30 +64,30 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _answer(judged: Mapping[str, Any], key: str) -> dict[str, Any]:
+def answer(judged: Mapping[str, Any], key: str, matrices: Sequence[str]) -> dict[str, Any]:
     """How many slopes agree with the prediction, and by how much the furthest is off."""
-    matrices = [judged[recipe][key][matrix] for recipe in judged for matrix in ("first", "second")]
-    answer = {}
+    each_found = [judged[recipe][key][matrix] for recipe in judged for matrix in matrices]
+    counted = {}
     for quantity in QUANTITIES:
-        slopes = [found[quantity] for found in matrices]
-        off = [round(slope["value"] - slope["predicted"], 3) for slope in slopes]
-        agree = sum(slope["agrees"] for slope in slopes)
-        answer[quantity] = {"agree": agree, "of": len(slopes), "furthest_off": max(off, key=abs)}
-    return answer
+        asked = [found[quantity] for found in each_found]
+        off = [round(slope["value"] - slope["predicted"], 3) for slope in asked]
+        agree = sum(slope["agrees"] for slope in asked)
+        counted[quantity] = {"agree": agree, "of": len(asked), "furthest_off": max(off, key=abs)}
+    return counted
 
 
-def _rule(recipe: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Slopes by matrix and quantity, with the prediction for sigma_1 and, if aligned, the gain."""
+def slopes(recipe: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Slopes over width by matrix and quantity beside predictions, the gain's if aligned, and p."""
     predicted = predicted_slope(recipe)
     found: dict[str, Any] = {}
-    for matrix, mine in _by("matrix", rows).items():
+    for matrix, mine in by("matrix", rows).items():
         found[matrix] = {}
         for quantity in QUANTITIES:
-            slope = slope_over_seeds(_logs(mine, lambda row, name=quantity: row[name]))
+            slope = slope_over_seeds(logs(mine, lambda row, name=quantity: row[name]))
             # The entries follow no p, and the page supposes that alignment does not move.
             theory = {"rms": predicted - PUBLISHED_P, "alignment": 0.0}.get(quantity, predicted)
             found[matrix][quantity] = {
-                **_rounded(slope),
+                **rounded(slope),
                 "predicted": round(theory, 3),
                 "agrees": abs((slope.value or 0.0) - theory) < TOLERANCE,
             }
@@ -94,12 +97,12 @@ def _rule(recipe: str, rows: Sequence[Row]) -> dict[str, Any]:
 def _p(rows: Sequence[Row]) -> dict[str, Any]:
     """p and 2p - 1 by matrix, from rows of one setting at one time."""
     sigma_1 = {
-        matrix: _values(mine, lambda row: row["sigma_1"])
-        for matrix, mine in _by("matrix", rows).items()
+        matrix: values(mine, lambda row: row["sigma_1"])
+        for matrix, mine in by("matrix", rows).items()
     }
     decay_times = {row["width"]: row["decay_times"] for row in rows}
     return {
-        matrix: {"p": _rounded(found.p), "decay_exponent": _rounded(found.exponent)}
+        matrix: {"p": rounded(found.p), "decay_exponent": rounded(found.exponent)}
         for matrix, found in measure_decay(sigma_1, rows[0]["recipe"], decay_times).items()
     }
 
@@ -107,14 +110,14 @@ def _p(rows: Sequence[Row]) -> dict[str, Any]:
 def _growth(rows: Sequence[Row]) -> dict[str, Any]:
     """Slope of log sigma_1 / rms over log decay times by matrix, from the first decay time on."""
     found = {}
-    for matrix, mine in _by("matrix", rows).items():
-        logs: dict[int, dict[int, float]] = {}
+    for matrix, mine in by("matrix", rows).items():
+        growth: dict[int, dict[int, float]] = {}
         for row in mine:
             if row["decay_times"] <= GROWING * row["width"]:
                 value = math.log2(row["sigma_1"] / row["rms"])
-                logs.setdefault(round(row["decay_times"]), {})[row["seed"]] = value
-        if len(logs) > 2:
-            found[matrix] = _rounded(slope_over_seeds(logs))
+                growth.setdefault(round(row["decay_times"]), {})[row["seed"]] = value
+        if len(growth) > 2:
+            found[matrix] = rounded(slope_over_seeds(growth))
     return found
 
 
@@ -131,22 +134,26 @@ def _last(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["step"] == max(other["step"] for other in rows)]
 
 
-def _by(name: str, rows: Iterable[Row]) -> dict[Any, list[Row]]:
+def by(name: str, rows: Iterable[Row]) -> dict[Any, list[Row]]:
+    """The rows by the value of one column."""
     found: dict[Any, list[Row]] = {}
     for row in rows:
         found.setdefault(row[name], []).append(row)
     return found
 
 
-def _values(rows: Iterable[Row], of: Callable[[Row], float]) -> dict[int, dict[int, float]]:
+def values(rows: Iterable[Row], of: Callable[[Row], float]) -> dict[int, dict[int, float]]:
+    """A number of each row by width and seed."""
     return {
-        width: {row["seed"]: of(row) for row in mine} for width, mine in _by("width", rows).items()
+        width: {row["seed"]: of(row) for row in mine} for width, mine in by("width", rows).items()
     }
 
 
-def _logs(rows: Iterable[Row], of: Callable[[Row], float]) -> dict[int, dict[int, float]]:
-    return _values(rows, lambda row: math.log2(of(row)))
+def logs(rows: Iterable[Row], of: Callable[[Row], float]) -> dict[int, dict[int, float]]:
+    """Its log2."""
+    return values(rows, lambda row: math.log2(of(row)))
 
 
-def _rounded(estimate: Estimate) -> dict[str, Any]:
+def rounded(estimate: Estimate) -> dict[str, Any]:
+    """Plain JSON to three places."""
     return estimate.map(lambda value: round(value, 3)).to_json()

@@ -23,15 +23,15 @@ def _rules(verdict: Mapping[str, Any]) -> str:
                         f"`{recipe}`, {compared}",
                         matrix,
                         f"{found['sigma_1']['predicted']:+z.2f}",
-                        _checked(found["sigma_1"]),
-                        _checked(found["gain"]),
-                        _cell(found["rms"], "+z.2f"),
-                        _cell(found["alignment"], "+z.2f"),
-                        _cell(p),
+                        checked(found["sigma_1"]),
+                        checked(found["gain"]),
+                        cell(found["rms"], "+z.2f"),
+                        cell(found["alignment"], "+z.2f"),
+                        cell(p),
                     ]
                 )
     titles = ["rule", "matrix", "predicted", "sigma_1", "gain", "RMS", "alignment", "p"]
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -39,39 +39,42 @@ def _settings(settings: Mapping[str, Any]) -> str:
     for setting, by_time in settings.items():
         for matrix in next(iter(by_time.values())):
             last = [found[matrix] for found in by_time.values()]
-            cells = [_cell(found["p"]) for found in last]
-            rows.append([setting, matrix, *cells, _cell(last[-1]["decay_exponent"])])
+            cells = [cell(found["p"]) for found in last]
+            rows.append([setting, matrix, *cells, cell(last[-1]["decay_exponent"])])
     times = list(next(iter(settings.values())))
     titles = ["setting", "matrix", *(f"p after {each}" for each in times), "2p - 1, after the last"]
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _long(long: Mapping[str, Any]) -> str:
     found = {f"{times} decay times": p for times, p in long["p"].items()}
     for ratio, p in long["p_at_decay_times_per_width"].items():
         found[f"{ratio} decay times x width"] = p
-    rows = [[what, _cell(p["first"]["p"]), _cell(p["second"]["p"])] for what, p in found.items()]
+    rows = [[what, cell(p["first"]["p"]), cell(p["second"]["p"])] for what, p in found.items()]
     growth = [
-        [f"width {width}", _cell(found["first"]), _cell(found["second"])]
+        [f"width {width}", cell(found["first"]), cell(found["second"])]
         for width, found in long["growth_with_decay_times"].items()
     ]
     tables = [
-        _table(["after", "p of the first", "p of the second"], rows),
-        _table(["growth with decay times", "first", "second"], growth),
+        table(["after", "p of the first", "p of the second"], rows),
+        table(["growth with decay times", "first", "second"], growth),
     ]
     return "\n\n".join(tables)
 
 
-def _checked(found: Mapping[str, Any]) -> str:
-    text = _cell(found, "+z.2f")
+def checked(found: Mapping[str, Any]) -> str:
+    """A slope with its interval, bold where it does not agree."""
+    text = cell(found, "+z.2f")
     return text if found["agrees"] else f"**{text}**"
 
 
-def _cell(found: Mapping[str, Any], form: str = ".2f") -> str:
+def cell(found: Mapping[str, Any], form: str = ".2f") -> str:
+    """A number with its interval."""
     low, high = found["interval"]
     return f"{found['value']:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -20,8 +20,27 @@ sys.exit(f"imported {{heavy}}" if heavy else status)
 """
 FLAGS = {
     "quickstart": ("config", "run"),
-    "sweep": ("config", "run"),
+    "sweep": (
+        "config",
+        "run",
+        "launcher",
+        "address",
+        "processes",
+        "cpus",
+        "gpus",
+        "slices",
+    ),
     "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe", "decay"),
+    "plan": (
+        "config",
+        "run",
+        "topology",
+        "sweep",
+        "mesh.trial",
+        "mesh.data",
+        "mesh.fsdp",
+        "mesh.tensor",
+    ),
     "train": ("config", "run", "hyperparameters"),
     "report": ("run",),
     "spectrum": ("run",),

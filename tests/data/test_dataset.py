@@ -120,13 +120,13 @@ def test_check_fingerprint():
 
 
 def test_population_gives_each_distinct_seed_its_own_stream(synthetic):
-    population = PopulationBatches(synthetic, [5, 2, 5], process_index=1, process_count=2)
+    population = PopulationBatches(synthetic, [5, 2, 5], rows=range(8, 16))
     assert population.seeds == (5, 2)
     taken = np.concatenate([population.take(3), population.take(1)])
     assert taken.shape == (4, 2, 8, 65)
     assert taken.dtype == np.int32
     for i, seed in enumerate((5, 2)):
-        alone = synthetic.batches(seed, process_index=1, process_count=2)
+        alone = synthetic.batches(seed, rows=range(8, 16))
         np.testing.assert_array_equal(taken[:, i], [next(alone) for _ in range(4)])
 
 

@@ -114,10 +114,7 @@ def test_perceptrons(biases, width):
     vocabulary=st.sampled_from([3, 16, 32]),
     multiple=st.sampled_from([1.0, 1.5, 3.0]),
     flags=st.fixed_dictionaries(
-        {
-            name: st.booleans()
-            for name in ("qk_norm", "norm_gains", "tied", "zero_init_readout")
-        }
+        {name: st.booleans() for name in ("qk_norm", "norm_gains", "tied", "zero_init_readout")}
     ),
     times=st.sampled_from([1, 2, 3]),
 )

@@ -1,10 +1,13 @@
 """Which matrices are decomposed and which are followed by Lanczos, with one kind of result."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from transfer import probes
 from transfer.probes import track_spectrum, tracked_vectors, tracking
 from transfer.scaling import Annotated, Axes, Layout, Recipe
 
@@ -49,6 +52,12 @@ def test_only_matrices_above_the_limit_on_both_sides_keep_vectors(monkeypatch):
     assert tracked_vectors(LAYOUT, 3, jax.random.key(0)) == {}
     monkeypatch.setattr(tracking, "EXACT_UP_TO", 63)
     assert set(tracked_vectors(LAYOUT, 3, jax.random.key(0))) == set(SHAPES)
+
+
+def decomposed(function, *arguments):
+    """Shapes of what LAPACK is given in a program for CPUs."""
+    program = jax.jit(function).lower(*arguments).compile().as_text()
+    return re.findall(r"f32\[([\d,]+)\]\S* .*custom_call_target=\"lapack_", program)
 
 
 def test_a_large_matrix_is_measured_from_the_vectors_that_are_given():
@@ -96,3 +105,31 @@ def test_what_is_decomposed_is_within_its_bound(scale, rank):
     assert (np.abs(found.values["w"] - exact) <= found.bounds["w"]).all()
     # The bound is a statement: a hundred roundings of the largest value.
     assert (found.bounds["w"] <= 1e-5 * exact[:, :1]).all()
+
+
+@pytest.mark.parametrize("measure", ["track_spectrum", "top_singular_values"])
+def test_a_cpu_decomposes_one_matrix_at_a_time(measure):
+    # LAPACK's calls of several matrices wait, on a thread of the pool, for other threads of that
+    # pool: as many of them at once as there are cores never end.
+    axes = Axes.parse("layers | embed -> ffn")
+
+    def kernel(width):
+        return {"up": Annotated(axes=axes, shape=(3, width, width), gain=1.0)}
+
+    layout = Layout.compare(base=kernel(8), probe=kernel(16), target=kernel(64))
+    measured = {
+        "track_spectrum": lambda tree: probes.track_spectrum(tree, layout, {}, k=4, pairs=4).values,
+        "top_singular_values": lambda tree: probes.top_singular_values(tree, layout, k=4),
+    }[measure]
+
+    def calls(function, *shape):
+        trials = {"up": jax.ShapeDtypeStruct(shape, jnp.float32)}
+        text = jax.jit(jax.vmap(function)).lower(trials).compile().as_text()
+        lines = [line for line in text.splitlines() if 'custom_call_target="lapack' in line]
+        return {re.search(r"= \(?\w+\[([\d,]+)\]", line)[1] for line in lines}
+
+    found = calls(measured, 2, 3, 64, 64)
+    assert found
+    assert all(shape.count(",") == 1 for shape in found)
+    # What is avoided looks like this.
+    assert calls(lambda tree: jnp.linalg.svd(tree["up"])[1], 2, 64, 64) == {"2,64,64"}

@@ -86,7 +86,7 @@ class Recorder:
         self.started.append((group.recipe, group.width))
         self.work.append(work)
 
-    def step(self, fraction, loss):
+    def step(self, group, fraction, loss):
         self.fractions.append(fraction)
 
     def finish(self, group, trials):

@@ -317,8 +317,8 @@ def test_an_error_of_the_users_own_stops_the_sweep(declared, dataset, tmp_path):
 
 def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
     class Interrupted(Recorder):
-        def step(self, fraction, loss):
-            super().step(fraction, loss)
+        def step(self, group, fraction, loss):
+            super().step(group, fraction, loss)
             if fraction == 1.0:
                 raise KeyboardInterrupt
 

@@ -27,8 +27,9 @@ def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "training.steps is 0 .* at least 1"),
-        ({"log_every": 0}, "training.log_every 0; .* at least 1"),
+        ({"steps": 0}, "training.steps is 0; .* at least 1"),
+        ({"log_every": 0}, "training.log_every is 0; .* at least 1"),
+        ({"checkpoints_kept": 0}, "training.checkpoints_kept is 0; .* at least 1"),
         ({"tokens_per_parameter": -1.0}, "training.tokens_per_parameter"),
         ({"clip": -1.0}, "training.clip .* at least 0"),
         ({"checkpoint_every": -1}, "training.checkpoint_every"),

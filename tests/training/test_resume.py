@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from transfer.errors import TransferError
+from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, restore_parameters
 
 from . import killed
@@ -105,6 +106,34 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bits(tmp_path, uninterrup
     outcome, steps = resume(folder, checkpoint_every=killed.CHECKPOINT_EVERY)
     assert steps[0] > killed.CHECKPOINT_EVERY
     require_same_bits(uninterrupted, outcome)
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_a_run_asked_to_stop_saves_and_goes_on_with_the_same_bits(tmp_path, uninterrupted, looks):
+    asked = iter([False] * (looks - 1) + [True])
+    with (
+        pytest.raises(TerminatedError, match=f"after step .* of {STEPS}, which is saved") as error,
+        Checkpoints(tmp_path) as checkpoints,
+    ):
+        train(checkpoints=checkpoints, asked_to_stop=lambda: next(asked))
+    (stopped,) = _steps(tmp_path)
+    assert 0 < stopped < STEPS
+    assert f"after step {stopped} of" in str(error.value)
+
+    outcome, steps = resume(tmp_path)
+    assert steps[0] > stopped
+    require_same_bits(uninterrupted, outcome)
+
+
+def test_a_run_without_checkpoints_says_that_nothing_is_saved():
+    with pytest.raises(TerminatedError, match="and nothing is saved"):
+        train(asked_to_stop=lambda: True)
+
+
+def test_a_run_whose_end_nobody_reads_saves_it_only_when_asked_to_stop(tmp_path):
+    with Checkpoints(tmp_path, final=False) as checkpoints:
+        train(checkpoints=checkpoints)
+    assert _steps(tmp_path) == []
 
 
 def _steps(folder):

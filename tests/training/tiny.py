@@ -68,6 +68,7 @@ def train(
     events: Any = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
     horizon: Horizon | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
     **changes,
 ) -> Outcome:
     """Train settings of the tiny model; `changes` are those of the training configuration."""
@@ -83,6 +84,7 @@ def train(
         events=events,
         progress=progress,
         horizon=horizon,
+        asked_to_stop=asked_to_stop,
     )
 
 

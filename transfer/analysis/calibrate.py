@@ -24,6 +24,7 @@ from transfer.analysis.spectrum import (
     step_exponent,
 )
 from transfer.errors import TransferError
+from transfer.markup import html_paragraph
 from transfer.runs import Trial
 from transfer.scaling import Calibration
 
@@ -82,6 +83,10 @@ class Calibrated:
             f"{_slopes(self.residual_swept)} under the swept rule",
             self._choice(),
         )
+
+    def _repr_html_(self) -> str:
+        """The sentences, for notebooks."""
+        return "\n".join(html_paragraph(f"{note[0].upper()}{note[1:]}.") for note in self.notes)
 
     def _choice(self) -> str:
         total, common = len(self.measured), f"{self.common:z.2f}"

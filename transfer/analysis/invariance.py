@@ -6,6 +6,7 @@ from typing import Any, Literal
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.measured_decay import MeasuredDecay
 from transfer.analysis.spectrum import SETTLED, SpectrumSlope, has_measured_decay
+from transfer.markup import html_paragraph
 
 Answer = Literal["invariant", "drifts as predicted", "differs", "undecided", "not settled"]
 
@@ -32,6 +33,10 @@ class Invariance:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {"invariance": self.answer, "reason": self.reason, **self.measured.to_json()}
+
+    def _repr_html_(self) -> str:
+        """The sentence, for notebooks; it begins with the answer."""
+        return html_paragraph(self.reason)
 
 
 def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:

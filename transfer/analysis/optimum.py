@@ -10,6 +10,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import LossTable
 from transfer.analysis.quadratic import curve_minimum, surface_minimum
 from transfer.errors import TransferError
+from transfer.markup import html_table
 from transfer.runs import Trial
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
@@ -77,9 +78,23 @@ class Optimum:
     log2_weight_decay: Estimate | None
     best: Hyperparameters
     best_loss: float | None
-    curve: LossTable
-    landscape: Landscape
+    curve: LossTable = dataclasses.field(repr=False)
+    landscape: Landscape = dataclasses.field(repr=False)
     note: str | None = None
+
+    def _repr_html_(self) -> str:
+        """What is known of it, and why what is not is not, for notebooks."""
+        rate, decay = self.log2_learning_rate, self.log2_weight_decay
+        best = f"learning rate {self.best.learning_rate:.4g}, decay {self.best.weight_decay:.4g}"
+        loss = "every run diverged" if self.best_loss is None else f"loss {self.best_loss:.4f}"
+        rows = [
+            [f"width {self.width}", self.recipe],
+            ["log2 of the best learning rate", _told(rate)],
+            *([["log2 of the best decay", _told(decay)]] if decay else []),
+            ["best that was run", f"{best}: {loss}"],
+            *([["note", self.note]] if self.note else []),
+        ]
+        return html_table("The optimum at one width", rows)
 
     @property
     def weight_decay(self) -> float:
@@ -150,6 +165,13 @@ def find_optimum(
         landscape=landscape,
         note=note,
     )
+
+
+def _told(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"undecided: {estimate.reason}"
+    gap = f" (no interval: {estimate.reason})" if estimate.reason else ""
+    return estimate.text("z.2f") + gap
 
 
 def _estimate(landscape: Landscape, axis: int) -> Estimate:

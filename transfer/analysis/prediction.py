@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transfer.analysis.calibrate import Calibrated
-from transfer.analysis.estimate import Interval, interval_json
+from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
+from transfer.markup import html_table
 from transfer.runs import Trial
 from transfer.scaling import Calibration, Family, Move, Recipe, Scale, moves
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
@@ -90,6 +91,21 @@ class Prediction:
             calibration=found.calibration,
             notes=(*self.notes, *found.notes),
         )
+
+    def _repr_html_(self) -> str:
+        """What to train the target with, for notebooks."""
+        rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
+        changed = {name: value for name, value in self.multipliers.items() if value != 1.0}
+        rows = [
+            [f"as it reads at width {self.base_width}", self.recipe],
+            ["learning rate", f"{self.learning_rate:.4g}, log2 {rate.text('z.2f')}"],
+            ["weight decay", f"{self.weight_decay:.4g}"],
+            *([name.replace("_", " "), f"x {value:.4g}"] for name, value in changed.items()),
+            ["tuned at widths", _listed(self.proxy_widths)],
+            *(["note", note] for note in self.notes),
+            *(["move", str(move)] for move in self.moves),
+        ]
+        return html_table(f"Hyperparameters for width {self.target_width}", rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`."""

@@ -7,6 +7,7 @@ from typing import Literal
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.optimum import Optimum
 from transfer.analysis.regret import ZeroShot
+from transfer.markup import html_paragraph
 
 Transfers = Literal["true", "false", "undecided"]
 
@@ -32,6 +33,10 @@ class Transferability:
 
     transfers: Transfers
     reason: str
+
+    def _repr_html_(self) -> str:
+        """The sentence, for notebooks; it says the answer."""
+        return html_paragraph(self.reason)
 
 
 def judge_transfer(

@@ -15,6 +15,7 @@ from transfer.checks.sizes import Key, MakeOptimizer, measure
 from transfer.checks.subject import Subject
 from transfer.columns import aligned
 from transfer.errors import TransferError
+from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
 
 
@@ -46,6 +47,28 @@ class CoordinateCheck:
 
     def __str__(self) -> str:
         return "\n".join([*aligned(self.cells()), *self.findings])
+
+    def _repr_html_(self) -> str:
+        """The answer in words, and the rows to unfold, for notebooks."""
+        judged = sum(row.verdict != "not judged" for row in self)
+        right = sum(row.verdict == "agrees" for row in self)
+        strong = "Agrees:" if self.agrees else "Does not agree:"
+        told = f"{right} of {judged} sizes follow width as {self.recipe} predicts."
+        header, *_ = self.cells()
+        # Of what is not judged there is nothing to compare; what is wrong comes first.
+        rows = sorted(
+            (row for row in self if row.verdict != "not judged"),
+            key=lambda row: row.verdict == "agrees",
+        )
+        cells = [header, *(row.cells() for row in rows)]
+        table = html_table("Root mean squares by width, and their slopes", cells)
+        return "\n".join(
+            [
+                html_paragraph(told, strong=strong),
+                *map(html_paragraph, self.findings),
+                f"<details><summary>Every size</summary>\n{table}\n</details>",
+            ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

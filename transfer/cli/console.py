@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
 from transfer.runs import RunDirectory, Trial
-from transfer.sweep import Group, unfinished, work
+from transfer.sweep import Group, group_line, unfinished, work
 
 Result = TypeVar("Result")
 
@@ -41,8 +41,9 @@ class SweepProgress:
     def __init__(self, total: float):
         self._bar = _bar()
         self._task = self._bar.add_task("", total=total)
-        self._done = self._share = 0.0
-        self._name = ""
+        self._done = 0.0
+        self._shares: dict[Group, float] = {}
+        self._fractions: dict[Group, float] = {}
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start()
@@ -53,30 +54,39 @@ class SweepProgress:
 
     def start(self, group: Group, work: float) -> None:
         """See `Reporter`."""
-        self._name, self._share = f"{group.recipe} width {group.width}", work
-        self._bar.update(self._task, description=f"{self._name} compiling")
+        self._shares[group], self._fractions[group] = work, 0.0
+        self._show(f"{_name(group)} compiling")
 
-    def step(self, fraction: float, loss: float) -> None:
+    def step(self, group: Group, fraction: float, loss: float) -> None:
         """See `Reporter`."""
-        self._bar.update(
-            self._task,
-            completed=self._done + fraction * self._share,
-            description=f"{self._name} loss {loss:.3f}",
-        )
+        self._fractions[group] = fraction
+        self._show(f"{_name(group)} loss {loss:.3f}")
+
+    def wait(self, group: Group, what: str) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} waits for {what}, which no machine of the cluster has so far.")
+
+    def lose(self, group: Group) -> None:
+        """See `ClusterReporter`."""
+        say(f"{_name(group)} lost a worker and runs again from its last checkpoint.")
 
     def finish(self, group: Group, trials: Sequence[Trial]) -> None:
         """See `Reporter`."""
-        self._done += self._share
-        self._bar.update(self._task, completed=self._done)
-        completed = [trial for trial in trials if trial.status == "completed"]
-        best = min((trial.compared for trial in completed), default=None)
-        diverged = len(trials) - len(completed)
-        say(
-            f"{group.recipe:<10} width {group.width:>4}  {len(trials):>3} trials"
-            f"{f', {diverged} diverged' if diverged else ''}  "
-            f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
-            f"{sum(trial.seconds for trial in trials):.0f} s"
-        )
+        self._done += self._shares.pop(group)
+        del self._fractions[group]
+        self._show()
+        say(group_line(group, trials))
+
+    def _show(self, newest: str = "") -> None:
+        """Move the bar, and say the newest of what is going on."""
+        begun = sum(share * self._fractions[group] for group, share in self._shares.items())
+        others = len(self._shares) - 1
+        description = newest + (f" and {others} more" if others > 0 and newest else "")
+        self._bar.update(self._task, completed=self._done + begun, description=description or None)
+
+
+def _name(group: Group) -> str:
+    return f"{group.recipe} width {group.width}"
 
 
 @contextlib.contextmanager

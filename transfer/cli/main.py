@@ -4,23 +4,28 @@ Nothing heavy is imported before the verb is known, so that help is instant.
 """
 
 import importlib
+import os
 import re
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
 from absl import flags
 
+from transfer import termination
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
 from transfer.errors import TransferError, nearest
+from transfer.processes import cluster, supervisor, timeouts
 
 VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
     "sweep": "train every trial that a config declares, at every width",
     "predict": "hyperparameters for a wide target, from a sweep of narrow proxies",
+    "plan": "memory, FLOPs, messages and time on TPUs that need not be there",
     "train": "one run, with checkpoints",
     "report": "verdict, page and figures of a run directory",
     "spectrum": "top singular values against width",
@@ -28,6 +33,17 @@ VERBS = {
     "explain": "what a recipe gives every parameter of a model",
     "export": "weights that run without this library",
     "tokenizer": "train a tokenizer on a data set",
+}
+
+# What several processes do as one; the rest is for one alone.
+TOGETHER = ("sweep", "train")
+STATUSES = {
+    0: "done",
+    1: "not done, for the reason that it says",
+    2: "wrong usage",
+    termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
+    timeouts.ALONE: "another process of the job is gone or stuck: the same command goes on",
+    130: "interrupted: the same command goes on",
 }
 
 _USAGE = "usage: transfer VERB [--config=FILE.py] [--config.section.key=value ...] [--run=DIR]"
@@ -39,7 +55,10 @@ def run() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a verb and return the exit status: 0 for success, 1 for an error, 2 for bad usage."""
+    """Run a verb and return the exit status, one of `STATUSES`.
+
+    One of several processes that cannot go on ends here and now: the others have to notice.
+    """
     verb = argv[1] if len(argv) > 1 else ""
     if verb in ("", "help", "-h", "--help", "-help"):
         print(_help())
@@ -51,6 +70,18 @@ def main(argv: Sequence[str]) -> int:
             f"{', '.join(VERBS)}; transfer --help says what they do.",
         )
         return 2
+    several = verb in TOGETHER and not wants_help(argv[2:]) and cluster.described()
+    if several and not supervisor.is_supervised():
+        return supervisor.supervise()
+    status = _do(verb, argv)
+    if cluster.joined():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _do(verb: str, argv: Sequence[str]) -> int:
     try:
         module = importlib.import_module(f"transfer.cli.{verb}")
         values = _flags(module, [argv[0], *argv[2:]])
@@ -61,9 +92,21 @@ def main(argv: Sequence[str]) -> int:
     except TransferError as error:
         _complain(f"transfer {verb}", str(error))
         return 1
+    except termination.TerminatedError as error:
+        if cluster.speaks():
+            _complain(f"transfer {verb}", f"{error} The same command goes on from there.")
+        return termination.STATUS
     except KeyboardInterrupt:
         _complain(f"transfer {verb}", "interrupted; the same command goes on from here.")
         return 130
+    except Exception as error:
+        if not cluster.joined():
+            raise
+        if sentence := cluster.loss(error):
+            _complain(f"transfer {verb}", sentence)
+            return timeouts.ALONE
+        traceback.print_exc()
+        return 1
 
 
 def _complain(who: str, sentence: str) -> None:
@@ -127,7 +170,13 @@ def _one_line(error: object) -> str:
 def _help() -> str:
     width = max(map(len, VERBS)) + 4
     lines = [_filled(f"  {verb}".ljust(width) + line, width) for verb, line in VERBS.items()]
-    return "\n".join([_USAGE, "", *lines, "", "transfer VERB --help says what a verb takes."])
+    statuses = [_filled(f"  {n:<4}{means}", 6) for n, means in STATUSES.items()]
+    return "\n".join(
+        [
+            *(_USAGE, "", *lines, ""),
+            *("transfer VERB --help says what a verb takes.", "", "It exits with", *statuses),
+        ]
+    )
 
 
 def _verb_help(verb: str, module: ModuleType, values: flags.FlagValues) -> str:

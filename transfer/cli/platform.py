@@ -4,6 +4,8 @@ import importlib.util
 import os
 from pathlib import Path
 
+from transfer.processes import tpu_vm
+
 MAX_CPU_DEVICES = 8
 
 
@@ -15,7 +17,7 @@ def prepare() -> None:
     small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
     user sets them, are left alone.
     """
-    tpu = any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
+    tpu = tpu_vm.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     if "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
         os.environ["JAX_PLATFORMS"] = "cuda,cpu" if gpu else "cpu"

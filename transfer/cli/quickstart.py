@@ -5,14 +5,14 @@ target, trains the target with it, checks it against a small sweep there, and wr
 Running it again goes on from what is done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 from transfer.cli.target import moved
+from transfer.termination import listening
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -24,11 +24,25 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Sweep, predict, train, check and report."""
     platform.prepare()
+    with listening() as asked_to_stop:
+        return _run(values, asked_to_stop)
+
+
+def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.analysis import extrapolate_optimum, predict
     from transfer.cli.console import SweepProgress, say, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweep import Group, bracket, claim, declared_groups, run_groups, unfinished, work
+    from transfer.sweep import (
+        Group,
+        bracket,
+        claim,
+        declared_groups,
+        load_for,
+        run_groups,
+        unfinished,
+        work,
+    )
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target = experiment.model.width
@@ -57,7 +71,11 @@ def run(values: absl_flags.FlagValues) -> int:
     with SweepProgress(left) as progress:
 
         def train(*groups: Group) -> None:
-            flags.require_success(run_groups(experiment, directory, dataset, groups, progress))
+            flags.require_success(
+                run_groups(
+                    experiment, directory, dataset, groups, progress, asked_to_stop=asked_to_stop
+                )
+            )
 
         train(*proxies)
         for recipe in recipes:

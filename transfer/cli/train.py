@@ -6,13 +6,12 @@ wrote: the target's width, depth, batch size and length, recipe, learning rate, 
 
 import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, platform
+from transfer.cli import flags, platform, together
 from transfer.cli.config_flag import define_config
-from transfer.cli.preflight import load_for
 from transfer.cli.target import target_experiment
 
 if typing.TYPE_CHECKING:
@@ -31,8 +30,14 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
     platform.prepare()
+    with together.together() as asked_to_stop:
+        return _run(values, asked_to_stop)
+
+
+def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
-    from transfer.sweep import Group, Setting, claim, run_groups
+    from transfer.processes.exchange import first_alone, is_first
+    from transfer.sweep import Group, Setting, claim, load_for, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
@@ -47,8 +52,10 @@ def run(values: absl_flags.FlagValues) -> int:
             ),
         ),
     )
-    dataset = load_for(experiment, [group])
-    claim(directory, experiment, dataset.fingerprint, "training run")
+    with first_alone():
+        dataset = load_for(experiment, [group])
+        if is_first():
+            claim(directory, experiment, dataset.fingerprint, "training run")
     failures = with_progress(
         directory,
         experiment,
@@ -60,6 +67,7 @@ def run(values: absl_flags.FlagValues) -> int:
             [group],
             progress,
             checkpoint_folder=directory.checkpoints,
+            asked_to_stop=asked_to_stop,
         ),
     )
     flags.require_success(failures)

@@ -1,6 +1,6 @@
 """A data set, tokenized and cut into windows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -43,14 +43,12 @@ class Dataset:
                 f"{config.batch_size}: raise it or lower data.batch_size."
             )
 
-    def batches(
-        self, seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> BatchIterator:
+    def batches(self, seed: int, *, rows: Sequence[int] | None = None) -> BatchIterator:
         """Return endless training batches, int32 (local batch, sequence_length + 1) each.
 
         Every window comes once per epoch, in an order set by `seed` and shuffled anew each epoch.
-        Process p of P gets rows p * B / P to (p + 1) * B / P of the batch that a single process
-        would get. Raises `TransferError` when the processes do not divide the batch.
+        With `rows`, one of several processes gets only those rows of the batch that a single
+        process would get. Raises `TransferError` when the batch has no such row.
 
         Example:
           >>> from transfer.data import load_dataset
@@ -58,9 +56,7 @@ class Dataset:
           >>> next(batches).shape, batches.get_state()
           ((16, 65), {'next_index': 1})
         """
-        return BatchIterator(
-            self._train, self.config.batch_size, seed, process_index, process_count
-        )
+        return BatchIterator(self._train, self.config.batch_size, seed, rows)
 
     def eval_batches(self) -> np.ndarray:
         """Return held-out batches, int32 (batches, batch_size, sequence_length + 1).

@@ -13,10 +13,11 @@ from transfer.errors import TransferError
 class Batched(Protocol):
     """A data set that has batches for every seed: of text, or of images."""
 
-    def batches(
-        self, seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> BatchIterator:
-        """Return endless training batches; raises `TransferError` for a seed out of range."""
+    def batches(self, seed: int, *, rows: Sequence[int] | None = None) -> BatchIterator:
+        """Return endless training batches, or some rows of each.
+
+        Raises `TransferError` for a seed or a row out of range.
+        """
 
 
 class PopulationBatches:
@@ -34,19 +35,12 @@ class PopulationBatches:
     """
 
     def __init__(
-        self,
-        dataset: Batched,
-        seeds: Sequence[int],
-        process_index: int = 0,
-        process_count: int = 1,
+        self, dataset: Batched, seeds: Sequence[int], *, rows: Sequence[int] | None = None
     ):
         self.seeds = tuple(dict.fromkeys(seeds))
         if not self.seeds:
             raise TransferError("A population needs at least one data seed; none was given.")
-        self._iterators = [
-            dataset.batches(seed, process_index=process_index, process_count=process_count)
-            for seed in self.seeds
-        ]
+        self._iterators = [dataset.batches(seed, rows=rows) for seed in self.seeds]
 
     def take(self, k: int) -> Any:
         """Return the next k batches: each array of a batch as (k, seeds, *its shape).

@@ -25,7 +25,7 @@ def open_prepared(
     download.
     Raises `TransferError` when it is unknown, not prepared, or cannot be downloaded.
     """
-    builder = _builder(name, folder, kind, embedded)
+    builder = find_builder(name, folder, kind, embedded)
     if builder.data_path.exists():
         return builder
     command = f"tfds build {name} --file_format=array_record --data_dir={folder}"
@@ -44,7 +44,7 @@ def open_prepared(
                 f"({first_line(error)}); run `{command}` on a machine that can, or use "
                 f'data.name="{embedded[0]}", which needs no download.'
             ) from error
-    return _builder(name, folder, kind, embedded)
+    return find_builder(name, folder, kind, embedded)
 
 
 def prepare_embedded(
@@ -129,9 +129,10 @@ def first_line(error: Exception) -> str:
     return lines[0].rstrip(".:") if lines else type(error).__name__
 
 
-def _builder(
+def find_builder(
     name: str, folder: epath.Path, kind: str, embedded: tuple[str, ...]
 ) -> tfds.core.DatasetBuilder:
+    """Find a TFDS data set, prepared or not; raises `TransferError` when there is none."""
     try:
         return tfds.builder(name, file_format="array_record", data_dir=folder)
     except tfds.core.DatasetNotFoundError as error:

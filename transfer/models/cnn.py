@@ -10,7 +10,7 @@ from flax import nnx
 
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
-from transfer.models.convolution import BACKENDS, Convolution
+from transfer.models.convolution import BACKENDS, Convolution, select_backend
 from transfer.models.fit import require_images_fit
 from transfer.models.layers import DTYPES, Linear, exact
 
@@ -61,6 +61,10 @@ class CNNConfig:
     def plain(self, *, zero_init: bool = False) -> "CNNConfig":
         """The same shape in float32; the readout may start at zero."""
         return dataclasses.replace(self, dtype="float32", zero_init_readout=zero_init)
+
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "CNNConfig":
+        """The same with the convolution that a platform has, unless one is set."""
+        return dataclasses.replace(self, convolution=self.convolution or select_backend(platform))
 
     def example(self, key: jax.Array) -> jax.Array:
         """Four random images, of 2 pixels each way after the last convolution."""

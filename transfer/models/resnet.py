@@ -14,7 +14,7 @@ from flax import nnx
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import variables
-from transfer.models.convolution import BACKENDS, Convolution, max_pool
+from transfer.models.convolution import BACKENDS, Convolution, max_pool, select_backend
 from transfer.models.fit import require_images_fit
 from transfer.models.layers import DTYPES, Linear, exact
 from transfer.models.normalization import NORMS, BatchNorm, GroupNorm, LayerNorm
@@ -153,6 +153,10 @@ class ResNetConfig:
         return dataclasses.replace(
             self, dtype="float32", zero_init_branch=zero_init, zero_init_readout=zero_init
         )
+
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "ResNetConfig":
+        """The same with the convolution that a platform has, unless one is set."""
+        return dataclasses.replace(self, convolution=self.convolution or select_backend(platform))
 
     def example(self, key: jax.Array) -> jax.Array:
         """Four random images, whose last stage has at least 2 pixels each way."""

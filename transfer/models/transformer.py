@@ -16,7 +16,7 @@ from flax import nnx
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import partition, variables
-from transfer.models.attention import BACKENDS, Backend, causal_attention
+from transfer.models.attention import BACKENDS, Backend, causal_attention, select_backend
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 from transfer.models.scores import Scores, readout_scores
 
@@ -167,6 +167,13 @@ class TransformerConfig:
             zero_init_query=zero_init,
             zero_init_readout=zero_init,
         )
+
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "TransformerConfig":
+        """The same with the attention that a platform has for these inputs, unless one is set."""
+        selected = select_backend(
+            platform, jnp.dtype(self.dtype), inputs.shape[-1], self.size_per_head
+        )
+        return dataclasses.replace(self, attention=self.attention or selected)
 
     def example(self, key: jax.Array) -> jax.Array:
         """Two sequences of 16 random tokens."""

@@ -58,6 +58,10 @@ def one_at_a_time_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
 
     A weight then stays in the cache from product to product, and products with a single matrix are
     those that XLA does well there: 2 to 5 times faster. Accelerators take all weights at once.
+
+    It also keeps programs from standing still. jaxlib hands a batch of matrices for LAPACK to XLA's
+    threads, and waits for them on one of these; when as many calls wait as there are threads, which
+    takes one device per core, none of them ends. A call of one matrix waits for nobody.
     """
     in_turn = jax.custom_batching.sequential_vmap(function)
     return lambda *arrays: jax.lax.platform_dependent(*arrays, cpu=in_turn, default=function)

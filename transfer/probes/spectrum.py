@@ -167,7 +167,7 @@ def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:
         return jnp.linalg.svd(matrix, compute_uv=False)
 
     with jax.default_matmul_precision("highest"):
-        return over_stack(one, parameter)(by_fan(weight, parameter))
+        return over_stack(one_at_a_time_on_cpu(one), parameter)(by_fan(weight, parameter))
 
 
 # The length of the fixed draw in a start, whose own vectors have length one.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from transfer import paths
 from transfer.probes.lanczos import Triplets, decompose
-from transfer.probes.matrices import by_fan, over_stack
+from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
@@ -93,8 +93,10 @@ def _decompose(weight: jax.Array, parameter: Parameter, k: int) -> Triplets:
         values, bounds, vectors = decompose(jnp.ldexp(matrix, -exponent), k)
         return Triplets(jnp.ldexp(values, exponent), jnp.ldexp(bounds, exponent), vectors)
 
+    # LAPACK splits a stack over the threads that run the program and waits for them: on two cores
+    # two devices wait for each other.
     with jax.default_matmul_precision("highest"):
-        return over_stack(one, parameter)(by_fan(weight, parameter))
+        return over_stack(one_at_a_time_on_cpu(one), parameter)(by_fan(weight, parameter))
 
 
 def _part(layout: Layout, *, exact: bool) -> Layout:

@@ -1,10 +1,138 @@
-"""The report of a run: `verdict.json`, its page and its figures."""
+"""The report of a run: its verdict and figures, to look at or to write down."""
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from transfer.analysis import find_optimum, judge
-from transfer.runs import RunDirectory
+import pyarrow as pa
+
+from transfer.analysis import Optimum, find_optimum, judge
+from transfer.errors import TransferError
+from transfer.markup import Html
+from transfer.report.invariance_html import invariance_html
+from transfer.report.picture import Picture
+from transfer.report.verdict_html import verdict_html
+from transfer.report.words import title
+from transfer.runs import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Matplotlib takes its time, and `--help` must not wait for it: figures are imported where drawn.
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """What a run, or some trials of it, says; shows its verdict in a notebook.
+
+    A figure whose data was not recorded is a `TransferError` that says so.
+
+    Example:
+      >>> report = Report.of(RunDirectory("runs/quickstart"))  # doctest: +SKIP
+      >>> report.verdict["recipes"]["mup+sqrt"]["transfers"]  # doctest: +SKIP
+      'true'
+      >>> report.losses()  # doctest: +SKIP
+    """
+
+    trials: Sequence[Trial]
+    metrics: pa.Table
+    spectrum: pa.Table
+    verdict: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, run: RunDirectory, *, task: str = "", provenance: Mapping[str, Any] | None = None
+    ) -> "Report":
+        """Judge all trials of a run; `task` and `provenance` go into the verdict.
+
+        Raises:
+          TransferError: the run holds no trials, no sweep, or trials that do not compare.
+        """
+        trials, spectrum = run.require_trials(), run.spectrum()
+        verdict = judge(trials, spectrum, task=task, provenance=provenance or {})
+        return cls(trials, run.metrics(), spectrum, verdict)
+
+    @classmethod
+    def of_trials(cls, trials: Sequence[Trial]) -> "Report":
+        """Judge some trials alone, without curves and singular values."""
+        spectrum = SPECTRUM_SCHEMA.empty_table()
+        verdict = judge(trials, spectrum, task="", provenance={})
+        return cls(trials, METRICS_SCHEMA.empty_table(), spectrum, verdict)
+
+    @functools.cached_property
+    def optima(self) -> dict[str, list[Optimum]]:
+        """The optimum at every width, narrow ones first, by recipe."""
+        return {
+            recipe: [
+                find_optimum(self.trials, recipe, int(width))
+                for width in judged["optimum_log2_learning_rate"]
+            ]
+            for recipe, judged in self.verdict["recipes"].items()
+        }
+
+    def losses(self) -> Picture:
+        """Loss over learning rate, one curve per width."""
+        return self._picture("loss_vs_learning_rate", "a sweep")
+
+    def decay(self) -> Picture:
+        """Loss over learning rate and weight decay, one map per width."""
+        return self._picture("loss_vs_decay", "a sweep of several weight decays")
+
+    def best(self) -> Picture:
+        """The best learning rate against width."""
+        return self._picture("optimum_vs_width", "a sweep")
+
+    def singular_values(self) -> Picture:
+        """Top singular values against width, beside the slopes that are predicted."""
+        return self._picture("singular_values_vs_width", "singular values at two widths")
+
+    def invariance(self) -> Html:
+        """Whether every sublayer's top singular value keeps its size as width grows."""
+        return Html(invariance_html(self.verdict))
+
+    def curves(self) -> Picture:
+        """Training loss at the transferred learning rate."""
+        return self._picture("training_curves", "the training curves of a run")
+
+    def drawings(self) -> "dict[str, Callable[[], Figure | None]]":
+        """What draws each figure, by the name of its file; None where data was not recorded."""
+        from transfer.report.curves_figure import curves_figure
+        from transfer.report.decay_figure import decay_figure
+        from transfer.report.loss_figure import loss_figure
+        from transfer.report.optimum_figure import optimum_figure
+        from transfer.report.spectrum_figure import spectrum_figure
+
+        return {
+            "loss_vs_learning_rate": lambda: loss_figure(self.optima, self.verdict),
+            "loss_vs_decay": lambda: decay_figure(self.trials, self.optima, self.verdict),
+            "optimum_vs_width": lambda: optimum_figure(self.verdict),
+            "singular_values_vs_width": lambda: spectrum_figure(self.verdict),
+            "training_curves": lambda: curves_figure(
+                self.trials, self.metrics, self.optima, self.verdict
+            ),
+        }
+
+    def page(self, configuration: Mapping[str, Any]) -> str:
+        """The report as one HTML file; `configuration` is the run's."""
+        from transfer.report.page import report_page
+
+        return report_page(
+            self.trials, self.metrics, self.spectrum, self.optima, self.verdict, configuration
+        )
+
+    def _picture(self, name: str, needed: str) -> Picture:
+        figure = self.drawings()[name]()
+        if figure is None:
+            raise TransferError(f"There is nothing to draw; expected {needed}.")
+        return Picture.of(figure)
+
+    def __repr__(self) -> str:
+        answers = (title(name, judged) for name, judged in self.verdict["recipes"].items())
+        return f"Report({'; '.join(answers)})"
+
+    def _repr_html_(self) -> str:
+        return verdict_html(self.verdict)
 
 
 def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -12,7 +140,8 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
 
     `report.html` is one file that opens offline, with the figures to explore. A figure whose data
     was not recorded is not written: that of singular values without spectra, that of training
-    curves without metrics. Nothing is written when judging fails.
+    curves without metrics, that of decays where one was swept. Nothing is written when judging
+    fails.
 
     Raises:
       TransferError: the run holds no trials, no sweep, or trials that do not compare.
@@ -22,38 +151,19 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
       >>> verdict["recipes"]["mup+sqrt"]["transfers"]  # doctest: +SKIP
       'true'
     """
-    trials = run.require_trials()
-    spectrum = run.spectrum()
-    verdict = judge(trials, spectrum, task=task, provenance=provenance)
+    report = Report.of(run, task=task, provenance=provenance)
 
-    # Here and not above: matplotlib takes its time, and `--help` must not wait for it.
-    from transfer.report.curves_figure import curves_figure
-    from transfer.report.loss_figure import loss_figure
-    from transfer.report.optimum_figure import optimum_figure
-    from transfer.report.page import report_page
-    from transfer.report.spectrum_figure import spectrum_figure
     from transfer.report.style import to_png
 
-    optima = {
-        recipe: [
-            find_optimum(trials, recipe, int(width))
-            for width in judged["optimum_log2_learning_rate"]
-        ]
-        for recipe, judged in verdict["recipes"].items()
+    images = {
+        name: to_png(figure)
+        for name, draw in report.drawings().items()
+        if (figure := draw()) is not None
     }
-    metrics = run.metrics()
-    figures = {
-        "loss_vs_learning_rate": loss_figure(optima, verdict),
-        "optimum_vs_width": optimum_figure(verdict),
-        "singular_values_vs_width": spectrum_figure(verdict),
-        "training_curves": curves_figure(trials, metrics, optima, verdict),
-    }
-    images = {name: to_png(figure) for name, figure in figures.items() if figure is not None}
     for name, image in images.items():
         run.write_bytes(f"report/{name}.png", image)
     configuration = (run.read_json("config.json") or {}).get("experiment", {})
-    page = report_page(trials, metrics, spectrum, optima, verdict, configuration)
-    run.write_bytes("report/report.html", page.encode())
+    run.write_bytes("report/report.html", report.page(configuration).encode())
     # Last, so that a verdict stands beside its own figures.
-    run.write_json("report/verdict.json", verdict)
-    return verdict
+    run.write_json("report/verdict.json", report.verdict)
+    return dict(report.verdict)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ DPI = 150
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 LETTER_WIDTH = 0.107  # of a bold title, in inches
 INK = "#333333"
+_FEW = 4  # ticks to read a slope from
 # Okabe and Ito's palette without its yellow, which is too light for lines.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -94,6 +96,30 @@ def powers_of_two(axis: Axes, which: str) -> None:
     chosen = axis.xaxis if which == "x" else axis.yaxis
     chosen.set_major_locator(MaxNLocator(nbins=6, integer=True))
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:g}}}$"))
+
+
+def plain_powers(axis: Axes) -> None:
+    """Make y a logarithmic axis labelled 1/4, 1/2, 1, 2, or by round numbers where those are few.
+
+    At least a factor of two is shown, so that noise does not fill the panel.
+    """
+    axis.set_yscale("log", base=2)
+    low, high = (math.log2(limit) for limit in axis.get_ylim())
+    spare = max(1.0 - (high - low), 0.0) / 2
+    low, high = low - spare, high + spare
+    powers = range(math.ceil(low), math.floor(high) + 1)
+    if len(powers) >= _FEW:
+        labels = {2.0**k: _plain(k) for k in powers[:: 1 + (len(powers) - 1) // 8]}
+    else:
+        places = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(2.0**low, 2.0**high)
+        labels = {place: f"{place:g}" for place in places if 2.0**low <= place <= 2.0**high}
+    axis.set_yticks(list(labels), list(labels.values()))
+    axis.set_ylim(2.0**low, 2.0**high)
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _plain(exponent: int) -> str:
+    return f"1/{2**-exponent}" if exponent < 0 else f"{2**exponent}"
 
 
 def width_axis(axis: Axes, widths: Sequence[int]) -> None:

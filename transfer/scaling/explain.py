@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from transfer.columns import aligned
+from transfer.markup import html_table
 from transfer.scaling.layout import Layout
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
@@ -47,6 +48,15 @@ class Explanation:
         """Header and rows as text, for any renderer."""
         header = [field.name.replace("_", " ") for field in dataclasses.fields(Row)]
         return [header, *([_text(value) for value in dataclasses.astuple(row)] for row in self)]
+
+    def _repr_html_(self) -> str:
+        """The same table for notebooks, without the depth where no parameter lies in a stack."""
+        caption = f"{self.recipe} for {self.family} optimizers"
+        flat = all(row.m_depth == "1" for row in self)
+        hidden = {"axes", "m depth"} if flat else {"axes"}
+        header, *rows = self.cells()
+        shown = [place for place, name in enumerate(header) if name not in hidden]
+        return html_table(caption, [[row[place] for place in shown] for row in (header, *rows)])
 
     def __str__(self) -> str:
         return "\n".join([f"{self.recipe} for {self.family} optimizers", *aligned(self.cells())])

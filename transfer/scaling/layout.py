@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
+from transfer.markup import html_table
 from transfer.scaling.axes import Axes
 from transfer.scaling.roles import Role
 
@@ -169,6 +170,30 @@ class Layout(Mapping[str, Parameter]):
 
     def __len__(self) -> int:
         return len(self.parameters)
+
+    def cells(self) -> list[list[str]]:
+        """Header and a row per parameter as text, for any renderer."""
+        header = ["parameter", "axes", "shape", "at the base", "role", "m in", "m out"]
+        return [
+            header,
+            *(
+                [
+                    path,
+                    str(parameter.axes),
+                    "x".join(map(str, parameter.shape)),
+                    "x".join(map(str, parameter.base_shape)),
+                    parameter.role.value,
+                    str(parameter.m_in),
+                    str(parameter.m_out),
+                ]
+                for path, parameter in self.items()
+            ),
+        ]
+
+    def _repr_html_(self) -> str:
+        """A row per parameter, for notebooks."""
+        count = sum(math.prod(parameter.shape) for parameter in self.values())
+        return html_table(f"{count:,} numbers in {len(self)} parameters", self.cells())
 
     def require(self, paths: Iterable[str]) -> None:
         """Raise `TransferError` unless `paths` are exactly the layout's: nothing goes unscaled."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
+from transfer.markup import html_table
 from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
 from transfer.scaling import horizon as horizon_rules
@@ -16,6 +17,7 @@ from transfer.scaling.horizon import Horizon
 from transfer.scaling.layout import Layout, Parameter
 from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
 from transfer.scaling.powers import Power
+from transfer.scaling.recipe_cells import recipe_cells
 from transfer.scaling.roles import Role
 from transfer.scaling.rule import FAMILIES, Family, Rule
 from transfer.scaling.spectral import spectral_std
@@ -133,6 +135,11 @@ class Recipe:
         if not self.decay == "constant" == self.table.decay:
             name += f"+{self.decay}"
         return f"{name} ({self.gauge})" if str(self.gauge) else name
+
+    def _repr_html_(self) -> str:
+        """A row per role, for notebooks: by which powers of m_in and m_out its numbers grow."""
+        caption = f"{self}: powers of the growth of fan-in and fan-out, for AdamW and its kin"
+        return html_table(caption, recipe_cells(self, "entrywise"))
 
     @property
     def table(self) -> Parametrization:

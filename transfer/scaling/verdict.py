@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from fractions import Fraction
 
+from transfer.markup import html_paragraph, html_table
 from transfer.scaling.exponents import Exponents
 
 
@@ -97,6 +98,23 @@ class Verdict:
             return Regime.TRIVIAL
         return Regime.FEATURE_LEARNING if self.r == 0 else Regime.KERNEL
 
+    def _repr_html_(self) -> str:
+        """The regime, what fails, and what moves the output of each layer, for notebooks."""
+        last = len(self.updates)
+        rows = [
+            [
+                f"layer {layer}" if layer < last else "readout",
+                *(_order(power) for power in (update, change)),
+            ]
+            for layer, (update, change) in enumerate(
+                zip(self.updates, self.changes, strict=True), start=1
+            )
+        ]
+        header = ["at width n", "moved by its own update", "moved in all"]
+        caption = f"{self.regime} ({self.exponents.family} optimizers): r = {self.r}"
+        failed = "".join(html_paragraph(str(violation)) for violation in self.violations)
+        return html_table(caption, [header, *rows]) + failed
+
     def __str__(self) -> str:
         L = self.exponents.hidden_layers
         lines = [f"{self.regime} ({self.exponents.family} optimizers): r = {self.r}"]
@@ -109,6 +127,10 @@ class Verdict:
             f"{_maximal(self.readout_init)}"
         )
         return "\n".join(lines)
+
+
+def _order(power: Fraction) -> str:
+    return "1" if power == 0 else f"n^{-power}"
 
 
 def _maximal(power: Fraction) -> str:

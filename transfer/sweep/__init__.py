@@ -2,7 +2,10 @@
 
 from transfer.sweep.bracket import bracket
 from transfer.sweep.groups import Group, Setting, declared_groups, trial_name
+from transfer.sweep.preflight import load_for
+from transfer.sweep.progress import group_line
 from transfer.sweep.provenance import claim, provenance
+from transfer.sweep.run import run_sweep, run_target
 from transfer.sweep.runner import Reporter, run_groups, unfinished, work
 
 __all__ = [
@@ -12,8 +15,12 @@ __all__ = [
     "bracket",
     "claim",
     "declared_groups",
+    "group_line",
+    "load_for",
     "provenance",
     "run_groups",
+    "run_sweep",
+    "run_target",
     "trial_name",
     "unfinished",
     "work",

@@ -12,6 +12,7 @@ from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
 from transfer.runs import Origin
 from transfer.scaling import Hyperparameters
+from transfer.training import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
             experiment.base_width,
             [experiment.base_layers, experiment.base_batch_size, experiment.base_tokens],
             dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
-            dataclasses.asdict(experiment.training),
+            dataclasses.asdict(experiment.training) | dict.fromkeys(TrainingConfig.KEEPING),
             dataclasses.asdict(experiment.data) | {"data_dir": ""},
             dataclasses.asdict(setting),
         ]

@@ -15,10 +15,19 @@ from transfer.data import check_fingerprint
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
 from transfer.sweep.groups import declared_groups, trial_name
+from transfer.training import TrainingConfig
 
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
 
 _SWEEPS = ("sweep", "quickstart")
+
+# Where the data lies does not change what they are, which their fingerprint tells; nor does how
+# devices share the work, or what is kept of it meanwhile, change what the work is.
+_BESIDE = (
+    "config.data.data_dir",
+    "config.mesh",
+    *(f"config.training.{name}" for name in TrainingConfig.KEEPING),
+)
 
 
 def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
@@ -98,9 +107,7 @@ def _trials(experiment: Experiment) -> set[str]:
 def _difference(old: Any, new: Any, path: str) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            # Where the data lies does not change what they are; their fingerprint tells that. Nor
-            # does how devices share the work change what the work is.
-            if f"{path}.{key}" in ("config.data.data_dir", "config.mesh"):
+            if f"{path}.{key}" in _BESIDE:
                 continue
             found = _difference(old.get(key), new.get(key), f"{path}.{key}")
             if found:

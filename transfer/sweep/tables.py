@@ -14,6 +14,8 @@ from transfer.sweep.groups import Group, trial_name
 from transfer.training import Outcome, TrainingConfig
 
 Row = dict[str, Any]
+# Of a group: its trials, and the rows of metrics, spectrum and gains.
+Rows = tuple[list[Trial], list[Row], list[Row], list[Row]]
 
 
 def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarray:
@@ -25,9 +27,7 @@ def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarr
     return peaks[:, None] * horizon.learning_rate * schedule
 
 
-def tables(
-    experiment: Experiment, group: Group, outcome: Outcome
-) -> tuple[list[Trial], list[Row], list[Row], list[Row]]:
+def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
     """Return the rows of trials, metrics, spectrum and gains that a trained group gives."""
     recipe = experiment.recipe.build(group.recipe)
     layout = experiment.layout(group.width).parameters

@@ -2,7 +2,7 @@
 
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
-from transfer.training.loop import Outcome, train
+from transfer.training.loop import Outcome, Progress, train
 from transfer.training.mesh import MeshConfig, make_mesh
 from transfer.training.population import Population, State, Trials
 
@@ -11,6 +11,7 @@ __all__ = [
     "MeshConfig",
     "Outcome",
     "Population",
+    "Progress",
     "Snapshot",
     "State",
     "TrainingConfig",

@@ -1,7 +1,20 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything a run needs to go on as if it had never stopped, on this machine or on
+another.
+
+A checkpoint is a folder named by its step:
+
+    STEP/state      arrays of all trials, split as they lay on the devices
+    STEP/history    what was measured until then
+    STEP/run        JSON: how many trials, the position in the data, digests of all the rest
+
+It takes its name only once it is whole, so a killed writer leaves none. What storage does to it
+later, the digests tell.
+"""
 
 import dataclasses
+import json
 import logging
+import zlib
 from typing import Any
 
 import jax
@@ -9,13 +22,17 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
+from transfer import paths
 from transfer.errors import TransferError
 from transfer.models import Arrays
+from transfer.processes import exchange
+from transfer.termination import TerminatedError
+from transfer.training.digests import checksum, digests
 from transfer.training.history import History
 from transfer.training.population import State
+from transfer.training.quietly import quietly
 
-# Orbax tells every save at warning level and above what the progress line tells better.
-logging.getLogger("absl").setLevel(logging.ERROR)
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,60 +48,140 @@ class Snapshot:
 class Checkpoints:
     """The checkpoints of one run; written asynchronously, whole or not at all.
 
-    The last two are kept. Use as a context: leaving it waits for the last write.
+    Use as a context: leaving it waits for the last write.
+
+    Arguments:
+      folder: of the run, on a disk or in a bucket that every process sees.
+      keep: how many of the last are kept; the one before the last is what a run goes on from
+        where the last is damaged.
+      final: whether the last step of a run is saved too, for others to read.
     """
 
-    def __init__(self, folder: epath.PathLike):
+    def __init__(self, folder: epath.PathLike, *, keep: int = 2, final: bool = True):
+        self.final = final
+        self._folder = epath.Path(folder).resolve()
         self._manager = ocp.CheckpointManager(
-            epath.Path(folder).resolve(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
-            item_names=("state", "history", "data"),
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                create=True,
+                cleanup_tmp_directories=True,
+                single_host_load_and_broadcast=True,
+            ),
+            item_names=("state", "history", "run"),
         )
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._manager.wait_until_finished()
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # One of several processes that fails does so alone; the others would not be waited for.
+        if jax.process_count() > 1 and kind not in (None, TerminatedError):
+            return
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise self._unwritten(error) from error
+        finally:
+            self._manager.close()
 
     def save(self, snapshot: Snapshot) -> None:
-        """Start writing a snapshot; returns as soon as its arrays have left the devices."""
-        self._manager.save(
-            snapshot.step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(snapshot.state),
-                history=ocp.args.StandardSave(snapshot.history.to_tree()),
-                data=ocp.args.JsonSave(snapshot.data),
-            ),
-        )
+        """Start writing a snapshot; returns as soon as its arrays have left the devices.
+
+        Raises `TransferError` when this write, or the one before, cannot be done.
+        """
+        trials, history = snapshot.history.trials, snapshot.history.to_tree()
+        content = {
+            "trials": trials,
+            "data": snapshot.data,
+            "state": digests(snapshot.state, trials),
+            "history": _checksums(history),
+        }
+        try:
+            self._manager.save(
+                snapshot.step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(snapshot.state),
+                    history=ocp.args.StandardSave(history),
+                    run=ocp.args.JsonSave(content | {"checksum": _checksum(content)}),
+                ),
+            )
+        except (OSError, ValueError) as error:
+            raise self._unwritten(error) from error
 
     def restore(self, state: State, history: History) -> Snapshot | None:
-        """Return the latest snapshot, if any, in the shape and sharding of the arguments."""
-        step = self._manager.latest_step()
-        if step is None:
-            return None
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state, history.to_tree()))
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract[0]),
-                history=ocp.args.StandardRestore(abstract[1]),
-                data=ocp.args.JsonRestore(),
-            ),
+        """Return the latest snapshot that is whole, if any, in the sharding of the arguments.
+
+        Both may be made for other devices than those that wrote it, and the state for more or fewer
+        of the trials that fill the mesh. A damaged checkpoint is told in a warning and deleted once
+        an older one is found whole. Raises `TransferError` when there are checkpoints, but none is.
+        """
+        damaged: dict[int, str] = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            snapshot, reason = self._try(step, state, history)
+            if snapshot is None:
+                damaged[step] = reason
+                continue
+            for other, reason in damaged.items():
+                _log.warning(
+                    f"The checkpoint of step {other} in {self._folder} is damaged ({reason}); the "
+                    f"run goes on from step {step}."
+                )
+                self._manager.delete(other)
+            return snapshot
+        if damaged:
+            reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
+            raise TransferError(
+                f"No checkpoint in {self._folder} can be read ({reasons}); restore the folder, or "
+                "remove it to start anew."
+            )
+        return None
+
+    def _try(self, step: int, state: State, history: History) -> tuple[Snapshot | None, str]:
+        """Return a snapshot, or None and why it cannot be read: the same in every process."""
+        content: dict[str, Any] = {}
+        snapshot, reason = None, ""
+        try:
+            with quietly():
+                content, snapshot = self._read(step, state, history)
+        except (jax.errors.JaxRuntimeError, MemoryError, PermissionError):
+            raise
+        except Exception as error:  # damaged files give errors of every kind
+            reason = _in_brief(error)
+        (failed,) = exchange.largest(float(snapshot is None))
+        if failed or snapshot is None:
+            return None, reason or "another process cannot read it"
+        found = digests(snapshot.state, content["trials"])
+        return (None, reason) if (reason := _differs(content["state"], found)) else (snapshot, "")
+
+    def _read(self, step: int, state: State, history: History) -> tuple[dict[str, Any], Snapshot]:
+        folder = self._folder / str(step)
+        # By the handlers themselves: the manager would wait for the other processes, which a
+        # damaged file may stop.
+        content = _read_run(folder)
+        tree = ocp.StandardCheckpointHandler().restore(
+            folder / "history", args=ocp.args.StandardRestore(_abstract(history.to_tree()))
         )
-        return Snapshot(
-            step=step,
-            state=restored["state"],
-            data=restored["data"],
-            history=history.with_tree(restored["history"]),
+        if reason := _differs(content["history"], _checksums(tree)):
+            raise ValueError(reason)
+        # Trials that fill up the mesh are as many as it needs, not as many as were written.
+        restored = ocp.StandardCheckpointHandler().restore(
+            folder / "state", args=ocp.args.StandardRestore(_abstract(state), strict=False)
+        )
+        return content, Snapshot(step, restored, content["data"], history.with_tree(tree))
+
+    def _unwritten(self, error: Exception) -> TransferError:
+        return TransferError(
+            f"A checkpoint could not be written to {self._folder} ({_in_brief(error)}); expected a "
+            "folder with space and write permission: make some, and the same command goes on."
         )
 
 
 def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
-    """Return parameters and multipliers of the last checkpoint of a single run.
+    """Return parameters and multipliers of the last checkpoint of a single run, on this host.
 
-    Raises `TransferError` when there is no checkpoint, or when it holds several trials.
+    Raises `TransferError` when there is no checkpoint, when it is damaged, or when it holds several
+    trials.
     """
     path = epath.Path(folder).resolve()
     steps = ocp.utils.checkpoint_steps(path) if path.exists() else []
@@ -92,20 +189,69 @@ def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
         raise TransferError(
             f"{folder} holds no checkpoint; expected those of a finished transfer train."
         )
-    with ocp.StandardCheckpointer() as checkpointer:
-        state = checkpointer.restore(path / str(max(steps)) / "state")
-    if state["step"].shape != (1,):
-        raise TransferError(
-            f"{folder} holds a population of {state['step'].shape[0]} trials; expected one run."
+    last = path / str(max(steps))
+    try:
+        content = _read_run(last)
+        handler = ocp.PyTreeCheckpointHandler()
+        on_host = jax.tree.map(
+            lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+            handler.metadata(last / "state").tree,
         )
-    trained = _with_places((state["parameters"], state["multipliers"]))
-    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), trained)
+        state = handler.restore(last / "state", args=ocp.args.PyTreeRestore(restore_args=on_host))
+        trained = {name: state[name] for name in ("parameters", "multipliers")}
+        found = digests(trained, content["trials"])
+        if reason := _differs({name: content["state"].get(name) for name in found}, found):
+            raise ValueError(reason)
+    except Exception as error:  # damaged files give errors of every kind
+        raise TransferError(
+            f"The checkpoint {last} is damaged ({_in_brief(error)}); run transfer train again, "
+            "which goes on from the one before."
+        ) from error
+    if content["trials"] != 1:
+        raise TransferError(
+            f"{folder} holds a population of {content['trials']} trials; expected one run."
+        )
+    first = jax.tree.map(lambda leaf: np.asarray(leaf[0]), _with_places(trained))
+    return first["parameters"], first["multipliers"]
+
+
+def _read_run(folder: epath.Path) -> dict[str, Any]:
+    content: dict[str, Any] = ocp.JsonCheckpointHandler().restore(
+        folder / "run", args=ocp.args.JsonRestore()
+    )
+    if content.pop("checksum", None) != _checksum(content):
+        raise ValueError("its list of digests is not as it was written")
+    return content
+
+
+def _checksum(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _checksums(tree: Any) -> dict[str, int]:
+    return {path: checksum(leaf) for path, leaf in paths.leaves(tree).items()}
+
+
+def _abstract(tree: Any) -> Any:
+    return jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
+
+
+def _differs(written: dict[str, int], read: dict[str, int]) -> str:
+    """Say what is not as it was written; empty where all is."""
+    different = [path for path in {**written, **read} if written.get(path) != read.get(path)]
+    return f"{different[0]} is not as it was written" if different else ""
+
+
+def _in_brief(error: BaseException) -> str:
+    """The first line of the innermost cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return text[:200] or type(error).__name__
 
 
 def _with_places(tree: Any) -> Any:
     """The tree with whole numbers for the places in a list of layers, which were read as text."""
-    if isinstance(tree, tuple):
-        return tuple(map(_with_places, tree))
     if not isinstance(tree, dict):
         return tree
     return {int(k) if k.isdigit() else k: _with_places(value) for k, value in tree.items()}

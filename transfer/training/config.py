@@ -1,7 +1,7 @@
 """How a population is trained."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import optax
 
@@ -23,11 +23,12 @@ class TrainingConfig:
     by the statistics of each part. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`,
     `b2` and `epsilon` for Adam, its kin and the AdamW beside Muon (Lion takes the first two),
     `momentum` and `nesterov` for SGD. `clip` of 0 means no clipping. `log_every` steps run between
-    two words of progress; `checkpoint_every` of 0 keeps that of the last step alone. `tensorboard`
-    writes events while a run trains, a folder per trial; all that they hold is in the run's tables
-    in the end, and a sweep has many trials, so it is off unless asked for. `execution` is
-    `vectorized` or `in_turn`, or empty for what the hardware does faster: accelerators vectorise
-    the trials of a device, CPUs run them one after another inside the same compiled program.
+    two words of progress; `checkpoint_every` of 0 keeps that of the last step alone, and of more
+    steps the last `checkpoints_kept` are kept; a run may go on under others. `tensorboard` writes
+    events while a run trains, a folder per trial; all that they hold is in the run's tables in the
+    end, and a sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or
+    `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
+    device, CPUs run them one after another inside the same compiled program.
 
     Singular values and gains are measured before the first step, every `spectrum_every` steps and
     after the last one; 0 leaves the last alone. On 2 CPU cores that took 0.2 to 0.3 of a step at
@@ -35,6 +36,9 @@ class TrainingConfig:
     Above width 64 the first and the last take four times as long, and the program takes about as
     long to compile as that of a step.
     """
+
+    # What is kept of a run, not what the run is.
+    KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
 
     steps: int = 200
     microbatches: int = 1
@@ -52,12 +56,13 @@ class TrainingConfig:
     clip: float = 1.0
     log_every: int = 50
     checkpoint_every: int = 0
+    checkpoints_kept: int = 2
     spectrum_every: int = 50
     tensorboard: bool = False
     execution: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "microbatches", "log_every"):
+        for name in ("steps", "microbatches", "log_every", "checkpoints_kept"):
             if getattr(self, name) < 1:
                 raise TransferError(
                     f"training.{name} is {getattr(self, name)}; expected a whole number of at "
@@ -121,6 +126,20 @@ class TrainingConfig:
             b2=horizon.beta(self.b2),
             epsilon=self.epsilon * horizon.epsilon,
         )
+
+    def at_once(self, batch_size: int) -> int:
+        """How many examples pass through the model at once; raises `TransferError` if not all.
+
+        Example:
+          >>> TrainingConfig(microbatches=4).at_once(32)
+          8
+        """
+        if batch_size % self.microbatches:
+            raise TransferError(
+                f"training.microbatches is {self.microbatches}, which does not divide the batch "
+                f"size {batch_size}; expected a divisor."
+            )
+        return batch_size // self.microbatches
 
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.

@@ -12,6 +12,8 @@ import numpy as np
 class History:
     """Arrays with a leading trial axis, NaN where a run has yet to come.
 
+    What is added may have more trials, which fill up the mesh; they are left out.
+
     Fields:
       steps: after which steps there is a measurement.
       curves: `loss` and `grad_norm` (trial, step).
@@ -24,7 +26,7 @@ class History:
 
     @classmethod
     def empty(cls, trials: int, steps: tuple[int, ...], measured: Any) -> Self:
-        """The history of a run that has not begun; `measured` gives shapes (trial, ...).
+        """The history of a run that has not begun; `measured` gives shapes (any trials, ...).
 
         The last of the steps is that of the run.
         """
@@ -34,17 +36,22 @@ class History:
             jax.tree.map(lambda leaf: _unknown((trials, len(steps), *leaf.shape[1:])), measured),
         )
 
+    @property
+    def trials(self) -> int:
+        """How many there are."""
+        return len(self.curves["loss"])
+
     def add_steps(self, step: int, taken: int, curves: Mapping[str, jax.Array]) -> None:
         """Put down the curves of the steps that were taken after a step."""
         for name, values in self.curves.items():
-            values[:, step : step + taken] = np.asarray(curves[name])[:, :taken]
+            values[:, step : step + taken] = np.asarray(curves[name])[: self.trials, :taken]
 
     def add_measurement(self, step: int, measured: Any) -> None:
         """Put down what was measured after a step."""
         place = self.steps.index(step)
 
         def put(values: np.ndarray, found: jax.Array) -> None:
-            values[:, place] = np.asarray(found)
+            values[:, place] = np.asarray(found)[: self.trials]
 
         jax.tree.map(put, self.measured, measured)
 
@@ -55,10 +62,6 @@ class History:
     def with_tree(self, tree: dict[str, Any]) -> Self:
         """The history that a checkpoint kept."""
         return dataclasses.replace(self, **jax.tree.map(np.array, tree))
-
-    def of(self, trials: int) -> Self:
-        """The first trials' own."""
-        return self.with_tree(jax.tree.map(lambda values: values[:trials], self.to_tree()))
 
 
 def _unknown(shape: tuple[int, ...]) -> np.ndarray:

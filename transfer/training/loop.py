@@ -12,11 +12,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.models import ModelConfig, count, model_layout, parameter_count
+from transfer.processes import exchange, watch
 from transfer.scaling import Horizon, Hyperparameters, Recipe
+from transfer.termination import TerminatedError
 from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.history import History
+from transfer.training.pace import Pace
 from transfer.training.population import Population, State, Trials
 from transfer.training.task import Batch, task_of
 
@@ -78,6 +81,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
 
@@ -87,7 +91,8 @@ def train(
     trial whose loss stops being finite is marked and never touches its neighbours. With
     `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
     the same devices. `events` is told what is measured, `progress` the fraction done and the
-    median loss of the trials that have one.
+    median loss of the trials that have one. Every few seconds `asked_to_stop` is asked, and if it
+    says so in any process the run is saved and ends with `TerminatedError`.
     """
     started = time.perf_counter()
     layout = model_layout(model, base_width, base_layers)
@@ -96,7 +101,7 @@ def train(
     devices = meshes.make_mesh(
         mesh,
         trials=len(settings),
-        batch_size=dataset.config.batch_size,
+        batch_size=training.at_once(dataset.config.batch_size),
         parameters=layout.parameters,
     )
     task = task_of(dataset.config)
@@ -116,11 +121,12 @@ def train(
     )
 
     # The data goes first, for it refuses what is no seed.
-    data = PopulationBatches(dataset, sorted({seed for _, seed in settings}))
+    own = exchange.LocalRows(meshes.batches(devices), axis=2, size=dataset.config.batch_size)
+    data = PopulationBatches(dataset, sorted({seed for _, seed in settings}), rows=own.rows)
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
     padding = -len(settings) % devices.shape[meshes.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = jax.device_put(trials, meshes.per_trial(devices))
+    trials = exchange.put(trials, meshes.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
@@ -129,27 +135,27 @@ def train(
         _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
     )
 
+    exchange.meet()  # one may have compiled for longer
     step, state = 0, compiled.init(trials)
-    history = History.empty(len(settings) + padding, training.measured_at(steps), compiled.measured)
+    history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
     if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
         step, state, history = snapshot.step, snapshot.state, snapshot.history
         data.set_state(snapshot.data)
     if events is not None:
         events.start(step)
 
-    evaluated = jax.device_put(held_out, meshes.eval_batches(devices))
+    evaluated = exchange.put(held_out, meshes.eval_batches(devices))
+    everywhere = NamedSharding(devices, PartitionSpec())
 
     def run(state: State, batches: Batch) -> State:
         taken = len(jax.tree.leaves(batches)[0])
         state, curves = compiled.run(
             state,
             trials,
-            jax.device_put(
-                jax.tree.map(lambda leaf: _padded(leaf, chunk), batches), meshes.batches(devices)
-            ),
-            jax.device_put(np.int32(taken), NamedSharding(devices, PartitionSpec())),
+            own.put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
+            exchange.put(np.int32(taken), everywhere),
         )
-        history.add_steps(step, taken, curves)
+        history.add_steps(step, taken, exchange.fetch(curves))
         if events is not None:
             events.add_steps(step, taken, history.curves)
         return state
@@ -159,60 +165,79 @@ def train(
         for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
             vectors, measured = compiled.measure(state, earlier, evaluated)
             state = dataclasses.replace(state, vectors=vectors)
+        measured = exchange.fetch(measured)
         history.add_measurement(step, measured)
         if events is not None:
             events.add_measurement(step, measured)
         return state
 
-    if step == 0 and step in history.steps:
-        state = measure(state, compiled.hidden(state))
-    while step < steps:
-        taken = _until_next_stop(step, chunk, training, steps)
-        batches = data.take(taken)
-        if step + taken in history.steps:
-            # The last step is taken by itself, so that its update can be measured.
-            if taken > 1:
-                state = run(state, jax.tree.map(lambda leaf: leaf[:-1], batches))
-                batches = jax.tree.map(lambda leaf: leaf[-1:], batches)
-            step += taken - 1
-            earlier = compiled.hidden(state)
-            state = run(state, batches)
-            step += 1
-            state = measure(state, earlier)
-        else:
+    def advance(state: State, batches: Batch) -> State:
+        nonlocal step
+        taken = len(jax.tree.leaves(batches)[0])
+        if step + taken not in history.steps:
             state = run(state, batches)
             step += taken
-        progress(step / steps, _median(history.curves["loss"][: len(settings), step - 1]))
-        every = training.checkpoint_every
-        due = step == steps or (every and step % every == 0)
-        if checkpoints is not None and due:
-            checkpoints.save(Snapshot(step, state, data.get_state(), history))
+            return state
+        # The last step is taken by itself, so that its update can be measured.
+        if taken > 1:
+            state = run(state, jax.tree.map(lambda leaf: leaf[:-1], batches))
+            batches = jax.tree.map(lambda leaf: leaf[-1:], batches)
+        step += taken - 1
+        earlier = compiled.hidden(state)
+        state = run(state, batches)
+        step += 1
+        return measure(state, earlier)
 
-    kept = history.of(len(settings))
+    if step == 0 and step in history.steps:
+        state = measure(state, compiled.hidden(state))
+    pace, stop = Pace(most=chunk), step
+    while step < steps:
+        if step == stop:
+            stop = _next_stop(step, chunk, training, steps)
+        begun, taken = time.perf_counter(), min(pace.steps, stop - step)
+        with watch.for_others():
+            state = advance(state, data.take(taken))
+            # All processes have to take as many steps, and to stop after the same.
+            lasted = time.perf_counter() - begun
+            lasted, stopping = exchange.largest(lasted, float(asked_to_stop()))
+        pace.took(taken, lasted)
+        if step == stop:
+            progress(step / steps, _median(history.curves["loss"][:, step - 1]))
+        if checkpoints is not None and (
+            stopping
+            or (step == steps and checkpoints.final)
+            or (training.checkpoint_every and step % training.checkpoint_every == 0)
+        ):
+            checkpoints.save(Snapshot(step, state, data.get_state(), history))
+        if stopping:
+            saved = "which is saved" if checkpoints is not None else "and nothing is saved"
+            raise TerminatedError(f"It was asked to stop after step {step} of {steps}, {saved}.")
+
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
         parameters=parameters,
         flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
-        history=kept.curves,
+        history=history.curves,
         held_out={
-            name: np.asarray(values)[: len(settings)]
-            for name, values in compiled.evaluate(state, evaluated).items()
+            name: values[: len(settings)]
+            for name, values in exchange.fetch(compiled.evaluate(state, evaluated)).items()
         },
-        measured_at=kept.steps,
-        measured=kept.measured,
+        measured_at=history.steps,
+        measured=history.measured,
         seconds=time.perf_counter() - started,
         execution=f"{execution}, {_describe(devices.shape)}",
     )
 
 
-def _until_next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
+def _next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
+    """After which step there is something to tell, to save or to measure."""
     stops = [step + chunk, steps]
     for every in (training.checkpoint_every, training.spectrum_every):
         if every:
             stops.append((step // every + 1) * every)
-    return min(stops) - step
+    return min(stops)
 
 
 def _median(losses: np.ndarray) -> float:

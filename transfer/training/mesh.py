@@ -288,8 +288,12 @@ def _sizes(parameters: Layout, along: str) -> list[int]:
 
 def _memory(device: Any) -> float:
     """Bytes of a device; infinite where it does not say, as CPUs and described devices do not."""
+    if jax.process_count() > 1 and device in jax.devices():
+        device = jax.local_devices()[0]  # the only ones that can be asked, and of the same kind
     statistics = device.memory_stats() if hasattr(device, "memory_stats") else None
-    return (statistics or {}).get("bytes_limit", math.inf)
+    limit = (statistics or {}).get("bytes_limit", math.inf)
+    # All processes have to come to the same mesh, whatever a few of their bytes are used for.
+    return limit if math.isinf(limit) else 2.0**30 * round(limit / 2**30)
 
 
 def _require_all_processes(

@@ -143,50 +143,51 @@ class Population:
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
         """
-        trial = meshes.per_trial(self.mesh)
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        shapes = jax.eval_shape(self._init, trials)
-        laid_out = dataclasses.replace(
-            meshes.state_shardings(shapes, self.layout.parameters, self.mesh),
-            vectors={path: meshes.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()},
-        )
-        state = jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            shapes,
-            laid_out,
-        )
+        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
         hidden = self._hidden(state.parameters)
-        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-        # A program, what it consumes, what it is given, and how its results lie.
-        programs: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...], Any]] = {
-            "init": (self._init, (), (trials,), laid_out),
-            "run": (self._run, (0,), (state, trials, batches, count), (laid_out, trial)),
-            "evaluate": (self._evaluate, (), (state, eval_batches), trial),
-            "hidden": (
-                self._copy_hidden,
-                (),
-                (state,),
-                {path: leaf.sharding for path, leaf in hidden.items()},
-            ),
+        # A program, what it is given, and how its results lie.
+        programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
+            "init": (self._init, (trials,), _shardings(state)),
+            "evaluate": (self._evaluate, (state, eval_batches), trial),
+            "hidden": (self._copy_hidden, (state,), _shardings(hidden)),
             "measure": (
                 self._measure,
-                (),
                 (state, hidden, eval_batches),
-                (laid_out.vectors, trial),
+                (_shardings(state.vectors), trial),
             ),
         }
-        lowered = {}
         with ThreadPoolExecutor() as pool:
-            compiled = {}
             # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            for name, (function, donated, arguments, results) in programs.items():
-                program = jax.jit(function, donate_argnums=donated, out_shardings=results)
-                lowered[name] = program.lower(*arguments)
+            lowered = {"run": self.lower_run(trials, batches)}
+            compiled = {"run": pool.submit(lowered["run"].compile)}
+            for name, (function, arguments, results) in programs.items():
+                lowered[name] = jax.jit(function, out_shardings=results).lower(*arguments)
                 compiled[name] = pool.submit(lowered[name].compile)
             _, measured = lowered["measure"].out_info
             return Compiled(
                 **{name: future.result() for name, future in compiled.items()}, measured=measured
             )
+
+    def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
+        """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
+        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+        program = jax.jit(self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial))
+        return program.lower(state, trials, batches, count)
+
+    def _shapes(self, trials: Trials) -> State:
+        """The state before anything is allocated, and how it lies."""
+        shapes = jax.eval_shape(self._init, trials)
+        laid_out = dataclasses.replace(
+            meshes.state_shardings(shapes, self.layout.parameters, self.mesh),
+            vectors={path: meshes.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()},
+        )
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            shapes,
+            laid_out,
+        )
 
     def _init(self, trials: Trials) -> State:
         def one(trial: Trials) -> State:
@@ -398,3 +399,7 @@ class Population:
             axis_names={meshes.TRIAL},
             check_vma=False,
         )(mapped, *shared)
+
+
+def _shardings(shapes: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, shapes)

@@ -1,5 +1,7 @@
 """A data set of labelled images, augmented and normalized."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from transfer.data.fingerprint import combine_fingerprints
@@ -45,15 +47,13 @@ class ImageDataset:
         self._train = _Examples(train, self.normalization)
         self._held_out = _Examples(held_out, self.normalization)
 
-    def batches(
-        self, seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> BatchIterator:
+    def batches(self, seed: int, *, rows: Sequence[int] | None = None) -> BatchIterator:
         """Return endless training batches.
 
         A batch is {"image": float32 (local batch, *image_shape), "label": int32 (local batch,)}.
         Every image comes once per epoch, in an order and augmented in ways set by `seed`, anew each
-        epoch. Process p of P gets rows p * B / P to (p + 1) * B / P of the batch that a single
-        process would get. Raises `TransferError` when the processes do not divide the batch.
+        epoch. With `rows`, one of several processes gets only those rows of the batch that a single
+        process would get. Raises `TransferError` when the batch has no such row.
 
         Example:
           >>> from transfer.data import ImageConfig, load_dataset
@@ -62,9 +62,7 @@ class ImageDataset:
           >>> batch["image"].shape, batch["label"].shape, batches.get_state()
           ((64, 8, 8, 1), (64,), {'next_index': 1})
         """
-        return BatchIterator(
-            self._train, self.config.batch_size, seed, process_index, process_count
-        )
+        return BatchIterator(self._train, self.config.batch_size, seed, rows)
 
     def eval_batches(self) -> dict[str, np.ndarray]:
         """Return held-out batches, as training batches with a leading axis of batches.

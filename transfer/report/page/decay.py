@@ -1,6 +1,5 @@
 """Loss over learning rate and weight decay, a map per recipe and width."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from transfer.analysis import Optimum
-from transfer.analysis.losses import LossTable
+from transfer.report.decay_maps import Rows, decay_maps, scale_end
 from transfer.report.page import chart
 from transfer.report.page.figure import (
     ColourScale,
@@ -25,18 +24,9 @@ from transfer.report.page.figure import (
 from transfer.report.words import objective
 from transfer.runs import Trial
 
-Rows = list[dict[str, Any]]
-
 _CELL = 34  # the height of a row, in pixels
 _MOST_NUMBERS = 10  # columns that have room for a number each
 _COLOURS = [to_hex(matplotlib.colormaps["viridis"](share)) for share in np.linspace(0.97, 0.05, 9)]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Map:
-    recipe: str
-    width: int
-    rows: Rows
 
 
 def decay_figure(
@@ -45,15 +35,10 @@ def decay_figure(
     verdict: Mapping[str, Any],
 ) -> Figure | None:
     """Return the maps of every width that was swept in learning rate and decay; None without."""
-    maps = [
-        _Map(recipe, optimum.width, rows)
-        for recipe, found in optima.items()
-        for optimum in found
-        if (rows := _rows(trials, optimum))
-    ]
+    maps = decay_maps(trials, optima)
     if not maps:
         return None
-    top = _top([row["excess"] for each in maps for row in each.rows if row["excess"] is not None])
+    top = scale_end(maps)
     recipes = list(dict.fromkeys(each.recipe for each in maps))
     widths = list(dict.fromkeys(each.width for each in maps))
     return Figure(
@@ -97,40 +82,6 @@ def decay_figure(
         ],
         scale=ColourScale(_COLOURS, "lowest", f"{top:g} % and more", "above the lowest loss"),
     )
-
-
-def _rows(trials: Sequence[Trial], optimum: Optimum) -> Rows:
-    """Return a row per learning rate and decay at the best multipliers, if decays were swept."""
-    best = optimum.best
-    table = LossTable.of(trials, optimum.recipe, optimum.width).where(
-        lambda s: (
-            dataclasses.replace(s, learning_rate=1.0, weight_decay=1.0)
-            == dataclasses.replace(best, learning_rate=1.0, weight_decay=1.0)
-        )
-    )
-    if len({setting.weight_decay for setting in table.settings}) < 2:
-        return []
-    losses = table.mean()
-    low = float(losses.min())
-    return [
-        {
-            "rate": setting.learning_rate,
-            "decay": setting.weight_decay,
-            "loss": float(loss) if np.isfinite(loss) else None,
-            "excess": 100 * float(loss - low) / low if np.isfinite(loss) else None,
-            "lowest": setting == best,
-        }
-        for setting, loss in zip(table.settings, losses, strict=True)
-    ]
-
-
-def _top(excesses: Sequence[float]) -> float:
-    """Return the end of the colour scale, a round number that three cells in four are below."""
-    if not excesses:
-        return 1.0
-    share = max(float(np.quantile(excesses, 0.75)), 0.1)
-    power = 10.0 ** math.floor(math.log10(share))
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= share)
 
 
 def _layers(rows: Rows, top: float) -> list[alt.Chart]:

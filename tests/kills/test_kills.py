@@ -1,0 +1,31 @@
+"""Long work survives being killed, at any moment."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from . import matrix
+
+KILLS = 24
+
+
+@pytest.mark.multidevice
+def test_what_was_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-m", matrix.__name__, str(tmp_path), str(KILLS), "0"],
+        cwd=pathlib.Path(__file__).parents[1],
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    said = json.loads(child.stdout)
+    assert sum(said["kills"].values()) == KILLS
+    for verb in ("train in a checkpoint", "train at random", "sweep at random", "report at random"):
+        assert any(kind.startswith(verb) for kind in said["kills"])
+    # Killed writers leave what is no checkpoint.
+    assert said["torn checkpoints"] > 0

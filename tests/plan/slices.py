@@ -1,0 +1,42 @@
+"""A decoder so small that a slice of TPUs gets its program in seconds."""
+
+import dataclasses
+
+from transfer.config import Experiment, read
+from transfer.plan import Topology
+from transfer.plan.program import compile_group
+from transfer.sweep import Group, Setting
+
+WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
+
+
+def experiment(mesh=None, training=None, **model) -> Experiment:
+    return read(
+        {
+            "base_width": WIDTH,
+            "model": {
+                "width": WIDTH,
+                "layers": 2,
+                "vocabulary": VOCABULARY,
+                "head_dim": 128,
+                **model,
+            },
+            "data": {"sequence_length": TIME, "batch_size": BATCH},
+            "training": training or {},
+            "mesh": mesh or {},
+        }
+    )
+
+
+def group(experiment: Experiment, trials: int) -> Group:
+    """Trials of different learning rates."""
+    settings = (
+        Setting(dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k), 0)
+        for k in range(4, 4 + trials)
+    )
+    return Group(experiment.model.width, str(experiment.recipe.build()), tuple(settings))
+
+
+def program(topology: str, trials: int = 1, **settings):
+    made = experiment(**settings)
+    return compile_group(made, group(made, trials), Topology.parse(topology))

@@ -1,0 +1,63 @@
+"""The roofline, of numbers that are easy to divide."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from transfer.plan import CHIPS, Topology
+from transfer.plan.collectives import Collective
+from transfer.plan.cost import Cost
+from transfer.plan.estimate import Estimate, estimate, exchanges
+
+from .test_topology import along
+
+TORUS = Topology.parse("v5p:4x4x4")
+V5P = CHIPS["v5p"]
+MESH = {"trial": 4, "fsdp": 16}
+GIB = 2.0**30
+
+
+@pytest.fixture
+def devices():
+    """Trials along x, and each trial's 16 devices over y and z."""
+    found = along(range(4), range(4), range(4))
+    return np.array(sorted(found, key=lambda device: device.coords)).reshape(4, 16)
+
+
+def test_a_step_waits_for_what_takes_longest():
+    cost = Cost(flops=0.25 * V5P.peak, bytes=0.5 * V5P.bandwidth)
+    made = estimate(cost, [], TORUS, model_flops=0.2 * V5P.peak)
+    assert (made.products, made.traffic, made.exchange) == (0.25, 0.5, 0)
+    assert (made.step, made.apart, made.bound) == (0.5, 0.75, "traffic")
+    assert made.utilisation == pytest.approx(0.4)
+
+
+def test_a_device_that_is_half_a_chip_has_half_of_its_peak():
+    chip = CHIPS["v7x"]
+    half = Topology.parse("v7x:4x4x4")
+    made = estimate(Cost(flops=chip.peak, bytes=chip.bandwidth), [], half, chip.peak)
+    assert (made.products, made.traffic, made.utilisation) == (2.0, 2.0, 1.0)
+
+
+def test_products_alone_reach_the_peak_at_most():
+    made = Estimate(products=2.0, traffic=1.0, exchange=0.5, useful=1.5)
+    assert (made.bound, made.utilisation) == ("products", 0.75)
+
+
+def test_messages_are_grouped_by_kind_and_axes_and_timed_by_their_links(devices):
+    rows = tuple(tuple(range(16 * trial, 16 * trial + 16)) for trial in range(4))
+    columns = tuple(tuple(range(each, 64, 16)) for each in range(16))
+    messages = Counter(
+        {
+            Collective("all-gather", rows, 2 * GIB): 3,
+            Collective("all-gather", rows, GIB): 1,
+            Collective("all-reduce", columns, GIB): 2,
+        }
+    )
+    gathered, reduced = exchanges(Cost(messages=messages), TORUS, MESH, devices)
+    assert (gathered.kind, gathered.axes, gathered.times) == ("all-gather", ("fsdp",), 4)
+    # Over two whole sides, each way; the reduction over one.
+    assert gathered.sent == 7 * GIB
+    assert gathered.seconds == pytest.approx(7 * GIB / (4 * V5P.link))
+    assert (reduced.axes, reduced.seconds) == (("trial",), pytest.approx(2 * GIB / (2 * V5P.link)))

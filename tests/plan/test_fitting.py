@@ -1,0 +1,104 @@
+"""The search for settings that fit, with programs that need not be compiled."""
+
+import pytest
+
+from transfer.errors import TransferError
+from transfer.plan import TooLargeError, Topology, fit, too_large
+from transfer.plan.fitting import ATTEMPTS, changed
+
+from .slices import BATCH, experiment, group
+
+TOPOLOGY = Topology.parse("v5p:2x2x1")
+MESH = {"trial": 1, "data": 4, "fsdp": 1, "tensor": 1}
+GIB = 2**30
+
+
+@pytest.fixture
+def compiling(monkeypatch):
+    """Programs fit where a function of the experiment says so; returns what was compiled."""
+
+    def replace(fits, error=None):
+        tried = []
+
+        def make_plan(experiment, group, topology):
+            tried.append(experiment)
+            if not fits(experiment):
+                raise error if error and len(tried) == 2 else TooLargeError(120 * GIB, MESH)
+            return f"plan {len(tried)}"
+
+        monkeypatch.setattr("transfer.plan.fitting.make_plan", make_plan)
+        return tried
+
+    return replace
+
+
+def found(**settings):
+    made = experiment(**settings)
+    return fit(made, group(made, 1), TOPOLOGY)
+
+
+def test_what_fits_is_compiled_once(compiling):
+    tried = compiling(lambda experiment: True)
+    fitting = found()
+    assert (fitting.fits, fitting.plan, fitting.flags, len(tried)) == (True, "plan 1", "", 1)
+
+
+@pytest.mark.parametrize(
+    ("fits", "change"),
+    [
+        (lambda made: made.mesh.fsdp == 4, {"mesh.data": 1, "mesh.fsdp": 4}),
+        (
+            lambda made: made.model.rematerialise == "full",
+            {"mesh.data": 1, "mesh.fsdp": 4, "model.rematerialise": "full"},
+        ),
+        (
+            lambda made: made.training.microbatches == 4,
+            {
+                "mesh.data": 1,
+                "mesh.fsdp": 4,
+                "model.rematerialise": "full",
+                "training.microbatches": 4,
+            },
+        ),
+        (
+            lambda made: made.data.batch_size < BATCH,
+            {
+                "mesh.data": 1,
+                "mesh.fsdp": 4,
+                "model.rematerialise": "full",
+                "training.microbatches": 4,
+                "data.batch_size": BATCH // 2,
+            },
+        ),
+    ],
+)
+def test_changes_add_up_until_one_fits(compiling, fits, change):
+    compiling(fits)
+    fitting = found()
+    assert not fitting.fits
+    assert fitting.change == change
+    assert fits(changed(experiment(), change))
+    said = too_large(fitting, "It", TOPOLOGY)
+    assert all(f"--config.{key}={value}" in said for key, value in change.items())
+
+
+def test_a_change_that_does_not_divide_is_passed_over(compiling):
+    compiling(lambda made: made.training.microbatches == 2, TransferError("5 does not divide 4."))
+    assert found().change["training.microbatches"] == 2
+
+
+def test_the_search_ends(compiling):
+    tried = compiling(lambda made: False)
+    fitting = found()
+    assert (fitting.plan, fitting.needed) == (None, 120 * GIB)
+    assert len(tried) <= 1 + ATTEMPTS
+    said = too_large(fitting, "It", TOPOLOGY)
+    assert "needs 120.00 GiB of a chip, which has 95.74" in said
+    assert "expected a larger slice" in said
+
+
+def test_trials_go_in_turn_where_several_share_a_chip(compiling):
+    compiling(lambda made: made.training.execution == "in_turn")
+    made = experiment()
+    change = fit(made, group(made, 2), TOPOLOGY).change
+    assert change["training.execution"] == "in_turn"

@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transfer.errors import TransferError
+from transfer.plan import CHIPS, Topology
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    coords: tuple[int, ...]
+
+
+def along(*sides):
+    """Devices of a slice at the places that are given by a range or a number for each side."""
+    grid = np.meshgrid(*(np.atleast_1d(side) for side in (*sides, *(0,) * (3 - len(sides)))))
+    return np.array(
+        [Device(tuple(map(int, place))) for place in zip(*map(np.ravel, grid), strict=True)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "chips", "wraps"),
+    [
+        ("v4:2x2x1", 4, (False, False, False)),
+        ("v5p:2x4x4", 32, (False, False, False)),
+        ("v5p:4x4x4", 64, (True, True, True)),
+        ("v5p:8x8x12", 768, (True, True, True)),
+        ("v7x:4x4x8", 128, (True, True, True)),
+        ("v5e:4x8", 32, (False, False)),
+        ("v6e:8x16", 128, (False, True)),
+        ("v6e:16x16", 256, (True, True)),
+    ],
+)
+def test_slices_and_which_of_their_ends_are_joined(text, chips, wraps):
+    topology = Topology.parse(text)
+    assert (topology.chips, topology.wraps, str(topology)) == (chips, wraps, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("v6p:4x4", 'did you mean "v6e"'),
+        ("v5p", "no slice of v5p; expected one of 2x2x1"),
+        ("v5p:4x4", "sides in multiples of 4 up to 6144 chips"),
+        ("v5p:0x4x4", "no slice"),
+        ("v5p:6x4x4", "no slice"),
+        ("v5p:32x32x32", "up to 6144 chips"),
+        ("v6e:32x32", "expected one of 1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16, 16x16"),
+        ("v6e:2x2x1", "no slice of v6e"),
+        ("v6e:-2x2", "no slice of v6e"),
+    ],
+)
+def test_what_is_no_slice_is_refused_with_what_would_be(text, said):
+    with pytest.raises(TransferError, match="expected") as error:
+        Topology.parse(text)
+    assert said in str(error.value)
+
+
+@given(st.sampled_from(sorted(CHIPS)), st.lists(st.integers(0, 40), max_size=4))
+def test_any_text_is_a_slice_with_devices_or_is_refused(kind, sides):
+    try:
+        topology = Topology.parse(f"{kind}:{'x'.join(map(str, sides))}")
+    except TransferError:
+        return
+    assert len(topology.wraps) == topology.chip.sides == len(sides)
+    assert 1 <= topology.chips <= topology.chip.largest
+
+
+def test_a_group_along_sides_sends_over_all_their_links():
+    torus, link = Topology.parse("v5p:4x4x8"), CHIPS["v5p"].link
+    assert torus.bandwidth(along(range(4))) == 2 * link
+    assert torus.bandwidth(along(range(4), range(4))) == 4 * link
+    assert torus.bandwidth(along(range(4), range(4), range(8))) == 6 * link
+    # Half of a side is no ring.
+    assert torus.bandwidth(along(0, 0, range(4))) == link
+    mesh = Topology.parse("v6e:4x4")
+    assert mesh.bandwidth(along(range(4), range(4))) == 2 * CHIPS["v6e"].link
+
+
+def test_the_two_devices_of_a_chip_talk_to_each_other_directly():
+    chip = Topology.parse("v7x:4x4x4")
+    assert chip.bandwidth(along(0, 0, (0, 0))) == 6 * CHIPS["v7x"].link
+
+
+@pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
+def test_the_table_is_in_line_with_itself(chip):
+    # A program may take what is sold, to within what the runtime keeps and the page rounds.
+    assert 0.95 * chip.memory < chip.usable * chip.devices < 1.01 * chip.memory
+    # Every chip of the table does between 150 and 600 FLOPs in the time of a byte.
+    assert 150 < chip.peak / chip.bandwidth < 600
+    assert all(len(sides) == chip.sides for sides in chip.slices)
+    assert (chip.between > 0) == (chip.devices > 1)

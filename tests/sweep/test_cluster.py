@@ -1,0 +1,165 @@
+"""A Ray cluster of several nodes on this machine, groups of two processes, and one killed."""
+
+import os
+import signal
+import time
+import warnings
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from transfer.config import read, template
+from transfer.data import load_dataset
+from transfer.runs import RunDirectory
+from transfer.sweep import declared_groups, run_groups
+from transfer.sweep.cluster import Share, Wish, launcher, run_on_cluster
+from transfer.sweep.cluster.reservation import Reservation
+
+from .small import Recorder
+
+# What a machine of a TPU slice of two says of itself to Ray.
+SLICE, POD_TYPE = "v5p:2x2x2", "v5p-16"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    with warnings.catch_warnings():
+        # JAX warns of a fork; what Ray forks becomes another program at once.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        for name in ("first", "second"):
+            for worker in range(2):
+                cluster.add_node(
+                    num_cpus=1,
+                    resources={"TPU": 4} | ({f"TPU-{POD_TYPE}-head": 1} if worker == 0 else {}),
+                    env_vars={"TPU_NAME": name},
+                    labels={
+                        "ray.io/tpu-slice-name": name,
+                        "ray.io/tpu-worker-id": str(worker),
+                        "ray.io/tpu-pod-type": POD_TYPE,
+                    },
+                )
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=40)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def declared():
+    """An experiment that the workers can read: no class of it is of the tests."""
+    config = template()
+    config.base_width = 8
+    config.model.width, config.model.layers, config.model.head_dim = 16, 1, 8
+    config.model.dtype = "float32"
+    config.data.name = "synthetic"
+    config.data.sequence_length, config.data.batch_size, config.data.eval_sequences = 8, 8, 16
+    config.training.steps, config.training.warmup = 240, 4
+    config.training.log_every = config.training.checkpoint_every = 8
+    config.training.spectrum_every = 0
+    config.sweep.widths = (8, 16)
+    config.sweep.recipes = ("mup+sqrt",)
+    config.sweep.space.learning_rate = (2.0**-8, 2.0**-6)
+    return read(config)
+
+
+class Killer(Recorder):
+    """Kills the last worker of the group of which it first hears that a fifth is done."""
+
+    def __init__(self, tasks):
+        super().__init__()
+        self.tasks, self.killed, self.lost, self.begun = tasks, None, [], []
+
+    def start(self, group, work):
+        super().start(group, work)
+        self.begun.append((group.width, None))
+
+    def step(self, group, fraction, loss):
+        self.begun.append((group.width, fraction))
+        if self.killed is None and fraction >= 0.2:
+            self.killed = group.width
+            task = next(task for task in reversed(self.tasks) if task.group == group)
+            os.kill(
+                ray.get(task.workers[-1].__ray_call__.remote(lambda _: os.getpid())), signal.SIGKILL
+            )
+
+    def lose(self, group):
+        self.lost.append(group.width)
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """Every task that the launcher makes."""
+    made = []
+
+    class Task(launcher.Task):
+        def __init__(self, *what):
+            super().__init__(*what)
+            made.append(self)
+
+    monkeypatch.setattr(launcher, "Task", Task)
+    return made
+
+
+def test_a_killed_worker_costs_its_group_a_new_start_from_its_checkpoint(tasks, tmp_path):
+    experiment = declared()
+    groups, dataset = declared_groups(experiment), load_dataset(experiment.data)
+    here, there = RunDirectory(tmp_path / "here"), RunDirectory(tmp_path / "there")
+    assert run_groups(experiment, here, dataset, groups, Recorder()) == []
+
+    killer = Killer(tasks)
+    wish = Wish(processes=2, cpus=1)
+    assert run_on_cluster(experiment, there, dataset.fingerprint, groups, killer, wish=wish) == []
+
+    assert killer.lost == [killer.killed]
+    again = killer.begun[len(killer.begun) - 1 - killer.begun[::-1].index((killer.killed, None)) :]
+    assert next(share for width, share in again if width == killer.killed and share) >= 0.2
+    for name in ("metrics", "spectrum", "gains"):
+        left, right = getattr(here, name)(), getattr(there, name)()
+        assert left.num_rows == right.num_rows > 0
+        assert left.select([0, 1]) == right.select([0, 1])
+    for left, right in zip(here.trials(), there.trials(), strict=True):
+        assert left.trial == right.trial
+        # Sums over the devices of two processes are added up in another order.
+        assert left.eval_loss == pytest.approx(right.eval_loss, rel=1e-5)
+        assert left.loss == pytest.approx(right.loss, rel=1e-5)
+    assert not list(there.checkpoints.iterdir())
+
+
+def test_what_a_worker_raises_is_the_sentence_of_its_group(tmp_path):
+    experiment = declared()
+    groups = declared_groups(experiment)[:1]
+    run = RunDirectory(tmp_path / "run")
+    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), wish=Wish())
+    assert sentence.startswith("mup+sqrt at width 8 failed: The training data differs from that of")
+    assert run.trials() == []
+
+
+def test_a_slice_is_held_whole_or_not_at_all():
+    first, second, third = (Reservation(Share(1, 1, slice=SLICE)) for _ in range(3))
+    try:
+        assert all(_soon(reservation) for reservation in (first, second))
+        assert not third.ready()
+
+        assert first.processes == 2
+        names = [
+            ray.get(
+                ray.remote(lambda: os.environ["TPU_NAME"]).options(**first.options(rank)).remote()
+            )
+            for rank in range(first.processes)
+        ]
+        assert names[0] == names[1]
+
+        second.release()
+        assert _soon(third)
+    finally:
+        for reservation in (first, third):
+            reservation.release()
+
+
+def _soon(reservation):
+    return any(reservation.ready() or time.sleep(0.2) for _ in range(100))

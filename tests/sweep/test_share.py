@@ -1,0 +1,63 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transfer.errors import TransferError
+from transfer.models import parameter_count
+from transfer.sweep import declared_groups
+from transfer.sweep.cluster.share import Share, Wish, memory, share
+
+from .small import experiment
+
+EXPERIMENT = experiment()
+GROUP = declared_groups(EXPERIMENT)[0]
+TRIALS = len(GROUP.settings)
+
+
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=5))
+def test_a_group_has_a_core_for_every_trial_as_far_as_a_machine_has_them(cores):
+    nodes = [{"CPU": float(count)} for count in cores]
+    given_share = share(EXPERIMENT, GROUP, Wish(), nodes)
+    assert given_share == Share(processes=1, cpus=min(TRIALS, max(cores)))
+    assert given_share.fits(nodes)
+
+
+def test_trials_are_shared_among_processes():
+    assert share(EXPERIMENT, GROUP, Wish(processes=3), [{"CPU": 64.0}]) == Share(
+        3, math.ceil(TRIALS / 3)
+    )
+
+
+def test_where_there_are_gpus_a_process_has_one():
+    nodes = [{"CPU": 8.0}, {"CPU": 16.0, "GPU": 4.0}]
+    assert share(EXPERIMENT, GROUP, Wish(), nodes) == Share(1, 1, gpus=1)
+    assert share(EXPERIMENT, GROUP, Wish(gpus=4, cpus=8), nodes) == Share(1, 8, gpus=4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        (Share(2, 4), True),
+        (Share(3, 4), True),
+        (Share(4, 4), False),
+        (Share(1, 9), False),
+        (Share(1, 1, gpus=1), False),
+        (Share(1, 1, slice="v6e:2x2"), False),
+    ],
+)
+def test_what_fits_on_a_machine_of_8_cores_and_one_of_4(asked, fits):
+    assert asked.fits([{"CPU": 8.0}, {"CPU": 4.0}]) is fits
+
+
+def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():
+    count = parameter_count(EXPERIMENT.layout(GROUP.width).parameters)
+    assert memory(EXPERIMENT, GROUP) == 2 * 4 * 4 * count * TRIALS
+
+
+def test_refusals():
+    with pytest.raises(TransferError, match=r"--cpus is -1; expected a whole number above 0"):
+        Wish(cpus=-1)
+    with pytest.raises(TransferError, match="--slices names TPU slices"):
+        Wish(gpus=1, slices=("v6e:2x2",))

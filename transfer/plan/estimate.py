@@ -1,0 +1,107 @@
+"""How long a step takes at best: a roofline of products, memory and links."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from transfer.plan.collectives import Collective
+from transfer.plan.cost import Cost
+from transfer.plan.topology import Topology
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """All messages of one kind along the same axes of the mesh, in one step.
+
+    `sent` is bytes that each device sends, `seconds` how long that takes by the links that lie
+    along those axes.
+    """
+
+    kind: str
+    axes: tuple[str, ...]
+    times: int
+    sent: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Seconds of one step of all trials, on each device.
+
+    Fields:
+      products: at the peak of the matrix units.
+      traffic: to and from memory, at its full bandwidth, by instructions one by one.
+      exchange: of all messages, one after another.
+      useful: the share of the compiled products' time that the model's own would take, in seconds.
+    """
+
+    products: float
+    traffic: float
+    exchange: float
+    useful: float
+
+    @property
+    def step(self) -> float:
+        """The longest of them: a step in which all overlap."""
+        return max(self.products, self.traffic, self.exchange)
+
+    @property
+    def apart(self) -> float:
+        """Their sum: a step in which nothing overlaps."""
+        return self.products + self.traffic + self.exchange
+
+    @property
+    def bound(self) -> str:
+        """What a step waits for."""
+        return max(("products", "traffic", "exchange"), key=lambda name: getattr(self, name))
+
+    @property
+    def utilisation(self) -> float:
+        """The highest share of peak FLOP/s that the model's own FLOPs reach, known as MFU."""
+        return self.useful / self.step if self.step else 0.0
+
+
+def exchanges(
+    cost: Cost, topology: Topology, mesh: Mapping[str, int], devices: np.ndarray
+) -> list[Exchange]:
+    """Group the messages of a step by kind and axes; `devices` are those of the mesh."""
+    grouped: dict[tuple[str, tuple[str, ...]], list[tuple[Collective, int]]] = {}
+    for message, times in cost.messages.items():
+        key = message.kind, message.axes(mesh)
+        grouped.setdefault(key, []).append((message, times))
+    flat = devices.reshape(-1)
+    found = []
+    for (kind, axes), messages in grouped.items():
+        seconds = sum(
+            message.sent * times / _bandwidth(message, topology, flat)
+            for message, times in messages
+        )
+        found.append(
+            Exchange(
+                kind=kind,
+                axes=axes,
+                times=sum(times for _, times in messages),
+                sent=sum(message.sent * times for message, times in messages),
+                seconds=seconds,
+            )
+        )
+    return sorted(found, key=lambda each: -each.sent)
+
+
+def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> float:
+    """The slowest group's."""
+    return min(topology.bandwidth(devices[list(group)]) for group in message.groups)
+
+
+def estimate(
+    cost: Cost, messages: Sequence[Exchange], topology: Topology, model_flops: float
+) -> Estimate:
+    """Put the roofline together; `model_flops` are a device's share of the model's own."""
+    chip = topology.chip
+    return Estimate(
+        products=cost.flops / chip.device_peak,
+        traffic=cost.bytes / chip.device_bandwidth,
+        exchange=sum(each.seconds for each in messages),
+        useful=model_flops / chip.device_peak,
+    )

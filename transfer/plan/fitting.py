@@ -1,0 +1,99 @@
+"""Whether a program fits, and where it does not, the nearest settings by which it does."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transfer.config import Experiment
+from transfer.errors import TransferError
+from transfer.plan.plan import Plan, make_plan
+from transfer.plan.program import TooLargeError
+from transfer.plan.topology import Topology
+from transfer.sweep import Group
+
+# How many programs are compiled in search of one that fits.
+ATTEMPTS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A group's program as configured or, where that is too large, the nearest that fits.
+
+    Fields:
+      plan: of what fits; None where nothing tried does.
+      needed: bytes of a device that the program as configured takes, where that is too much.
+      change: settings by which it fits, by key.
+    """
+
+    plan: Plan | None
+    needed: float | None = None
+    change: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it does as configured."""
+        return self.needed is None
+
+    @property
+    def flags(self) -> str:
+        """The change as the command line takes it."""
+        return " ".join(f"--config.{key}={value}" for key, value in self.change.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text."""
+        return {
+            "fits": self.fits,
+            "needed": self.needed,
+            "change": dict(self.change),
+            "plan": self.plan.to_json() if self.plan else None,
+        }
+
+
+def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
+    """Plan a group, on the nearest settings that fit if its own do not.
+
+    At most `ATTEMPTS` programs are compiled beside its own, each with one change more: all devices
+    of `data` along `fsdp`, trials in turn, activations that are computed again, the batch in twice
+    and four times as many parts. All give the same numbers as its own; a smaller batch is the last.
+    Raises `TransferError` as `compile_group` does.
+    """
+    try:
+        return Fit(make_plan(experiment, group, topology))
+    except TooLargeError as error:
+        too_large = error
+    for change in itertools.islice(_changes(experiment, group, too_large.mesh), ATTEMPTS):
+        try:
+            plan = make_plan(changed(experiment, change), group, topology)
+        except (TooLargeError, TransferError):
+            continue  # too large still, or it does not divide
+        return Fit(plan, too_large.needed, change)
+    return Fit(None, too_large.needed)
+
+
+def changed(experiment: Experiment, change: Mapping[str, Any]) -> Experiment:
+    """The experiment with settings, by their keys, changed."""
+    for key, value in change.items():
+        section, name = key.split(".")
+        part = dataclasses.replace(getattr(experiment, section), **{name: value})
+        experiment = dataclasses.replace(experiment, **{section: part})
+    return experiment
+
+
+def _changes(
+    experiment: Experiment, group: Group, mesh: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
+    change: dict[str, Any] = {}
+    if mesh["data"] > 1:
+        change |= {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
+        yield dict(change)
+    if len(group.settings) > mesh["trial"] and experiment.training.execution != "in_turn":
+        change |= {"training.execution": "in_turn"}
+        yield dict(change)
+    if getattr(experiment.model, "rematerialise", "full") != "full":
+        change |= {"model.rematerialise": "full"}
+        yield dict(change)
+    for factor in (2, 4):
+        change |= {"training.microbatches": factor * experiment.training.microbatches}
+        yield dict(change)
+    yield change | {"data.batch_size": experiment.data.batch_size // 2}

@@ -1,0 +1,121 @@
+"""What a program keeps in the memory of a device."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+
+from transfer.models import initialize
+from transfer.plan.program import Program
+from transfer.scaling import Hyperparameters
+from transfer.training import mesh as meshes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes of one device.
+
+    Fields:
+      parameters, optimizer: of the trials that it trains, or its part of them.
+      inputs: all else that the program is given: batches, multipliers, what is measured from, and
+        the padding of everything to the tiles of the layout.
+      temporaries: what it makes and drops.
+      activations: what a forward pass keeps for the way back, by the trace. The compiler keeps it
+        among the temporaries, or less where it fuses or computes again.
+      code: the program itself.
+      limit: what a program may take.
+    """
+
+    parameters: float
+    optimizer: float
+    inputs: float
+    temporaries: float
+    activations: float
+    code: float
+    limit: float
+
+    @property
+    def total(self) -> float:
+        """All but the activations, which are counted among the temporaries."""
+        return self.parameters + self.optimizer + self.inputs + self.temporaries + self.code
+
+
+def memory(program: Program, limit: float) -> Memory:
+    """Read off what a program takes of each device."""
+    state, *_ = program.arguments
+    shardings, *_ = program.compiled.input_shardings[0]
+    analysis = program.compiled.memory_analysis()
+    assert analysis is not None  # the compiler for TPUs has one
+    parameters, optimizer = (
+        _bytes(getattr(state, part), getattr(shardings, part))
+        for part in ("parameters", "optimizer")
+    )
+    # What is given back lies where what was given lay.
+    new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return Memory(
+        parameters=parameters,
+        optimizer=optimizer,
+        inputs=analysis.argument_size_in_bytes + new - parameters - optimizer,
+        temporaries=analysis.temp_size_in_bytes,
+        activations=_activations(program),
+        code=analysis.generated_code_size_in_bytes,
+        limit=limit,
+    )
+
+
+def _bytes(tree: Any, shardings: Any) -> float:
+    """Bytes of a device's own part of arrays."""
+
+    def part(leaf: Any, sharding: jax.sharding.Sharding) -> float:
+        return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+
+    return sum(jax.tree.leaves(jax.tree.map(part, tree, shardings)), 0.0)
+
+
+def _activations(program: Program) -> float:
+    """Bytes that grow with the batch among those that a forward pass leaves for its gradient."""
+    population = program.population
+    shape = population.mesh.shape
+    ways = shape[meshes.DATA] * shape[meshes.FSDP]
+    at_a_time = program.batch_size // population.training.microbatches
+    examples = math.ceil(at_a_time / ways)
+    at_once = 1
+    if population.execution == "vectorized":
+        at_once = math.ceil(program.trials / shape[meshes.TRIAL])
+    grown = _kept(program, 2 * examples) - _kept(program, examples)
+    return at_once * grown / shape[meshes.TENSOR]
+
+
+def _kept(program: Program, examples: int) -> float:
+    population = program.population
+    loss = population.task.loss(population.model)
+    parameters, multipliers = jax.eval_shape(
+        lambda: initialize(
+            population.model,
+            population.layout,
+            population.recipe,
+            Hyperparameters(learning_rate=1.0, weight_decay=0.0),
+            jax.random.key(0),
+        )
+    )
+    statistics = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
+        program.arguments[0].statistics,
+    )
+    batch = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[3:]), leaf.dtype),
+        program.arguments[2],
+    )
+
+    def backward(parameters: Any, multipliers: Any, statistics: Any, batch: Any) -> Any:
+        def forward(parameters: Any) -> Any:
+            return loss(parameters, multipliers, statistics, batch, training=True)
+
+        _, back, _ = jax.vjp(forward, parameters, has_aux=True)
+        return back
+
+    jaxpr = jax.make_jaxpr(backward)(parameters, multipliers, statistics, batch).jaxpr
+    given = {id(variable) for variable in jaxpr.invars}
+    kept = {id(each): each.aval for each in jaxpr.outvars if id(each) not in given}
+    return float(sum(aval.size * aval.dtype.itemsize for aval in kept.values()))

@@ -1,0 +1,122 @@
+"""The plan of one program: what it takes of a chip, what it costs, how long a step is at best."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+
+from transfer.config import Experiment
+from transfer.models import count, parameter_count
+from transfer.plan import hlo
+from transfer.plan.cost import Cost, cost
+from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
+from transfer.plan.memory import Memory, memory
+from transfer.plan.program import Program, compile_group
+from transfer.plan.topology import Topology
+from transfer.sweep import Group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A group of trials on a slice.
+
+    Fields:
+      mesh: devices along every axis.
+      parameters: of one trial.
+      model_flops: of a step of all trials: 3 times the products of a forward pass.
+      own_flops: the share of a device.
+      compiled_flops, bytes: what a device does in a step.
+      unknown: kernels whose FLOPs are not counted.
+      seconds: that compiling took.
+    """
+
+    topology: Topology
+    width: int
+    recipe: str
+    trials: int
+    steps: int
+    execution: str
+    mesh: dict[str, int]
+    batch_size: int
+    parameters: int
+    memory: Memory
+    model_flops: float
+    own_flops: float
+    compiled_flops: float
+    bytes: float
+    unknown: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
+    estimate: Estimate
+    traced: float
+    seconds: float
+
+    @property
+    def chip_hours(self) -> float:
+        """Of the whole run at the speed of the roofline, which no run reaches."""
+        return self.topology.chips * self.steps * self.estimate.step / 3600
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text."""
+        content = dataclasses.asdict(self) | {"topology": str(self.topology)}
+        content["memory"] |= {"total": self.memory.total}
+        content["estimate"] |= {
+            "step": self.estimate.step,
+            "apart": self.estimate.apart,
+            "bound": self.estimate.bound,
+            "utilisation": self.estimate.utilisation,
+        }
+        return content | {"chips": self.topology.chips, "chip_hours": self.chip_hours}
+
+
+def make_plan(experiment: Experiment, group: Group, topology: Topology) -> Plan:
+    """Compile the program that trains a group on a slice, and read it.
+
+    Raises:
+      TransferError: the experiment does not fit the slice's devices, or libtpu is missing.
+      TooLargeError: its memory.
+    """
+    return read_program(experiment, group, topology, compile_group(experiment, group, topology))
+
+
+def read_program(
+    experiment: Experiment, group: Group, topology: Topology, program: Program
+) -> Plan:
+    """Read a compiled program."""
+    mesh = program.population.mesh
+    shape = dict(mesh.shape)
+    devices = math.prod(shape.values())
+    total: Cost = cost(hlo.parse(program.text), devices)
+    messages = exchanges(total, topology, shape, mesh.devices)
+    model_flops = len(group.settings) * _flops(program)
+    return Plan(
+        topology=topology,
+        width=group.width,
+        recipe=group.recipe,
+        trials=len(group.settings),
+        steps=program.population.steps,
+        execution=program.population.execution,
+        mesh=shape,
+        batch_size=program.batch_size,
+        parameters=parameter_count(program.population.layout.parameters),
+        memory=memory(program, topology.chip.usable * 2**30),
+        model_flops=model_flops,
+        own_flops=model_flops / devices,
+        compiled_flops=total.flops,
+        bytes=total.bytes,
+        unknown=tuple(total.unknown),
+        exchanges=tuple(messages),
+        estimate=estimate(total, messages, topology, model_flops / devices),
+        traced=program.traced,
+        seconds=program.seconds,
+    )
+
+
+def _flops(program: Program) -> float:
+    """FLOPs of a training step of one trial: those of its products, whatever way they are taken."""
+    population = program.population
+    batch = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), program.arguments[2]
+    )
+    inputs, _ = jax.eval_shape(population.task.split, batch)
+    return 3.0 * count(population.model.plain(), inputs).flops

@@ -1,0 +1,78 @@
+"""The plan of a whole sweep: each group's, how many trials fit at once, what all of it takes."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from transfer.config import Experiment
+from transfer.plan.fitting import Fit, changed, fit
+from transfer.plan.plan import Plan, make_plan
+from transfer.plan.program import TooLargeError
+from transfer.plan.topology import Topology
+from transfer.sweep import Group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """Plans of the groups in the order in which they run.
+
+    `room` is, by width, how many trials the memory of the slice holds at once.
+    """
+
+    topology: Topology
+    groups: tuple[Fit, ...]
+    room: dict[int, int]
+
+    @property
+    def chip_hours(self) -> float:
+        """Of all groups that fit, one after another, at the speed of the roofline."""
+        return sum(found.plan.chip_hours for found in self.groups if found.plan)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text."""
+        return {
+            "topology": str(self.topology),
+            "fits": all(found.fits for found in self.groups),
+            "groups": [found.to_json() for found in self.groups],
+            "room": {str(width): trials for width, trials in self.room.items()},
+            "chip_hours": self.chip_hours,
+        }
+
+
+def plan_sweep(
+    experiment: Experiment,
+    groups: Sequence[Group],
+    topology: Topology,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> SweepPlan:
+    """Compile every group, and one of each width again with twice the trials.
+
+    Raises `TransferError` as `fit` does.
+    """
+    found, room = [], {}
+    for done, group in enumerate(groups, 1):
+        found.append(fit(experiment, group, topology))
+        if (plan := found[-1].plan) and group.width not in room:
+            room[group.width] = _room(changed(experiment, found[-1].change), group, plan)
+        progress(done / len(groups))
+    return SweepPlan(topology=topology, groups=tuple(found), room=room)
+
+
+def _room(experiment: Experiment, group: Group, plan: Plan) -> int:
+    """How many trials fit at once: memory grows in a straight line with those of each device."""
+    along = plan.mesh["trial"]
+    each = math.ceil(plan.trials / along)
+    mesh = dataclasses.replace(experiment.mesh, **plan.mesh)
+    settings = (group.settings * (2 * along * each))[: 2 * along * each]
+    try:
+        more = make_plan(
+            dataclasses.replace(experiment, mesh=mesh),
+            dataclasses.replace(group, settings=settings),
+            plan.topology,
+        )
+    except TooLargeError:
+        return along * each
+    trial = (more.memory.total - plan.memory.total) / each
+    left = plan.memory.limit - plan.memory.total
+    return along * (each + math.floor(left / trial))

@@ -1,0 +1,74 @@
+"""A part of the cluster held for one group, all of it or none."""
+
+from typing import Any
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.tpu import SlicePlacementGroup, slice_placement_group
+
+from transfer.sweep.cluster.share import Share
+
+# A slice is asked for by its first machine; where none is free the next round asks again.
+_SLICE_SECONDS = 1.0
+
+
+class Reservation:
+    """Asks for a share when made; `ready` says when it is there."""
+
+    def __init__(self, share: Share):
+        self.share = share
+        self._slice: SlicePlacementGroup | None = None
+        self._group: Any = None
+        self._held: Any = None
+        self._ask()
+
+    @property
+    def processes(self) -> int:
+        """How many processes the share has room for: on a slice, one a machine."""
+        return self._slice.num_hosts if self._slice else self.share.processes
+
+    def ready(self) -> bool:
+        """Whether all of it is held."""
+        if self._group is None:
+            self._ask()
+        if self._group is None:
+            return False
+        done, _ = ray.wait([self._held], timeout=0)
+        return bool(done)
+
+    def options(self, rank: int) -> dict[str, Any]:
+        """What Ray has to know to put a process into its place."""
+        bundle = self._group.bundle_specs[rank]
+        others = {name: value for name, value in bundle.items() if name not in ("CPU", "GPU")}
+        return {
+            "num_cpus": bundle.get("CPU", 0),
+            "num_gpus": bundle.get("GPU", 0),
+            "resources": others,
+            "scheduling_strategy": PlacementGroupSchedulingStrategy(
+                self._group, placement_group_bundle_index=rank
+            ),
+        }
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._slice is not None:
+            self._slice.shutdown()
+        elif self._group is not None:
+            remove_placement_group(self._group)
+
+    def _ask(self) -> None:
+        share = self.share
+        if share.slice:
+            version, topology = share.slice.split(":")
+            try:
+                self._slice = slice_placement_group(
+                    topology, version, head_reservation_timeout_s=_SLICE_SECONDS
+                )
+            except TimeoutError:
+                return
+            self._group = self._slice.placement_group
+        else:
+            bundle = {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})
+            self._group = placement_group([bundle] * share.processes, strategy="PACK")
+        self._held = self._group.ready()

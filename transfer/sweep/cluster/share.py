@@ -1,0 +1,103 @@
+"""What a group is given of a cluster."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transfer.config import Experiment
+from transfer.errors import TransferError
+from transfer.models import parameter_count
+from transfer.sweep.groups import Group
+
+# A trial's parameters, their gradients and two moments in float32, and as much again for what a
+# step computes from them. Activations are on top; `transfer plan` compiles and counts them.
+_BYTES_PER_PARAMETER = 2 * 4 * 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """How many processes train a group, and what each of them is given.
+
+    A process of a TPU slice has all chips of one of its machines.
+    """
+
+    processes: int
+    cpus: int
+    gpus: int = 0
+    slice: str = ""
+
+    @property
+    def description(self) -> str:
+        """What is asked for, in words."""
+        if self.slice:
+            return f"a TPU slice {self.slice}"
+        each = f"{self.cpus} CPU cores" + (f" and {self.gpus} GPUs" if self.gpus else "")
+        return each if self.processes == 1 else f"{self.processes} times {each}"
+
+    def fits(self, nodes: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether machines with these resources, as Ray names them, have room for it when idle."""
+        if self.slice:
+            return any(node.get("TPU", 0) for node in nodes)
+        places = (
+            min(
+                node.get("CPU", 0) // self.cpus,
+                node.get("GPU", 0) // self.gpus if self.gpus else math.inf,
+            )
+            for node in nodes
+        )
+        return sum(places) >= self.processes
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What was asked for; 0 and empty leave it to what a group needs.
+
+    `slices` are TPU slices such as `v6e:4x4`, of which a group gets the smallest that holds it.
+    """
+
+    processes: int = 0
+    cpus: int = 0
+    gpus: int = 0
+    slices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("processes", "cpus", "gpus"):
+            if getattr(self, name) < 0:
+                raise TransferError(
+                    f"--{name} is {getattr(self, name)}; expected a whole number above 0, or none "
+                    "for what a group needs."
+                )
+        if self.slices and (self.gpus or self.processes):
+            raise TransferError(
+                "--slices names TPU slices, which have as many processes as machines and no GPUs; "
+                "expected no --processes and no --gpus beside it."
+            )
+
+
+def share(
+    experiment: Experiment, group: Group, wish: Wish, nodes: Sequence[Mapping[str, Any]]
+) -> Share:
+    """Return what a group is given on machines with these resources, as Ray names them.
+
+    Trials share nothing, so on CPUs a group is given a core for each of its trials, as far as one
+    machine has them; where there are GPUs, one GPU.
+    """
+    trials = len(group.settings)
+    cores = max((int(node.get("CPU", 0)) for node in nodes), default=1) or 1
+    processes = wish.processes or 1
+    if wish.slices:
+        return Share(1, wish.cpus or 1, slice=_smallest(experiment, group, wish.slices))
+    if wish.gpus or any(node.get("GPU", 0) for node in nodes):
+        return Share(processes, wish.cpus or 1, gpus=wish.gpus or 1)
+    return Share(processes, wish.cpus or min(-(-trials // processes), cores))
+
+
+def memory(experiment: Experiment, group: Group) -> int:
+    """Return the bytes of a group's parameters, gradients, moments and steps."""
+    parameters = parameter_count(experiment.layout(group.width).parameters)
+    return _BYTES_PER_PARAMETER * parameters * len(group.settings)
+
+
+def _smallest(experiment: Experiment, group: Group, slices: Sequence[str]) -> str:
+    raise NotImplementedError
