@@ -241,7 +241,7 @@ class Rules:
         self, axes: Axes, shape: tuple[int, ...], splitting: tuple[str, ...]
     ) -> PartitionSpec:
         if axes.inputs is None:
-            return PartitionSpec()
+            return self._spec(shape, {})
         split = {
             place: (along,)
             for name, place in zip(axes.names, axes.places, strict=True)
