@@ -18,8 +18,9 @@ from experiments.plan.judge import judge
 from experiments.plan.programs import Asked, asked
 from experiments.plan.summary import summary
 from transfer.cli import platform
-from transfer.plan import Topology, make_plan
+from transfer.plan import make_plan
 from transfer.report.style import to_png
+from transfer.tpu import Topology
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "programs.parquet"
@@ -50,6 +51,7 @@ def planned(program: Asked) -> dict[str, Any]:
         "bytes_inputs": plan.memory.inputs,
         "bytes_temporaries": float(plan.memory.temporaries),
         "bytes_code": float(plan.memory.code),
+        "bytes_peak": float(plan.memory.peak),
         "bytes_limit": plan.memory.limit,
         "model_flops": plan.own_flops,
         "compiled_flops": plan.compiled_flops,

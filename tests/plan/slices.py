@@ -3,14 +3,14 @@
 import dataclasses
 
 from transfer.config import Experiment, read
-from transfer.plan import Topology
 from transfer.plan.program import compile_group
 from transfer.sweep import Group, Setting
+from transfer.tpu import Topology
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
 
 
-def experiment(mesh=None, training=None, **model) -> Experiment:
+def experiment(mesh=None, training=None, data=None, **model) -> Experiment:
     return read(
         {
             "base_width": WIDTH,
@@ -21,7 +21,7 @@ def experiment(mesh=None, training=None, **model) -> Experiment:
                 "head_dim": 128,
                 **model,
             },
-            "data": {"sequence_length": TIME, "batch_size": BATCH},
+            "data": {"sequence_length": TIME, "batch_size": BATCH, **(data or {})},
             "training": training or {},
             "mesh": mesh or {},
         }

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transfer.plan import CHIPS, Topology
 from transfer.plan.collectives import Collective
 from transfer.plan.cost import Cost
 from transfer.plan.estimate import Estimate, estimate, exchanges
+from transfer.tpu import CHIPS, Topology
 
 from .test_topology import along
 

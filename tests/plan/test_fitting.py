@@ -3,8 +3,9 @@
 import pytest
 
 from transfer.errors import TransferError
-from transfer.plan import TooLargeError, Topology, fit, too_large
+from transfer.plan import TooLargeError, fit, too_large
 from transfer.plan.fitting import ATTEMPTS, changed
+from transfer.tpu import Topology
 
 from .slices import BATCH, experiment, group
 

@@ -6,12 +6,13 @@ import re
 import pytest
 
 from transfer.config import read
-from transfer.plan import Topology, fit, plan_table, too_large
+from transfer.plan import fit, plan_table, too_large
 from transfer.plan.collectives import KINDS
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
 from transfer.plan.plan import read_program
 from transfer.plan.program import compile_group
+from transfer.tpu import Topology
 
 from .programs import needs_libtpu
 from .slices import BATCH, TIME, VOCABULARY, WIDTH, experiment, group, program

@@ -18,6 +18,7 @@ from transfer.runs import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweep import Group, Setting, declared_groups, run_groups, runner, trial_name
 from transfer.sweep import unfinished as missing
+from transfer.termination import TerminatedError
 
 from .small import BASE_WIDTH, RATES, WARMUP, Recorder, experiment
 
@@ -337,6 +338,47 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
     assert again.fractions == [1.0]
     assert tables(run) == tables(whole)
+
+
+def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, swept, tmp_path):
+    groups, run, reporter = declared_groups(declared), RunDirectory(tmp_path / "run"), Recorder()
+    # Asked before the first group, after its first step, and after the stretch that follows.
+    asked = iter([False, False, True])
+    with pytest.raises(TerminatedError, match=rf"after step 8 of {STEPS}, which is saved"):
+        run_groups(declared, run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
+    assert run.trials() == []
+    (folder,) = run.checkpoints.iterdir()
+    assert (folder.name, [each.name for each in folder.iterdir()]) == (groups[0].name, ["8"])
+
+    again = Recorder()
+    run_groups(declared, run, dataset, groups, again)
+    assert again.fractions == [0.8, 1.0, 0.4, 0.8, 1.0]
+    assert list(run.checkpoints.iterdir()) == []
+    assert tables(run) == tables(swept[0])
+
+
+def test_a_sweep_asked_to_stop_between_groups_begins_none(declared, dataset, tmp_path):
+    groups, reporter = declared_groups(declared), Recorder()
+    with pytest.raises(TerminatedError, match="with 2 groups to go"):
+        run_groups(
+            declared,
+            RunDirectory(tmp_path),
+            dataset,
+            groups,
+            reporter,
+            asked_to_stop=lambda: True,
+        )
+    assert reporter.started == []
+
+
+def test_what_is_left_of_a_group_that_is_done_is_removed(declared, dataset, copy):
+    groups = declared_groups(declared)
+    left = copy.checkpoints / groups[0].name / "8"
+    left.mkdir(parents=True)
+    (copy.checkpoints / "another").mkdir()
+
+    run_groups(declared, copy, dataset, groups, Recorder())
+    assert [each.name for each in copy.checkpoints.iterdir()] == ["another"]
 
 
 def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from transfer.errors import TransferError
 from transfer.models import parameter_count
 from transfer.sweep import declared_groups
+from transfer.sweep.cluster import share as shares
 from transfer.sweep.cluster.share import Share, Wish, memory, share
 
 from .small import experiment
@@ -56,7 +57,19 @@ def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():
     assert memory(EXPERIMENT, GROUP) == 2 * 4 * 4 * count * TRIALS
 
 
+def test_a_group_has_the_smallest_slice_that_holds_it(monkeypatch):
+    offered = ("v6e:4x4", "v5e:1x1", "v6e:2x2")  # 500, 15.75 and 125 GiB that programs may take
+    for needed, slice in ((15.7, "v5e:1x1"), (15.8, "v6e:2x2"), (125.1, "v6e:4x4")):
+        monkeypatch.setattr(shares, "memory", lambda *_, needed=needed: int(needed * 2**30))
+        assert share(EXPERIMENT, GROUP, Wish(slices=offered), []) == Share(1, 1, slice=slice)
+    monkeypatch.setattr(shares, "memory", lambda *_: 501 * 2**30)
+    with pytest.raises(TransferError, match=r"needs 501 GiB and the largest of --slices, v6e:4x4"):
+        share(EXPERIMENT, GROUP, Wish(slices=offered), [])
+
+
 def test_refusals():
+    with pytest.raises(TransferError, match='The topology "v6e:3x3" is no slice of v6e'):
+        share(EXPERIMENT, GROUP, Wish(slices=("v6e:3x3",)), [])
     with pytest.raises(TransferError, match=r"--cpus is -1; expected a whole number above 0"):
         Wish(cpus=-1)
     with pytest.raises(TransferError, match="--slices names TPU slices"):

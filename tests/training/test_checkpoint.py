@@ -200,7 +200,10 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared_away(copy):
     torn = copy / f"{LAST + 1}.orbax-checkpoint-tmp"
     shutil.copytree(copy / str(LAST), torn)
     assert restore(copy).step == LAST
+    with Checkpoints(copy) as checkpoints:  # orbax clears up before its first save
+        checkpoints.save(snapshot(LAST + 1))
     assert not torn.exists()
+    assert restore(copy).step == LAST + 1
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
@@ -232,5 +235,5 @@ def test_a_digest_tells_every_change_of_an_element_that_counts(trials, size, fil
     at = generator.randrange(trials), generator.randrange(size)
     changed[at] = np.nextafter(changed[at], np.float32(np.inf), dtype=np.float32)
     assert digests({"x": changed}, trials) != whole
-    if len({*values.ravel()}) > 1:
-        assert digests({"x": values[::-1, ::-1].copy()}, trials) != whole
+    turned = values[::-1, ::-1].copy()
+    assert np.array_equal(turned, values) or digests({"x": turned}, trials) != whole

@@ -1,6 +1,7 @@
 """What a person sees while the work goes on."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,6 +21,17 @@ console = Console(highlight=False, markup=False, emoji=False)
 def say(sentence: str) -> None:
     """Print a sentence, wrapped at words in a terminal and on one line in a file."""
     console.print(sentence, soft_wrap=not console.is_terminal)
+
+
+class _Warnings(logging.Handler):
+    """Prints what the library warns of as it prints all else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+logging.getLogger("transfer").addHandler(_Warnings())
+logging.getLogger("transfer").propagate = False
 
 
 def _bar(transient: bool = False) -> Progress:

@@ -22,7 +22,7 @@ from transfer.errors import TransferError
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
-    from transfer.plan import Topology
+    from transfer.tpu import Topology
 
 _AXES = ("trial", "data", "fsdp", "tensor")
 
@@ -49,7 +49,7 @@ def run(values: absl_flags.FlagValues) -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"
     platform.prepare()
     from transfer.cli.console import say
-    from transfer.plan import Topology
+    from transfer.tpu import Topology
 
     experiment = _experiment(values)
     if not values["topology"].value:

@@ -1,29 +1,20 @@
 """Compiles training programs for TPUs that are not there, and reads off what they take and cost.
 
-    topology -> mesh -> the program of a group, compiled -> memory, products, traffic, messages
-      -> the time of a step at best
-
-Example:
-  >>> Topology.parse("v5p:8x8x8").chips
-  512
+topology -> mesh -> the program of a group, compiled -> memory, products, traffic, messages
+  -> the time of a step at best
 """
 
-from transfer.plan.chips import CHIPS, Chip
 from transfer.plan.fitting import Fit, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
 from transfer.plan.sweep import SweepPlan, plan_sweep
 from transfer.plan.table import plan_table, sweep_table, too_large
-from transfer.plan.topology import Topology
 
 __all__ = [
-    "CHIPS",
-    "Chip",
     "Fit",
     "Plan",
     "SweepPlan",
     "TooLargeError",
-    "Topology",
     "fit",
     "make_plan",
     "plan_sweep",

@@ -7,7 +7,7 @@ import numpy as np
 
 from transfer.plan.collectives import Collective
 from transfer.plan.cost import Cost
-from transfer.plan.topology import Topology
+from transfer.tpu.topology import Topology
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
-from transfer.plan.topology import Topology
 from transfer.sweep import Group
+from transfer.tpu.topology import Topology
 
 # How many programs are compiled in search of one that fits.
 ATTEMPTS = 6

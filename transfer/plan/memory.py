@@ -24,6 +24,7 @@ class Memory:
       activations: what a forward pass keeps for the way back, by the trace. The compiler keeps it
         among the temporaries, or less where it fuses or computes again.
       code: the program itself.
+      peak: the most of inputs and temporaries that is in use at once; the rest lies between them.
       limit: what a program may take.
     """
 
@@ -33,6 +34,7 @@ class Memory:
     temporaries: float
     activations: float
     code: float
+    peak: float
     limit: float
 
     @property
@@ -60,6 +62,7 @@ def memory(program: Program, limit: float) -> Memory:
         temporaries=analysis.temp_size_in_bytes,
         activations=_activations(program),
         code=analysis.generated_code_size_in_bytes,
+        peak=analysis.peak_memory_in_bytes,
         limit=limit,
     )
 

@@ -13,8 +13,8 @@ from transfer.plan.cost import Cost, cost
 from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
-from transfer.plan.topology import Topology
 from transfer.sweep import Group
+from transfer.tpu.topology import Topology
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

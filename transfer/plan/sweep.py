@@ -9,8 +9,8 @@ from transfer.config import Experiment
 from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
-from transfer.plan.topology import Topology
 from transfer.sweep import Group
+from transfer.tpu.topology import Topology
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transfer.plan.fitting import Fit
     from transfer.plan.plan import Plan
     from transfer.plan.sweep import SweepPlan
-    from transfer.plan.topology import Topology
+    from transfer.tpu.topology import Topology
 
 _GiB = 2.0**30
 
@@ -107,6 +107,7 @@ def _memory(plan: "Plan") -> Iterator[tuple[str, str, str]]:
         ("  activations kept, as traced", memory.activations),
         ("program", memory.code),
         ("total", memory.total),
+        ("  most in use at once", memory.peak),
     )
     for name, size in parts:
         yield name, f"{size / _GiB:.3f}", f"{size / memory.limit:.1%}"

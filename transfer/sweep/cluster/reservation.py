@@ -11,6 +11,8 @@ from transfer.sweep.cluster.share import Share
 
 # A slice is asked for by its first machine; where none is free the next round asks again.
 _SLICE_SECONDS = 1.0
+# What Ray calls a kind of chip, where that is not its name here.
+_NAMES = {"v5e": "v5litepod"}
 
 
 class Reservation:
@@ -60,10 +62,10 @@ class Reservation:
     def _ask(self) -> None:
         share = self.share
         if share.slice:
-            version, topology = share.slice.split(":")
+            kind, sides = share.slice.split(":")
             try:
                 self._slice = slice_placement_group(
-                    topology, version, head_reservation_timeout_s=_SLICE_SECONDS
+                    sides, _NAMES.get(kind, kind), head_reservation_timeout_s=_SLICE_SECONDS
                 )
             except TimeoutError:
                 return

@@ -9,6 +9,7 @@ from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.models import parameter_count
 from transfer.sweep.groups import Group
+from transfer.tpu import Topology
 
 # A trial's parameters, their gradients and two moments in float32, and as much again for what a
 # step computes from them. Activations are on top; `transfer plan` compiles and counts them.
@@ -100,4 +101,14 @@ def memory(experiment: Experiment, group: Group) -> int:
 
 
 def _smallest(experiment: Experiment, group: Group, slices: Sequence[str]) -> str:
-    raise NotImplementedError
+    """Return the slice with the least memory that holds a group."""
+    needed = memory(experiment, group)
+    known = sorted(map(Topology.parse, slices), key=lambda topology: topology.usable)
+    for topology in known:
+        if topology.usable * 2**30 >= needed:
+            return str(topology)
+    raise TransferError(
+        f"{group.recipe} at width {group.width} needs {needed / 2**30:.0f} GiB and the largest of "
+        f"--slices, {known[-1]}, has {known[-1].usable:.0f}; expected a larger one, or fewer "
+        "trials in a group."
+    )

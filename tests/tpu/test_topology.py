@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
-from transfer.plan import CHIPS, Topology
+from transfer.tpu import CHIPS, Topology
+
+from .programs import needs_libtpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,3 +98,23 @@ def test_the_table_is_in_line_with_itself(chip):
     assert 150 < chip.peak / chip.bandwidth < 600
     assert all(len(sides) == chip.sides for sides in chip.slices)
     assert (chip.between > 0) == (chip.devices > 1)
+
+
+DESCRIBED = """
+from transfer.plan import Topology
+for text in ("v4:4x4x4", "v5e:1x1", "v5p:2x2x4", "v6e:8x16", "v7x:4x4x8"):
+    topology = Topology.parse(text)
+    sides = tuple(zip(*(device.coords for device in topology.devices)))[: len(topology.sides)]
+    assert tuple(max(side) + 1 for side in sides) == topology.sides, text
+    print(len(topology.devices))
+"""
+
+
+@needs_libtpu
+def test_every_kind_of_slice_can_be_described_and_libtpu_stays_quiet():
+    found = subprocess.run(
+        [sys.executable, "-c", DESCRIBED], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    # One device a chip, but two where a chip has no megacore.
+    assert found.stdout.split() == ["64", "1", "16", "128", "256"]

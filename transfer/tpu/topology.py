@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from transfer.errors import TransferError, nearest
-from transfer.plan.chips import CHIPS, Chip
+from transfer.tpu.chips import CHIPS, Chip
 
 # A side of a cube, from which slices of more than one host are put together by optical switches.
 _CUBE = 4
@@ -69,6 +69,11 @@ class Topology:
     def chips(self) -> int:
         """How many chips it has."""
         return math.prod(self.sides)
+
+    @property
+    def usable(self) -> float:
+        """GiB that programs may take on all of its chips."""
+        return self.chips * self.chip.devices * self.chip.usable
 
     @property
     def wraps(self) -> tuple[bool, ...]:

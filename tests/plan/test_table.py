@@ -1,0 +1,93 @@
+"""What a person reads of a plan."""
+
+import dataclasses
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from transfer.plan import Fit, Plan, SweepPlan, Topology, plan_table, sweep_table
+from transfer.plan.estimate import Estimate, Exchange
+from transfer.plan.memory import Memory
+
+GIB = 2.0**30
+GATHERED = Exchange(kind="all-gather", axes=("data", "fsdp"), times=226, sent=3.5e9, seconds=6.6e-3)
+PLAN = Plan(
+    topology=Topology.parse("v5p:8x8x8"),
+    width=16384,
+    recipe="mup_table3/uniform+measured",
+    trials=48,
+    steps=125_000,
+    execution="vectorized",
+    mesh={"trial": 2, "data": 4, "fsdp": 32, "tensor": 2},
+    batch_size=4096,
+    parameters=6_640_000_000,
+    memory=Memory(
+        parameters=0.5 * GIB,
+        optimizer=GIB,
+        inputs=0.25 * GIB,
+        temporaries=4 * GIB,
+        activations=3 * GIB,
+        code=0.05 * GIB,
+        peak=4.5 * GIB,
+        limit=95.74 * GIB,
+    ),
+    model_flops=64 * 190e12,
+    own_flops=190e12,
+    compiled_flops=230e12,
+    bytes=4.2e11,
+    unknown=(),
+    exchanges=(GATHERED,),
+    estimate=Estimate(products=0.5, traffic=0.15, exchange=0.0066, useful=0.414),
+    traced=10.0,
+    seconds=42.0,
+)
+
+
+def shown(table, columns=80):
+    console = Console(width=columns, file=io.StringIO(), highlight=False)
+    console.print(table)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_plan_fits_a_narrow_terminal(columns):
+    text = shown(plan_table(PLAN), columns)
+    assert all(len(line) <= columns for line in text.splitlines())
+    assert "…" not in text
+
+
+def test_a_plan_says_what_is_where_and_what_a_step_waits_for():
+    text = " ".join(shown(plan_table(PLAN)).split())
+    assert "512 chips: 48 trials, vectorized, of width 16384, 6,640M parameters" in text
+    assert "mesh trial 2 x data 4 x fsdp 32 x tensor 2" in text
+    assert "total 5.800 6.1%" in text
+    assert "there are 95.740" in text
+    assert "compiled FLOPs 230 T 500 ms" in text
+    assert "all-gather data, fsdp 226 3.5 G 6.6 ms" in text
+    assert "500 ms at best, waiting for its products (657 ms if nothing overlaps)" in text
+    assert "at most 83% of peak (MFU)" in text
+    assert f"at least {PLAN.chip_hours:,.2g} chip-hours" in text
+    assert "Not counted" not in text
+
+
+def test_what_a_plan_leaves_out_is_said():
+    text = shown(plan_table(dataclasses.replace(PLAN, unknown=("mystery.2",), exchanges=())))
+    assert "Not counted: mystery.2" in text
+    assert "No device sends another anything." in text
+
+
+@pytest.mark.parametrize("columns", [80])
+def test_a_sweep_fits_a_narrow_terminal(columns):
+    wide = dataclasses.replace(PLAN, width=32768)
+    groups = (Fit(PLAN), Fit(wide, 120 * GIB, {"mesh.fsdp": 64}), Fit(None, 500 * GIB))
+    sweep = SweepPlan(topology=PLAN.topology, groups=groups, room={16384: 640, 32768: 96})
+    text = shown(sweep_table(sweep), columns)
+    assert all(len(line) <= columns for line in text.splitlines())
+    assert "…" not in text
+    assert f"{2 * PLAN.chip_hours:.2g} chip-hours at least" in " ".join(text.split())
+    content = json.loads(json.dumps(sweep.to_json(), allow_nan=False))
+    assert [group["fits"] for group in content["groups"]] == [True, False, False]
+    assert content["groups"][1]["change"] == {"mesh.fsdp": 64}
+    assert content["fits"] is False
