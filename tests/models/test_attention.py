@@ -7,7 +7,9 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
+from transfer.models import partition
 from transfer.models.attention import causal_attention, select_backend
+from transfer.training.mesh import Rules
 
 HALF, FULL = jnp.dtype("bfloat16"), jnp.dtype("float32")
 
@@ -78,9 +80,14 @@ def test_splash_computes_the_same(kv_heads):
 @pytest.mark.usefixtures("interpreted")
 def test_splash_splits_the_batch_by_hand_where_the_mesh_is_left_to_the_compiler():
     # A Pallas kernel that the compiler had to split would be refused on a TPU.
-    mesh = jax.make_mesh((1, 1), ("trial", "data"))
+    mesh = jax.make_mesh((1, 1, 1, 1), ("trial", "data", "fsdp", "tensor"))
+
+    def attended(q, k, v):
+        with partition.partitioned(Rules(mesh)):
+            return causal_attention(q, k, v, "splash")
+
     attend = jax.shard_map(
-        lambda q, k, v: causal_attention(q, k, v, "splash"),
+        attended,
         mesh=mesh,
         in_specs=PartitionSpec(),
         out_specs=PartitionSpec(),
@@ -92,7 +99,7 @@ def test_splash_splits_the_batch_by_hand_where_the_mesh_is_left_to_the_compiler(
     program = str(jax.make_jaxpr(attend)(q, k, v))
 
     assert "manual_axes=frozenset({'trial'})" in program
-    assert "manual_axes=frozenset({'data'})" in program
+    assert "manual_axes=frozenset({'data', 'fsdp', 'tensor'})" in program
     np.testing.assert_allclose(
         jax.jit(attend)(q, k, v), causal_attention(q, k, v, "xla"), rtol=2e-5, atol=2e-5
     )

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx, traverse_util
 
 from transfer.errors import TransferError
-from transfer.models import TransformerConfig, forward_pass, model_layout
+from transfer.models import TransformerConfig, forward_pass, model_layout, scored_pass
 from transfer.models.layers import rotary
 from transfer.models.transformer import Block
 from transfer.models.variables import Multiplier
@@ -86,7 +86,8 @@ def _filled(state, weights):
     )
 
 
-def test_rematerialisation_changes_memory_and_not_gradients():
+@pytest.mark.parametrize("policy", ["products", "full"])
+def test_rematerialisation_changes_memory_and_not_gradients(policy):
     parameters, multipliers = draw(CONFIG)
 
     def gradients(config):
@@ -96,13 +97,31 @@ def test_rematerialisation_changes_memory_and_not_gradients():
         return drawn.jit(jax.grad(loss)), jax.make_jaxpr(jax.grad(loss))(parameters)
 
     plain, plain_program = gradients(CONFIG)
-    again, again_program = gradients(dataclasses.replace(CONFIG, rematerialise=True))
+    again, again_program = gradients(dataclasses.replace(CONFIG, rematerialise=policy))
     for one, other in zip(
         jax.tree.leaves(plain(parameters)), jax.tree.leaves(again(parameters)), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     assert "remat" in str(again_program)
     assert "remat" not in str(plain_program)
+
+
+def test_each_policy_keeps_less_than_the_one_before():
+    config = dataclasses.replace(CONFIG, layers=8)
+    parameters, multipliers = draw(config)
+
+    def memory(policy):
+        apply = scored_pass(dataclasses.replace(config, rematerialise=policy))
+
+        def loss(parameters):
+            scores, _ = apply(parameters, multipliers, {}, TOKENS, TOKENS, training=True)
+            return jnp.mean(scores.losses)
+
+        compiled = jax.jit(jax.grad(loss)).lower(parameters).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    nothing, products, full = map(memory, ("", "products", "full"))
+    assert full < 0.8 * products < 0.8 * 0.8 * nothing
 
 
 def test_bfloat16_is_for_products_only():

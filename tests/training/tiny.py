@@ -14,7 +14,7 @@ from transfer.data import DataConfig, load_dataset
 from transfer.models.layers import Embedding, Linear
 from transfer.models.variables import multiplier
 from transfer.scaling import Horizon, Hyperparameters, Recipe
-from transfer.training import Checkpoints, Outcome, TrainingConfig
+from transfer.training import Checkpoints, MeshConfig, Outcome, TrainingConfig
 from transfer.training import train as train_population
 
 DATA = DataConfig(name="synthetic", sequence_length=8, batch_size=8, eval_sequences=16)
@@ -68,6 +68,7 @@ def train(
     events: Any = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
     horizon: Horizon | None = None,
+    mesh: MeshConfig = MeshConfig(),
     asked_to_stop: Callable[[], bool] = lambda: False,
     **changes,
 ) -> Outcome:
@@ -84,6 +85,7 @@ def train(
         events=events,
         progress=progress,
         horizon=horizon,
+        mesh=mesh,
         asked_to_stop=asked_to_stop,
     )
 

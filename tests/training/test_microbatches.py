@@ -1,0 +1,59 @@
+"""A batch taken in parts is the same step, but for statistics of the batch."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from transfer.errors import TransferError
+from transfer.training import MeshConfig, TrainingConfig
+
+from .sharded import RESNET, initial
+from .sharded import train as train_population
+from .tiny import train
+
+# Sums of parts round otherwise than sums in a row, by about 1e-7 a step.
+CLOSE = {"rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train()
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+@pytest.mark.parametrize("execution", ["in_turn", "vectorized"])
+def test_parts_of_a_batch_train_as_the_whole(whole, parts, execution):
+    found = train(microbatches=parts, execution=execution)
+    # The norm is not normalised away, as AdamW would a gradient's size.
+    for name in ("loss", "grad_norm"):
+        np.testing.assert_allclose(found.history[name], whole.history[name], **CLOSE)
+
+
+@pytest.mark.parametrize(("norm", "same"), [("layer", True), ("batch", False)])
+def test_only_batch_norm_goes_by_the_parts(norm, same):
+    model = dataclasses.replace(RESNET, norm=norm)
+    start = initial(model, 1)
+    whole, parts = (
+        train_population(model, MeshConfig(), 1, start, microbatches=count) for count in (1, 4)
+    )
+    difference = np.max(np.abs(parts.measured["loss"] / whole.measured["loss"] - 1))
+    assert (difference < CLOSE["rtol"]) == same
+    assert same or difference > 1e-2
+
+
+def test_activations_take_less_memory():
+    start = initial(RESNET, 1)
+    whole, parts = (
+        train_population(RESNET, MeshConfig(), 1, start, microbatches=count).program
+        for count in (1, 8)
+    )
+    temporaries = [each.memory_analysis().temp_size_in_bytes for each in (whole, parts)]
+    assert temporaries[1] < 0.5 * temporaries[0]
+
+
+def test_parts_that_do_not_divide_the_batch_are_refused():
+    with pytest.raises(TransferError, match=r"microbatches is 3, .* batch size 8; expected a div"):
+        train(microbatches=3)
+    with pytest.raises(TransferError, match=r"microbatches is 0; expected a whole number"):
+        TrainingConfig(microbatches=0)
