@@ -84,7 +84,7 @@ def _population(
     mesh = meshes.make_mesh(
         experiment.mesh,
         trials=len(group.settings),
-        batch_size=data.batch_size // training.microbatches,
+        batch_size=training.at_once(data.batch_size),
         parameters=layout.parameters,
         devices=topology.devices,
         memory=topology.chip.usable * 2**30,

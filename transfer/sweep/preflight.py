@@ -30,7 +30,7 @@ def load_for(
             make_mesh(
                 experiment.mesh,
                 trials=len(group.settings),
-                batch_size=experiment.data.batch_size,
+                batch_size=training.at_once(experiment.data.batch_size),
                 parameters=layout,
             )
 

@@ -127,6 +127,20 @@ class TrainingConfig:
             epsilon=self.epsilon * horizon.epsilon,
         )
 
+    def at_once(self, batch_size: int) -> int:
+        """How many examples pass through the model at once; raises `TransferError` if not all.
+
+        Example:
+          >>> TrainingConfig(microbatches=4).at_once(32)
+          8
+        """
+        if batch_size % self.microbatches:
+            raise TransferError(
+                f"training.microbatches is {self.microbatches}, which does not divide the batch "
+                f"size {batch_size}; expected a divisor."
+            )
+        return batch_size // self.microbatches
+
     def resolved_steps(self, parameters: int, tokens_per_step: int) -> int:
         """Number of steps for a model of this many parameters.
 

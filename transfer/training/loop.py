@@ -101,7 +101,7 @@ def train(
     devices = meshes.make_mesh(
         mesh,
         trials=len(settings),
-        batch_size=dataset.config.batch_size,
+        batch_size=training.at_once(dataset.config.batch_size),
         parameters=layout.parameters,
     )
     task = task_of(dataset.config)
