@@ -56,7 +56,21 @@ def moved(operation: str) -> float:
             "%out = (f32[4,256]{1,0:S(1)}, f32[4,256]{1,0}, u32[]{:S(2)}) copy-start(%stack)",
             4 * KIB,
         ),
+        # A row of it, beside other work.
+        (
+            "%out = ((f32[4,256]{1,0}), f32[1,256]{1,0:S(1)}, s32[]{:S(2)}) slice-start(%stack), slice={[0:1], [0:256]}",
+            KIB,
+        ),
+        ("%out = f32[2,256]{1,0} slice(%stack), slice={[0:2], [0:256]}", 4 * KIB),
         ("%out = f32[1024]{0} bitcast(%stack)", 0),
+        (
+            '%out = f32[8,256]{1,0} custom-call(%stack, %stack), custom_call_target="ConcatBitcast"',
+            0,
+        ),
+        (
+            '%out = f32[4,256]{1,0} custom-call(%stack), custom_call_target="tpu_custom_call"',
+            8 * KIB,
+        ),
         ("%out = (f32[4,256]{1,0}, f32[1,256]{1,0}) tuple(%stack, %row)", 0),
         # A shard of 1 KiB in, what is gathered out.
         (

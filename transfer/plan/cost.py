@@ -6,6 +6,7 @@ XLA's own analysis counts the body of a loop once, and nothing inside a kernel.
 import dataclasses
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 from transfer.plan.collectives import KINDS, Collective, collective
 from transfer.plan.hlo import Buffer, Computation, Instruction, Module
@@ -17,6 +18,9 @@ _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier",
     "partition-id", "replica-id", "add-dependency", "while", "conditional", "domain",
 }  # fmt: skip
+# Custom calls that name a place or a promise.
+_FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AssumeGather", "PrepareAsyncCall")
+_SLICES = ("slice", "dynamic-slice", "gather")
 # What runs a computation once, maybe beside the others: "call-start" on a SparseCore.
 _CALLS = ("call", "call-start", "async-start")
 _LAZY = {"bitcast", "convert", "copy", "reshape", "transpose"}
@@ -126,25 +130,25 @@ def _traffic(module: Module, instruction: Instruction, computation: Computation)
     operation = instruction.operation
     if operation in _FREE or operation in _CALLS or operation.endswith(("-done", "-update")):
         return 0.0
-    read = computation.buffers(instruction)
+    if operation == "custom-call" and any(each in instruction.attributes for each in _FREE_CALLS):
+        return 0.0
+    read, written = computation.buffers(instruction), instruction.outputs
     if operation == "fusion":
         (inside,) = instruction.called("calls")
-        return _fusion_traffic(module.computations[inside], read, instruction.outputs)
-    if operation in ("dynamic-slice", "gather", "slice"):
-        return _main([*instruction.outputs, *read[1:]]) + _part(read[0], instruction.outputs)
+        return _fusion_traffic(module.computations[inside], read, written)
+    if operation.removesuffix("-start") in _SLICES:
+        # Nothing is read but the slice. A start returns what it is of, the slice, and a flag.
+        part = written[1:2] if operation.endswith("-start") else written
+        return _main(part) + _part(read[0], part) + _main(read[1:])
+    if operation == "copy-start":
+        return _main(written[:2])
     if operation == "dynamic-update-slice":
         return 2 * _main(read[1:2])
     if operation == "scatter":
         return _main(read[1:]) + _main(read[-1:])
-    if operation.removesuffix("-start") in KINDS or operation == "copy-start":
-        written = instruction.outputs
-        if operation.endswith("-start"):
-            # A start returns what it reads beside what it writes.
-            written = (
-                written[:1] if operation == "copy-start" else written[len(read) : 2 * len(read)]
-            )
-        return _main(read) + _main(written)
-    return _main([*read, *instruction.outputs])
+    if operation.removesuffix("-start") in KINDS and operation.endswith("-start"):
+        return _main(written[: 2 * len(read)])
+    return _main([*read, *written])
 
 
 def _fusion_traffic(inside: Computation, read: list[Buffer], written: tuple[Buffer, ...]) -> float:
@@ -176,7 +180,7 @@ def _slices(inside: Computation, parameter: Instruction) -> float | None:
         instruction = pending.pop()
         for user in inside.users[instruction.name]:
             first = user.operands[0] == instruction.name
-            if user.operation in ("dynamic-slice", "gather", "slice") and first:
+            if user.operation in _SLICES and first:
                 share += math.prod(user.outputs[0].shape) / whole
             elif user.operation == "dynamic-update-slice" and first:
                 continue  # what is not updated stays where it is
@@ -187,10 +191,10 @@ def _slices(inside: Computation, parameter: Instruction) -> float | None:
     return share
 
 
-def _part(buffer: Buffer, outputs: tuple[Buffer, ...]) -> float:
+def _part(buffer: Buffer, outputs: Sequence[Buffer]) -> float:
     """Bytes of a part as large as the outputs, read from where the whole lies."""
     return sum(output.size for output in outputs) if buffer.space == 0 else 0.0
 
 
-def _main(buffers: list[Buffer] | tuple[Buffer, ...]) -> float:
+def _main(buffers: Sequence[Buffer]) -> float:
     return sum(buffer.size for buffer in buffers if buffer.space == 0)
