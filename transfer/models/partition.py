@@ -87,6 +87,8 @@ def product(
         return multiply(x, weight)
     stored, used = partition.stored(axes, weight.shape), partition.used(axes, weight.shape)
     along_batch = partition.activation(("batch",), x.shape[:1])[0]
+    if not any((*stored, *used, along_batch)):
+        return multiply(x, weight)
     inputs = len(axes.inputs or ())
 
     def forwards(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, Any]:
@@ -132,6 +134,8 @@ def looked_up(table: jax.Array, indices_BT: jax.Array, axes: Axes) -> jax.Array:
         return table[indices_BT]
     along_rows, along_row = partition.stored(axes, table.shape)
     along_batch, _ = batch = partition.activation(("batch", "time"), indices_BT.shape)
+    if not any((along_rows, along_row, along_batch)):
+        return table[indices_BT]
     shared = along_row in _names(along_batch)
 
     def look_up(table: jax.Array, indices_BT: jax.Array) -> jax.Array:

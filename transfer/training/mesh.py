@@ -9,7 +9,6 @@ activations alike.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -18,7 +17,6 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer.errors import TransferError
-from transfer.models.partition import partitioned
 from transfer.paths import map_leaves
 from transfer.scaling import Axes, Layout, Parameter
 
@@ -258,13 +256,6 @@ class Rules:
                 spec[place] = along[0] if len(along) == 1 else along
                 left -= set(along)
         return PartitionSpec(*spec)
-
-
-def laid_out(mesh: Mesh, *, gathers: bool = True) -> AbstractContextManager[None]:
-    """Inside, models are told how a trial's arrays lie, where they lie on several devices."""
-    if all(size == 1 for name, size in mesh.shape.items() if name != TRIAL):
-        return nullcontext()
-    return partitioned(Rules(mesh, gathers))
 
 
 def _left(given: Mapping[str, int], devices: int) -> int:

@@ -24,6 +24,7 @@ from transfer.models import (
     ModelLayout,
     initial_statistics,
     initialize,
+    partition,
     stateful_pass,
 )
 from transfer.scaling import Horizon, Hyperparameters, Recipe, Role
@@ -292,7 +293,7 @@ class Population:
             *,
             training: bool,
         ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
-            with meshes.laid_out(self.mesh):
+            with partition.partitioned(meshes.Rules(self.mesh)):
                 return loss(parameters, multipliers, statistics, batch, training=training)
 
         return laid_out
@@ -350,7 +351,7 @@ class Population:
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
             others = (state.multipliers, state.statistics)
             # So few examples go to the weights, and not the weights to them.
-            with meshes.laid_out(self.mesh, gathers=False):
+            with partition.partitioned(meshes.Rules(self.mesh, gathers=False)):
                 gains = sublayer_gains(forward, layout)(state.parameters, others, inputs)
             measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
             for path, weight in self._hidden(state.parameters).items():
