@@ -173,7 +173,7 @@ def test_on_four_devices_they_are_those_of_the_whole_batch(on_four_devices, stil
     said, leaves = on_four_devices
     state, measured = still
 
-    assert said["mesh"] == {"trial": 1, "data": 4}
+    assert said["mesh"] == {"trial": 1, "data": 4, "fsdp": 1, "tensor": 1}
     expected = jax.tree.leaves(state.statistics)
     assert_close(leaves, expected, **CLOSE)
     np.testing.assert_allclose(said["eval_loss"], measured["eval_loss"], **CLOSE)

@@ -120,5 +120,5 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
 def _is_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
     # A mask, for a gather would not let devices split the classes, and its gradient would be a
     # scatter into an array of its own.
-    classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
+    classes = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     return classes == labels[..., None]
