@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +18,7 @@ def machine(monkeypatch):
     def pretend(devices=(), libtpu=True, cores=4):
         monkeypatch.delenv("JAX_PLATFORMS", raising=False)
         monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+        monkeypatch.delitem(sys.modules, "jax")  # this process has its devices
 
         def glob(folder, pattern):
             found = [pathlib.Path(device) for device in devices]
@@ -69,3 +72,28 @@ def test_a_machine_that_cannot_count_its_affinity_counts_its_cores(machine, monk
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
     platform.prepare()
     assert os.environ["JAX_NUM_CPU_DEVICES"] == "5"
+
+
+CONFIGURED = """
+import os, sys
+os.sched_getaffinity = lambda _: {0, 1, 2}
+from transfer.cli.main import main
+status = main(["transfer", "explain", "--config=configs/quickstart.py"])
+assert "jax" in sys.modules
+import jax
+print(status, len(jax.devices()), jax.devices()[0].platform)
+"""
+
+
+def test_it_is_not_too_late_once_a_configuration_was_read():
+    # Configurations import JAX, which reads its environment then.
+    done = subprocess.run(
+        [sys.executable, "-c", CONFIGURED],
+        cwd=pathlib.Path(__file__).parents[2],
+        env={name: value for name, value in os.environ.items() if not name.startswith("JAX_")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0 3 cpu"
+    assert done.stderr == ""

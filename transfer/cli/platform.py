@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from transfer.processes import tpu_vm
@@ -15,12 +16,19 @@ def prepare() -> None:
     An installed libtpu makes JAX look for a TPU and complain at length when there is none. On a CPU
     the trials of a population are spread over the devices, so one per core keeps all cores busy;
     small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
-    user sets them, are left alone.
+    user sets them, are left alone. JAX may be imported already, but not have been asked for devices.
     """
     tpu = tpu_vm.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     if "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
-        os.environ["JAX_PLATFORMS"] = "cuda,cpu" if gpu else "cpu"
+        _settle("JAX_PLATFORMS", "cuda,cpu" if gpu else "cpu")
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        os.environ["JAX_NUM_CPU_DEVICES"] = str(min(cores or 1, MAX_CPU_DEVICES))
+        _settle("JAX_NUM_CPU_DEVICES", min(cores or 1, MAX_CPU_DEVICES))
+
+
+def _settle(name: str, value: str | int) -> None:
+    os.environ[name] = str(value)
+    # The environment is read when JAX is imported, which reading a configuration does.
+    if jax := sys.modules.get("jax"):
+        jax.config.update(name.lower(), value)
