@@ -16,7 +16,7 @@ def prepare() -> None:
     An installed libtpu makes JAX look for a TPU and complain at length when there is none. On a CPU
     the trials of a population are spread over the devices, so one per core keeps all cores busy;
     small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
-    user sets them, are left alone. JAX may be imported already, but not have been asked for devices.
+    user sets them, are left alone. JAX may be imported already, but not asked for its devices.
     """
     tpu = tpu_vm.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
