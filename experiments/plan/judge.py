@@ -14,12 +14,15 @@ Row = Mapping[str, Any]
 CONSTANT = 1.5
 # "With room": at most half of a chip's memory.
 ROOM = 0.5
+# GiB of temporaries of the leanest program known for the same model, batch and slice, MaxText's.
+LEANEST = 1.21
 
 
 def judge(table: Sequence[Row]) -> dict[str, Any]:
     """Return the verdict as plain JSON."""
     trials = [row for row in table if row["part"] in ("trials", "one a chip", "trial axis")]
     large = [row for row in table if row["part"] == "7B"]
+    (wide,) = [row for row in table if row["part"] == "width 2048"]
     gathered = _gathered([row for row in table if row["part"] == "depth"])
     compiling = {name: _growth(rows) for name, rows in series(table).items()}
     return {
@@ -28,6 +31,11 @@ def judge(table: Sequence[Row]) -> dict[str, Any]:
             "holds": all(row["sent_trial"] == 0 and row["messages"] == 0 for row in trials),
         },
         "gathered_layer_by_layer": gathered,
+        "as_lean_as_the_leanest": {
+            "temporaries": round(wide["bytes_temporaries"] / 2**30, 3),
+            "leanest": LEANEST,
+            "holds": wide["bytes_temporaries"] <= LEANEST * 2**30,
+        },
         "7B_fits_with_room": {
             row["topology"]: {
                 "share": round(total(row) / row["bytes_limit"], 3),

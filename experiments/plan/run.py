@@ -1,7 +1,8 @@
 """What compiled programs say, and what they take to compile: `python -m experiments.plan.run`.
 
 Writes `programs.parquet`, one row per program, `compile.png` and `verdict.json` beside this file,
-and prints the tables of the README. Needs libtpu, and no TPU.
+and prints the tables of the README. Needs libtpu, and no TPU. Stopped, it goes on from the rows in
+`runs/plan`, which has to be removed for everything to be compiled again.
 """
 
 import json
@@ -17,6 +18,7 @@ from experiments.plan.figure import compile_figure
 from experiments.plan.judge import judge
 from experiments.plan.programs import Asked, asked
 from experiments.plan.summary import summary
+from transfer.atomic import atomic_write
 from transfer.cli import platform
 from transfer.plan import make_plan
 from transfer.report.style import to_png
@@ -24,6 +26,7 @@ from transfer.tpu import Topology
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "programs.parquet"
+KEPT = pathlib.Path("runs/plan")
 
 
 def planned(program: Asked) -> dict[str, Any]:
@@ -64,9 +67,20 @@ def planned(program: Asked) -> dict[str, Any]:
     }
 
 
+def kept(number: int, program: Asked) -> dict[str, Any]:
+    """The row of a program, from where an earlier run has kept it."""
+    file = KEPT / f"{number}.json"
+    if not file.exists():
+        row = json.dumps(planned(program))
+        with atomic_write(file) as out:
+            out.write(row.encode())
+    return json.loads(file.read_text())
+
+
 def main() -> None:
     """Compile everything, write the table, the figure and the verdict, print the summary."""
-    table = [planned(program) for program in track(list(asked()), description="programs")]
+    programs = enumerate(track(list(asked()), description="programs"))
+    table = [kept(number, program) for number, program in programs]
     pq.write_table(pa.Table.from_pylist(table), TABLE)
     verdict = judge(table)
     (HERE / "verdict.json").write_text(json.dumps(verdict, indent=1) + "\n")

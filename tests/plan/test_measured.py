@@ -45,6 +45,7 @@ def test_what_was_to_be_shown_holds():
     verdict = judge(committed())
     assert verdict["no_message_along_trial"]["holds"]
     assert verdict["gathered_layer_by_layer"]["holds"]
+    assert verdict["as_lean_as_the_leanest"]["holds"]
     assert all(each["holds"] for each in verdict["7B_fits_with_room"].values())
     compiling = verdict["compiling_takes_as_long"]
     assert compiling["layers"]["holds"]
@@ -58,6 +59,7 @@ def test_what_was_to_be_shown_holds():
         ("trial axis", {"messages": 1}, "no_message_along_trial"),
         ("trials", {"sent_trial": 4.0}, "no_message_along_trial"),
         ("depth", {"bytes_temporaries": 5e8}, "gathered_layer_by_layer"),
+        ("width 2048", {"bytes_temporaries": 1.3e9}, "as_lean_as_the_leanest"),
     ],
 )
 def test_the_judge_sees_what_would_be_wrong(part, values, claim):
