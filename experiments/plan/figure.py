@@ -25,7 +25,7 @@ def compile_figure(table: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any
             counts = [row["layers" if name == "layers" else "trials"] for row in rows]
             left.plot(counts, [row["processor"] for row in rows], "o-", color=colour, label=name)
         left.set_ylim(bottom=0)
-        left.set_title("Compiling takes as long for 64 as for 4")
+        left.set_title("Compiling takes as long, but for trials vectorised on a chip")
         left.set_xlabel("layers or trials")
         left.set_ylabel("processor seconds to compile")
         _counts(left, [row["layers"] for row in found["layers"]])

@@ -51,6 +51,8 @@ def test_what_was_to_be_shown_holds():
     assert compiling["layers"]["holds"]
     assert compiling["trials, one a chip"]["holds"]
     assert compiling["trials on 4 chips, in turn"]["holds"]
+    # A finding, and the page says so.
+    assert not compiling["trials on 4 chips, vectorised"]["holds"]
 
 
 @pytest.mark.parametrize(

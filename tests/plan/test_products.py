@@ -146,10 +146,10 @@ BATCHED = """ENTRY %main (a: f32[4,8,16], b: f32[4,16,32]) -> f32[4,8,32] {
 }
 """
 
-KERNEL = """ENTRY %main (q: bf16[2,4,512,128]) -> bf16[2,4,512,128] {{
+KERNEL = """ENTRY %main (q: bf16[{shape}]) -> bf16[{shape}] {{
   %mask = s8[1,4,4]{{2,1,0}} parameter(1)
-  %q = bf16[2,4,512,128]{{3,2,1,0}} parameter(0)
-  ROOT %{name}.2 = bf16[2,4,512,128]{{3,2,1,0}} custom-call(%mask, %q, %q, %q), custom_call_target="tpu_custom_call", operand_layout_constraints={{s8[1,4,4]{{2,1,0}}, bf16[2,4,512,128]{{3,2,1,0}}}}
+  %q = bf16[{shape}]{{3,2,1,0}} parameter(0)
+  ROOT %{name}.2 = bf16[{shape}]{{3,2,1,0}} custom-call(%mask, %q, %q, %q), custom_call_target="tpu_custom_call", operand_layout_constraints={{s8[1,4,4]{{2,1,0}}, bf16[{shape}]{{3,2,1,0}}}}
 }}
 """
 
@@ -161,12 +161,16 @@ def test_a_batched_product_written_as_a_convolution():
 @pytest.mark.parametrize(
     ("name", "products"), [("splash_mha_fwd_residuals", 2), ("splash_mha_dkv_no_residuals", 4)]
 )
-def test_attention_kernels_are_counted_by_their_products_under_the_mask(name, products):
+# A batch of one sequence has no axis.
+@pytest.mark.parametrize(("batch", "shape"), [(2, "2,4,512,128"), (1, "4,512,128")])
+def test_attention_kernels_are_counted_by_their_products_under_the_mask(
+    name, products, batch, shape
+):
     # Of 4 x 4 blocks the mask leaves 10.
-    product = 2 * (2 * 4) * 512 * 512 * 128
-    assert read(KERNEL.format(name=name)).flops == products * product * 10 / 16
+    product = 2 * (batch * 4) * 512 * 512 * 128
+    assert read(KERNEL.format(name=name, shape=shape)).flops == products * product * 10 / 16
 
 
 def test_a_kernel_that_is_not_known_is_said_to_be_left_out():
-    cost = read(KERNEL.format(name="mystery"))
+    cost = read(KERNEL.format(name="mystery", shape="2,4,512,128"))
     assert (cost.flops, cost.unknown) == (0.0, ["mystery.2"])

@@ -91,7 +91,8 @@ def _kernel(instruction: Instruction, computation: Computation) -> float | None:
     )
     if products is None:
         return None
-    query = next(each for each in computation.buffers(instruction) if len(each.shape) >= 4)
+    # Before the queries come integers alone: the blocks that the mask leaves.
+    query = next(each for each in computation.buffers(instruction) if "f" in each.dtype)
     *batch, time, head_dim = query.shape
     mask = _MASK.search(instruction.attributes)
     blocks = int(mask[2]) if mask else 1
