@@ -126,6 +126,13 @@ def test_no_message_to_oneself_and_none_where_one_only_ends(operation):
     assert not read(program(operation), DEVICES).messages
 
 
+def test_what_a_permutation_leaves_in_its_place_is_no_message():
+    found, _ = message(
+        "%y = f32[256]{0} collective-permute(%x), source_target_pairs={{0,0},{1,2},{2,1},{3,3}}"
+    )
+    assert (found.groups, found.sent) == (((1, 2), (2, 1)), KIB)
+
+
 SCATTERED = """%all-reduce-scatter (input: bf16[2048,64]) -> bf16[128,64] {
   %input = bf16[2048,64]{1,0} parameter(0)
   %place = s32[] constant(0)

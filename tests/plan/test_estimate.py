@@ -12,6 +12,8 @@ from transfer.plan.cost import Cost
 from transfer.plan.estimate import Estimate, estimate, exchanges
 from transfer.tpu import CHIPS, Topology
 
+from .programs import read
+
 TORUS = Topology.parse("v5p:4x4x4")
 V5P = CHIPS["v5p"]
 MESH = {"trial": 4, "fsdp": 16}
@@ -43,6 +45,17 @@ def test_a_device_that_is_half_a_chip_has_half_of_its_peak():
 def test_products_alone_reach_the_peak_at_most():
     made = Estimate(products=2.0, traffic=1.0, exchange=0.5, useful=1.5)
     assert (made.bound, made.utilisation) == ("products", 0.75)
+
+
+def test_a_permutation_that_moves_a_part_of_the_devices_has_a_time(devices):
+    line = "collective-permute(%x), source_target_pairs={{0,0},{1,2},{2,1},{3,3}}"
+    program = f"""ENTRY %main (x: f32[256]) -> f32[256] {{
+  %x = f32[256]{{0}} parameter(0)
+  ROOT %y = f32[256]{{0}} {line}
+}}
+"""
+    (moved,) = exchanges(read(program, 64), TORUS, MESH, devices)
+    assert (moved.axes, moved.seconds) == (("fsdp",), pytest.approx(1024 / V5P.link))
 
 
 def test_messages_are_grouped_by_kind_and_axes_and_timed_by_their_links(devices):

@@ -65,9 +65,9 @@ def collective(
     payload = sum(buffer.size for buffer in computation.buffers(instruction))
     if kind == "collective-permute":
         pairs = re.findall(r"\{(\d+),(\d+)\}", instruction.attribute("source_target_pairs"))
-        moves = tuple((int(source), int(target)) for source, target in pairs)
-        moved = any(source != target for source, target in moves)
-        return Collective(kind, moves, payload) if moved else None
+        # What stays where it is goes over no link.
+        moves = tuple((int(source), int(target)) for source, target in pairs if source != target)
+        return Collective(kind, moves, payload) if moves else None
     groups = _groups(instruction.attributes, devices)
     members = len(groups[0])
     if members == 1:
