@@ -77,6 +77,20 @@ def moved(operation: str) -> float:
             "%out = f32[4,256]{1,0} all-gather(%row), replica_groups={{0,1,2,3}}, dimensions={0}",
             5 * KIB,
         ),
+        # So where it starts beside other work, of which the operand and the result are the outputs.
+        (
+            "%out = (f32[1,256]{1,0}, f32[4,256]{1,0}) all-gather-start(%row), replica_groups={{0,1,2,3}}, dimensions={0}",
+            5 * KIB,
+        ),
+        (
+            "%out = (f32[1,256]{1,0}, f32[1,256]{1,0}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%row), source_target_pairs={{0,1}}",
+            2 * KIB,
+        ),
+        # But of a reduction the result alone: 4 KiB in, 4 KiB out.
+        (
+            "%out = f32[4,256]{1,0} all-reduce-start(%stack), replica_groups={{0,1,2,3}}, to_apply=%add",
+            8 * KIB,
+        ),
     ],
 )
 def test_an_instruction_moves_what_it_reads_and_writes_in_the_main_memory(operation, expected):

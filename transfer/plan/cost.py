@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from transfer.plan.collectives import KINDS, Collective, collective
+from transfer.plan.collectives import Collective, collective
 from transfer.plan.hlo import Buffer, Computation, Instruction, Module
 from transfer.plan.loops import trips
 from transfer.plan.products import flops
@@ -20,6 +20,8 @@ _FREE = {
 }  # fmt: skip
 # Custom calls that name a place or a promise.
 _FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AssumeGather", "PrepareAsyncCall")
+# Collectives that return what they are given beside what they make of it; the others return that.
+_RETURN_OPERANDS = ("all-gather-start", "collective-permute-start")
 _SLICES = ("slice", "dynamic-slice", "gather")
 # What runs a computation once, maybe beside the others: "call-start" on a SparseCore.
 _CALLS = ("call", "call-start", "async-start")
@@ -146,7 +148,7 @@ def _traffic(module: Module, instruction: Instruction, computation: Computation)
         return 2 * _main(read[1:2])
     if operation == "scatter":
         return _main(read[1:]) + _main(read[-1:])
-    if operation.removesuffix("-start") in KINDS and operation.endswith("-start"):
+    if operation in _RETURN_OPERANDS:
         return _main(written[: 2 * len(read)])
     return _main([*read, *written])
 
