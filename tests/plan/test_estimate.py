@@ -74,3 +74,11 @@ def test_messages_are_grouped_by_kind_and_axes_and_timed_by_their_links(devices)
     assert gathered.sent == 7 * GIB
     assert gathered.seconds == pytest.approx(7 * GIB / (4 * V5P.link))
     assert (reduced.axes, reduced.seconds) == (("trial",), pytest.approx(2 * GIB / (2 * V5P.link)))
+
+
+def test_what_an_all_to_all_passes_on_takes_time(devices):
+    columns = tuple(tuple(range(each, 64, 16)) for each in range(16))
+    messages = Counter({Collective("all-to-all", columns, GIB): 1})
+    (found,) = exchanges(Cost(messages=messages), TORUS, MESH, devices)
+    # Of 4/3 GiB that each has 3/4 are sent, and 4/4 times what it has goes over its two links.
+    assert (found.sent, found.seconds) == (GIB, pytest.approx(4 / 3 * GIB / (2 * V5P.link)))

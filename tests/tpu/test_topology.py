@@ -1,5 +1,6 @@
 import dataclasses
 import importlib.util
+import itertools
 import subprocess
 import sys
 
@@ -10,6 +11,11 @@ from hypothesis import strategies as st
 
 from transfer.errors import TransferError
 from transfer.tpu import CHIPS, Topology
+from transfer.training.mesh import MeshConfig, make_mesh
+
+needs_libtpu = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="describing a slice needs libtpu"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +95,67 @@ def test_the_two_devices_of_a_chip_talk_to_each_other_directly():
     assert chip.bandwidth(along(0, 0, (0, 0))) == 6 * CHIPS["v7x"].link
 
 
+@needs_libtpu
+def test_two_groups_with_a_device_each_of_every_chip_share_its_links():
+    slice, link = Topology.parse("v7x:4x4x4"), CHIPS["v7x"].link
+    mesh = make_mesh(
+        MeshConfig(trial=2, fsdp=64), trials=2, batch_size=64, devices=slice.devices, memory=1e11
+    )
+    trials = mesh.devices.reshape(2, 64)
+    assert all(len({tuple(each.coords) for each in trial}) == 64 for trial in trials)
+    assert [slice.bandwidth(trial) for trial in trials] == [6 * link / 2] * 2
+    # The control: one group of both devices of every chip has the links to itself.
+    assert slice.bandwidth(mesh.devices) == 6 * link
+    # In an all-to-all a chip passes on what both of its devices send, of one group or of two.
+    apart, together = 63 / 64 * 2 * link / 2, 127 / 128 * 2 * link / 2
+    assert slice.all_to_all_bandwidth(trials[0]) == pytest.approx(apart)
+    assert slice.all_to_all_bandwidth(mesh.devices) == pytest.approx(together)
+
+
+def crossing(length, ring):
+    """How often the busiest link of a row passes on a part, in an all-to-all of one part for each.
+
+    Each part goes the shorter way; of two that are as long, half of it goes each.
+    """
+    right, left = np.zeros(length), np.zeros(length)
+    for source, target in itertools.permutations(range(length), 2):
+        ahead = (target - source) % length
+        share = (target > source) if not ring else (np.sign(length / 2 - ahead) + 1) / 2
+        for step in range(ahead if ring else target - source):
+            right[(source + step) % length] += share
+        for step in range(length - ahead if ring else source - target):
+            left[(source - 1 - step) % length] += 1 - share
+    return max(right.max(), left.max())
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("v5p:4x4x8", (range(4),)),
+        ("v5p:4x4x8", (0, 0, range(8))),
+        ("v5p:4x4x8", (0, 0, range(4))),
+        ("v6e:2x4", (range(2),)),
+        ("v6e:4x8", (0, range(8))),
+        ("v6e:16x16", (range(16),)),
+    ],
+)
+def test_an_all_to_all_takes_as_long_as_its_busiest_link(text, group):
+    topology, devices = Topology.parse(text), along(*group)
+    side = next(place for place, each in enumerate(group) if each)
+    ring = topology.wraps[side] and devices.size == topology.sides[side]
+    # Each device sends a byte to each other one.
+    seconds = crossing(devices.size, ring) / topology.chip.link
+    assert (devices.size - 1) / topology.all_to_all_bandwidth(devices) == pytest.approx(seconds)
+
+
+def test_over_several_sides_an_all_to_all_waits_for_the_longest():
+    torus, link = Topology.parse("v5p:4x4x8"), CHIPS["v5p"].link
+    assert torus.all_to_all_bandwidth(along(range(4), 0, range(8))) == 31 / 32 * 4 / 8 * 2 * link
+    # Where nothing is passed on it is as fast as a ring.
+    pair = along(0, 0, range(2))
+    assert torus.all_to_all_bandwidth(pair) == torus.bandwidth(pair) == link
+
+
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 def test_the_table_is_in_line_with_itself(chip):
     # A program may take what is sold, to within what the runtime keeps and the page rounds.
@@ -109,9 +176,7 @@ for text in ("v4:4x4x4", "v5e:1x1", "v5p:2x2x4", "v6e:8x16", "v7x:4x4x8"):
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None, reason="describing a slice needs libtpu"
-)
+@needs_libtpu
 def test_every_kind_of_slice_can_be_described_and_libtpu_stays_quiet():
     found = subprocess.run(
         [sys.executable, "-c", DESCRIBED], capture_output=True, text=True, check=False

@@ -15,7 +15,8 @@ class Exchange:
     """All messages of one kind along the same axes of the mesh, in one step.
 
     `sent` is bytes that each device sends, `seconds` how long that takes by the links that lie
-    along those axes.
+    along those axes. Of an all-to-all that includes what is passed on for others; a permutation is
+    taken to be one between neighbours.
     """
 
     kind: str
@@ -91,7 +92,9 @@ def exchanges(
 
 def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> float:
     """The slowest group's."""
-    return min(topology.bandwidth(devices[list(group)]) for group in message.groups)
+    direct = message.kind in ("all-to-all", "ragged-all-to-all")
+    of = topology.all_to_all_bandwidth if direct else topology.bandwidth
+    return min(of(devices[list(group)]) for group in message.groups)
 
 
 def estimate(

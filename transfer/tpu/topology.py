@@ -114,21 +114,48 @@ class Topology:
         return list(described.devices)
 
     def bandwidth(self, devices: np.ndarray) -> float:
-        """Bytes/s that each of a group of devices can send in a collective over them.
+        """Bytes/s that each of a group of devices can send in a collective by rings over them.
 
         A ring uses both directions of every side that the group lies along, where the group takes
-        the whole side and its ends are joined; else one. Source: the scaling book, "Sharded
-        matrices", whose all-gather over several sides takes them all at once.
+        the whole side and its ends are joined; else one. The links are the chip's: where not all of
+        its devices are in the group, the others send at the same time, in groups of their own.
+        Source: the scaling book, "Sharded matrices", whose all-gather over several sides takes them
+        all at once.
         """
+        sides = self._along(devices)
+        if not sides:
+            return self.chip.between
+        return sum(links for _, links in sides) * _each_chip(devices) / self.chip.devices
+
+    def all_to_all_bandwidth(self, devices: np.ndarray) -> float:
+        """Bytes/s that each of a group of devices can send in an all-to-all over them.
+
+        What goes far is passed on by all in between. Half of what the chips on one side of a middle
+        have is for those on the other, so that of n chips along a side the links across the middle,
+        in one direction of a line and in two of a ring, carry n / 4 times what a chip has. Source:
+        the scaling book, "Sharded matrices": a quarter of an all-gather's time on a ring.
+        """
+        sides = self._along(devices)
+        if not sides:
+            return self.chip.between
+        # All but its own part of what a device has is sent.
+        sent = (devices.size - 1) / devices.size
+        return sent * min(4 * links / length for length, links in sides) / self.chip.devices
+
+    def _along(self, devices: np.ndarray) -> list[tuple[int, float]]:
+        """The sides that a group lies along: how many chips, and bytes/s of a chip's links there."""
         places = np.array([device.coords for device in devices.flat])
         lengths = [len(np.unique(places[:, side])) for side in range(len(self.sides))]
-        if max(lengths) == 1:
-            return self.chip.between
-        return sum(
-            self.chip.link * (2 if wraps and length == side else 1)
+        return [
+            (length, self.chip.link * (2 if wraps and length == side else 1))
             for length, side, wraps in zip(lengths, self.sides, self.wraps, strict=True)
             if length > 1
-        )
+        ]
+
+
+def _each_chip(devices: np.ndarray) -> float:
+    """How many devices of a group lie on each of its chips."""
+    return devices.size / len({tuple(device.coords) for device in devices.flat})
 
 
 def _is_slice(chip: Chip, sides: tuple[int, ...]) -> bool:
