@@ -4,7 +4,7 @@ import pytest
 
 from transfer.errors import TransferError
 from transfer.plan import TooLargeError, fit, too_large
-from transfer.plan.fitting import ATTEMPTS, changed
+from transfer.plan.fitting import changed
 from transfer.tpu import Topology
 
 from .slices import BATCH, experiment, group
@@ -18,13 +18,15 @@ GIB = 2**30
 def compiling(monkeypatch):
     """Programs fit where a function of the experiment says so; returns what was compiled."""
 
-    def replace(fits, error=None):
+    def replace(fits, refused=lambda experiment: False):
         tried = []
 
         def make_plan(experiment, group, topology):
             tried.append(experiment)
+            if refused(experiment):
+                raise TransferError("It does not divide.")
             if not fits(experiment):
-                raise error if error and len(tried) == 2 else TooLargeError(120 * GIB, MESH)
+                raise TooLargeError(120 * GIB, MESH)
             return f"plan {len(tried)}"
 
         monkeypatch.setattr("transfer.plan.fitting.make_plan", make_plan)
@@ -83,16 +85,41 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
     assert all(f"--config.{key}={value}" in said for key, value in change.items())
 
 
-def test_a_change_that_does_not_divide_is_passed_over(compiling):
-    compiling(lambda made: made.training.microbatches == 2, TransferError("5 does not divide 4."))
-    assert found().change["training.microbatches"] == 2
+@pytest.mark.parametrize(
+    ("refused", "fits", "change"),
+    [
+        (
+            lambda made: made.mesh.fsdp == 4,
+            lambda made: made.training.microbatches == 2,
+            {"model.rematerialise": "full", "training.microbatches": 2},
+        ),
+        # One example a chip, which no number of parts divides.
+        (
+            lambda made: made.mesh.fsdp == 4 and made.training.microbatches > 1,
+            lambda made: made.data.batch_size < BATCH,
+            {
+                "mesh.data": 1,
+                "mesh.fsdp": 4,
+                "model.rematerialise": "full",
+                "data.batch_size": BATCH // 2,
+            },
+        ),
+    ],
+)
+def test_a_change_that_does_not_divide_is_left_out_of_those_after_it(
+    compiling, refused, fits, change
+):
+    tried = compiling(fits, refused)
+    assert found().change == change
+    assert not refused(tried[-1])
 
 
 def test_the_search_ends(compiling):
     tried = compiling(lambda made: False)
     fitting = found()
     assert (fitting.plan, fitting.needed) == (None, 120 * GIB)
-    assert len(tried) <= 1 + ATTEMPTS
+    # One trial goes in no other turn.
+    assert len(tried) == 1 + 5
     said = too_large(fitting, "It", TOPOLOGY)
     assert "needs 120.00 GiB of a chip, which has 95.74" in said
     assert "expected a larger slice" in said

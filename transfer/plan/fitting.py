@@ -1,7 +1,6 @@
 """Whether a program fits, and where it does not, the nearest settings by which it does."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,9 +10,6 @@ from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
 from transfer.sweep import Group
 from transfer.tpu.topology import Topology
-
-# How many programs are compiled in search of one that fits.
-ATTEMPTS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +49,27 @@ class Fit:
 def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
     """Plan a group, on the nearest settings that fit if its own do not.
 
-    At most `ATTEMPTS` programs are compiled beside its own, each with one change more: all devices
-    of `data` along `fsdp`, trials in turn, activations that are computed again, the batch in twice
-    and four times as many parts. All give the same numbers as its own; a smaller batch is the last.
-    Raises `TransferError` as `compile_group` does.
+    At most six programs are compiled beside its own, each with one change more: all devices of
+    `data` along `fsdp`, trials in turn, activations that are computed again, the batch in twice and
+    four times as many parts. All give the same numbers as its own; a smaller batch is the last. A
+    change that the mesh refuses is left out of those after it. Raises `TransferError` as
+    `compile_group` does.
     """
     try:
         return Fit(make_plan(experiment, group, topology))
     except TooLargeError as error:
         too_large = error
-    for change in itertools.islice(_changes(experiment, group, too_large.mesh), ATTEMPTS):
+    kept: dict[str, Any] = {}
+    for change in _changes(experiment, group, too_large.mesh):
+        tried = kept | change
         try:
-            plan = make_plan(changed(experiment, change), group, topology)
-        except (TooLargeError, TransferError):
-            continue  # too large still, or it does not divide
-        return Fit(plan, too_large.needed, change)
+            plan = make_plan(changed(experiment, tried), group, topology)
+        except TooLargeError:
+            kept = tried
+        except TransferError:
+            continue  # it does not divide
+        else:
+            return Fit(plan, too_large.needed, tried)
     return Fit(None, too_large.needed)
 
 
@@ -83,17 +85,12 @@ def changed(experiment: Experiment, change: Mapping[str, Any]) -> Experiment:
 def _changes(
     experiment: Experiment, group: Group, mesh: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
-    change: dict[str, Any] = {}
     if mesh["data"] > 1:
-        change |= {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
-        yield dict(change)
+        yield {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
     if len(group.settings) > mesh["trial"] and experiment.training.execution != "in_turn":
-        change |= {"training.execution": "in_turn"}
-        yield dict(change)
+        yield {"training.execution": "in_turn"}
     if getattr(experiment.model, "rematerialise", "full") != "full":
-        change |= {"model.rematerialise": "full"}
-        yield dict(change)
+        yield {"model.rematerialise": "full"}
     for factor in (2, 4):
-        change |= {"training.microbatches": factor * experiment.training.microbatches}
-        yield dict(change)
-    yield change | {"data.batch_size": experiment.data.batch_size // 2}
+        yield {"training.microbatches": factor * experiment.training.microbatches}
+    yield {"data.batch_size": experiment.data.batch_size // 2}
