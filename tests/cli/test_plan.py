@@ -70,3 +70,18 @@ def test_a_sweep_is_planned_width_by_width(workplace, capsys):
     assert found["plan"]["exchanges"] == []
     assert content["room"]["8"] > 1000
     assert content["chip_hours"] == found["plan"]["chip_hours"] > 0
+
+
+@needs_libtpu
+def test_a_sweep_that_leaves_chips_idle_is_planned_to_its_end(workplace, capsys):
+    # Three trials on four chips, and one example a step, which leaves no other use for the fourth.
+    rates = "--config.sweep.space.learning_rate=(0.25,0.5,1.0)"
+    given = (rates, "--config.data.batch_size=1", "--config.sweep.widths=(8,)", "--run=run")
+    assert transfer("plan", CONFIG, "--sweep", "--topology=v5p:2x2x1", *given) == 0
+
+    content = json.loads((workplace / "run/plan.json").read_text())
+    (found,) = content["groups"]
+    assert found["plan"]["mesh"] == {"trial": 3, "data": 1, "fsdp": 1, "tensor": 1}
+    # As many more lie beside each of the three.
+    assert content["room"]["8"] % 3 == 0
+    assert content["room"]["8"] > 1000

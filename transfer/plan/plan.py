@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from transfer.config import Experiment
 from transfer.models import count, parameter_count
@@ -69,14 +70,17 @@ class Plan:
         return content | {"chips": self.topology.chips, "chip_hours": self.chip_hours}
 
 
-def make_plan(experiment: Experiment, group: Group, topology: Topology) -> Plan:
-    """Compile the program that trains a group on a slice, and read it.
+def make_plan(
+    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
+) -> Plan:
+    """Compile the program that trains a group on a slice, on its own mesh or this one, and read it.
 
     Raises:
       TransferError: the experiment does not fit the slice's devices, or libtpu is missing.
       TooLargeError: its memory.
     """
-    return read_program(experiment, group, topology, compile_group(experiment, group, topology))
+    program = compile_group(experiment, group, topology, mesh)
+    return read_program(experiment, group, topology, program)
 
 
 def read_program(

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from transfer.config import Experiment
 from transfer.data import ImageConfig
@@ -51,13 +52,28 @@ class Program:
         return self.compiled.as_text() or ""
 
 
-def compile_group(experiment: Experiment, group: Group, topology: Topology) -> Program:
+def group_mesh(experiment: Experiment, group: Group, topology: Topology) -> Mesh:
+    """How a group lies on a slice, as `train` would lay it out there."""
+    return meshes.make_mesh(
+        experiment.mesh,
+        trials=len(group.settings),
+        batch_size=experiment.training.at_once(experiment.data.batch_size),
+        parameters=experiment.layout(group.width).parameters,
+        devices=topology.devices,
+        memory=topology.chip.usable * 2**30,
+    )
+
+
+def compile_group(
+    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
+) -> Program:
     """Compile the program `run` of a group's population, as `train` would on this slice.
 
-    It takes any number of steps up to `training.log_every`, which is an argument, so that what it
+    It lies on the group's own mesh, or on another of the slice if one is given. It takes any number of steps up to `training.log_every`, which is an argument, so that what it
     costs is the cost of one step times that. Raises `TooLargeError` when it does not fit.
     """
-    population, trials, batches = _population(experiment, group, topology)
+    mesh = mesh or group_mesh(experiment, group, topology)
+    population, trials, batches = _population(experiment, group, mesh)
     started = time.perf_counter()
     lowered = population.lower_run(trials, batches)
     traced = time.perf_counter()
@@ -77,18 +93,10 @@ def compile_group(experiment: Experiment, group: Group, topology: Topology) -> P
 
 
 def _population(
-    experiment: Experiment, group: Group, topology: Topology
+    experiment: Experiment, group: Group, mesh: Mesh
 ) -> tuple[Population, Trials, Any]:
     training, data = experiment.training, experiment.data
     layout = experiment.layout(group.width)
-    mesh = meshes.make_mesh(
-        experiment.mesh,
-        trials=len(group.settings),
-        batch_size=training.at_once(data.batch_size),
-        parameters=layout.parameters,
-        devices=topology.devices,
-        memory=topology.chip.usable * 2**30,
-    )
     task, steps = task_of(data), experiment.steps(group.width)
     batch = batch_shapes(experiment)
     inputs, _ = jax.eval_shape(task.split, batch)

@@ -8,7 +8,7 @@ from typing import Any
 from transfer.config import Experiment
 from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
-from transfer.plan.program import TooLargeError
+from transfer.plan.program import TooLargeError, group_mesh
 from transfer.sweep import Group
 from transfer.tpu.topology import Topology
 
@@ -63,14 +63,12 @@ def _room(experiment: Experiment, group: Group, plan: Plan) -> int:
     """How many trials fit at once: memory grows in a straight line with those of each device."""
     along = plan.mesh["trial"]
     each = math.ceil(plan.trials / along)
-    mesh = dataclasses.replace(experiment.mesh, **plan.mesh)
     settings = (group.settings * (2 * along * each))[: 2 * along * each]
+    twice = dataclasses.replace(group, settings=settings)
     try:
-        more = make_plan(
-            dataclasses.replace(experiment, mesh=mesh),
-            dataclasses.replace(group, settings=settings),
-            plan.topology,
-        )
+        # More trials would be laid out otherwise, where devices are idle.
+        mesh = group_mesh(experiment, group, plan.topology)
+        more = make_plan(experiment, twice, plan.topology, mesh)
     except TooLargeError:
         return along * each
     trial = (more.memory.total - plan.memory.total) / each
