@@ -69,8 +69,9 @@ def compile_group(
 ) -> Program:
     """Compile the program `run` of a group's population, as `train` would on this slice.
 
-    It lies on the group's own mesh, or on another of the slice if one is given. It takes any number of steps up to `training.log_every`, which is an argument, so that what it
-    costs is the cost of one step times that. Raises `TooLargeError` when it does not fit.
+    It lies on the group's own mesh, or on another of the slice if one is given. It takes any number
+    of steps up to `training.log_every`, which is an argument, so that what it costs is the cost of
+    one step times that. Raises `TooLargeError` when it does not fit.
     """
     mesh = mesh or group_mesh(experiment, group, topology)
     population, trials, batches = _population(experiment, group, mesh)
@@ -92,9 +93,7 @@ def compile_group(
     )
 
 
-def _population(
-    experiment: Experiment, group: Group, mesh: Mesh
-) -> tuple[Population, Trials, Any]:
+def _population(experiment: Experiment, group: Group, mesh: Mesh) -> tuple[Population, Trials, Any]:
     training, data = experiment.training, experiment.data
     layout = experiment.layout(group.width)
     task, steps = task_of(data), experiment.steps(group.width)

@@ -143,7 +143,7 @@ class Topology:
         return sent * min(4 * links / length for length, links in sides) / self.chip.devices
 
     def _along(self, devices: np.ndarray) -> list[tuple[int, float]]:
-        """The sides that a group lies along: how many chips, and bytes/s of a chip's links there."""
+        """The sides that a group lies along: how many chips, and bytes/s of a chip's links."""
         places = np.array([device.coords for device in devices.flat])
         lengths = [len(np.unique(places[:, side])) for side in range(len(self.sides))]
         return [
