@@ -3,12 +3,13 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.util.tpu import infer_tpu_pod_type_from_topology
 
 from transfer.errors import TransferError
 from transfer.models import parameter_count
 from transfer.sweep import declared_groups
 from transfer.sweep.cluster import share as shares
-from transfer.sweep.cluster.share import Share, Wish, memory, share
+from transfer.sweep.cluster.share import POD_TYPE, Share, Wish, memory, share
 
 from .small import experiment
 
@@ -50,6 +51,37 @@ def test_where_there_are_gpus_a_process_has_one():
 )
 def test_what_fits_on_a_machine_of_8_cores_and_one_of_4(asked, fits):
     assert asked.fits([{"CPU": 8.0}, {"CPU": 4.0}]) is fits
+
+
+@pytest.mark.parametrize(
+    ("slice", "pod_type"),
+    [
+        ("v4:2x2x2", "v4-16"),
+        ("v5e:2x4", "v5litepod-8"),
+        ("v5p:2x2x1", "v5p-8"),
+        ("v6e:4x4", "v6e-16"),
+        ("v7x:4x4x4", "v7x-128"),
+    ],
+)
+def test_a_slice_is_that_of_machines_that_say_so(slice, pod_type):
+    asked = Share(1, 4, slice=slice)
+    # By chips and cores, as Ray itself makes the label out.
+    assert asked.pod_type == pod_type
+    assert pod_type == infer_tpu_pod_type_from_topology(slice.split(":")[1], asked.generation)
+    machine = {"CPU": 4.0, "TPU": 4.0, POD_TYPE: pod_type}
+    assert asked.fits([{"CPU": 8.0}, machine])
+    assert not asked.fits([machine | {POD_TYPE: "v6e-256"}])
+    assert not asked.fits([machine | {"CPU": 3.0}])
+
+
+def test_tpus_are_not_left_idle_unless_that_is_said():
+    nodes = [{"CPU": 8.0}, {"CPU": 4.0, "TPU": 4.0, POD_TYPE: "v6e-16"}]
+    for wish in (Wish(), Wish(processes=2)):
+        with pytest.raises(TransferError, match="expected --slices such as v6e:4x4, or --cpus"):
+            share(EXPERIMENT, GROUP, wish, nodes)
+    assert share(EXPERIMENT, GROUP, Wish(cpus=2), nodes) == Share(1, 2)
+    slices = Wish(cpus=2, slices=("v6e:4x4",))
+    assert share(EXPERIMENT, GROUP, slices, nodes) == Share(1, 2, slice="v6e:4x4")
 
 
 def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():

@@ -47,6 +47,11 @@ class Chip:
     largest: int
 
     @property
+    def cores(self) -> int:
+        """How many TensorCores a chip has, by which the types of slices are numbered."""
+        return 2 if self.megacore else self.devices
+
+    @property
     def device_peak(self) -> float:
         """bfloat16 FLOP/s of a device."""
         return self.peak / self.devices

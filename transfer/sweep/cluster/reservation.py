@@ -5,33 +5,36 @@ from typing import Any
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from ray.util.tpu import SlicePlacementGroup, slice_placement_group
+from ray.util.tpu import SlicePlacementGroup, get_tpu_worker_resources, slice_placement_group
 
-from transfer.sweep.cluster.share import Share
+from transfer.errors import TransferError
+from transfer.sweep.cluster.share import POD_TYPE, Share
 
 # A slice is asked for by its first machine; where none is free the next round asks again.
 _SLICE_SECONDS = 1.0
-# What Ray calls a kind of chip, where that is not its name here.
-_NAMES = {"v5e": "v5litepod"}
 
 
 class Reservation:
-    """Asks for a share when made; `ready` says when it is there."""
+    """A share that is asked for by `ready`, which says when it is there."""
 
     def __init__(self, share: Share):
         self.share = share
         self._slice: SlicePlacementGroup | None = None
         self._group: Any = None
         self._held: Any = None
-        self._ask()
 
     @property
     def processes(self) -> int:
         """How many processes the share has room for: on a slice, one a machine."""
         return self._slice.num_hosts if self._slice else self.share.processes
 
+    @property
+    def asked(self) -> bool:
+        """Whether Ray knows of it; a slice has to be asked for until one is free."""
+        return self._group is not None
+
     def ready(self) -> bool:
-        """Whether all of it is held."""
+        """Whether all of it is held, asking for it first; raises `TransferError` for no slice."""
         if self._group is None:
             self._ask()
         if self._group is None:
@@ -62,13 +65,24 @@ class Reservation:
     def _ask(self) -> None:
         share = self.share
         if share.slice:
-            kind, sides = share.slice.split(":")
+            generation, (_, sides) = share.generation, share.slice.split(":")
             try:
+                machines, _ = get_tpu_worker_resources(sides, generation)
                 self._slice = slice_placement_group(
-                    sides, _NAMES.get(kind, kind), head_reservation_timeout_s=_SLICE_SECONDS
+                    sides,
+                    generation,
+                    resources_per_bundle={"CPU": share.cpus},
+                    # To Ray a slice of one machine is any with so many chips, also one of a larger
+                    # slice.
+                    bundle_label_selector=[{POD_TYPE: share.pod_type}] * machines,
+                    head_reservation_timeout_s=_SLICE_SECONDS,
                 )
             except TimeoutError:
                 return
+            except ValueError as error:
+                raise TransferError(
+                    f"Ray has no TPU slice {share.slice} ({error}); expected another in --slices."
+                ) from error
             self._group = self._slice.placement_group
         else:
             bundle = {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})

@@ -14,6 +14,10 @@ from transfer.tpu import Topology
 # A trial's parameters, their gradients and two moments in float32, and as much again for what a
 # step computes from them. Activations are on top; `transfer plan` compiles and counts them.
 _BYTES_PER_PARAMETER = 2 * 4 * 4
+# The label by which a machine of a TPU slice says what the slice is.
+POD_TYPE = "ray.io/tpu-pod-type"
+# What Ray calls a kind of chip, where that is not its name here.
+_NAMES = {"v5e": "v5litepod"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +40,25 @@ class Share:
         each = f"{self.cpus} CPU cores" + (f" and {self.gpus} GPUs" if self.gpus else "")
         return each if self.processes == 1 else f"{self.processes} times {each}"
 
+    @property
+    def generation(self) -> str:
+        """What Ray calls the chips of its slice."""
+        kind = Topology.parse(self.slice).kind
+        return _NAMES.get(kind, kind)
+
+    @property
+    def pod_type(self) -> str:
+        """What Ray calls its slice: the chips and how many cores they have."""
+        topology = Topology.parse(self.slice)
+        return f"{self.generation}-{topology.chips * topology.chip.cores}"
+
     def fits(self, nodes: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether machines with these resources, as Ray names them, have room for it when idle."""
+        """Whether machines with these labels and resources have room for it when idle."""
         if self.slice:
-            return any(node.get("TPU", 0) for node in nodes)
+            return any(
+                node.get(POD_TYPE) == self.pod_type and node.get("CPU", 0) >= self.cpus
+                for node in nodes
+            )
         places = (
             min(
                 node.get("CPU", 0) // self.cpus,
@@ -79,10 +98,13 @@ class Wish:
 def share(
     experiment: Experiment, group: Group, wish: Wish, nodes: Sequence[Mapping[str, Any]]
 ) -> Share:
-    """Return what a group is given on machines with these resources, as Ray names them.
+    """Return what a group is given on machines with these labels and resources, as Ray names them.
 
     Trials share nothing, so on CPUs a group is given a core for each of its trials, as far as one
     machine has them; where there are GPUs, one GPU.
+
+    Raises `TransferError` when no slice holds the group, and when there are TPUs but neither slices
+    nor cores were asked for.
     """
     trials = len(group.settings)
     cores = max((int(node.get("CPU", 0)) for node in nodes), default=1) or 1
@@ -91,6 +113,11 @@ def share(
         return Share(1, wish.cpus or 1, slice=_smallest(experiment, group, wish.slices))
     if wish.gpus or any(node.get("GPU", 0) for node in nodes):
         return Share(processes, wish.cpus or 1, gpus=wish.gpus or 1)
+    if not wish.cpus and any(node.get("TPU", 0) for node in nodes):
+        raise TransferError(
+            "The cluster has TPUs, but it was not said which slices they are; expected --slices "
+            "such as v6e:4x4, or --cpus to train on its CPU cores."
+        )
     return Share(processes, wish.cpus or min(-(-trials // processes), cores))
 
 
