@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, groups of two processes, and one killed."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -10,16 +11,24 @@ import ray
 from ray.cluster_utils import Cluster
 
 from transfer.config import read, template
-from transfer.data import load_dataset
+from transfer.data import load_dataset, train_tokenizer
+from transfer.errors import TransferError
 from transfer.runs import RunDirectory
-from transfer.sweep import declared_groups, run_groups
+from transfer.sweep import declared_groups, run_groups, unfinished
 from transfer.sweep.cluster import Share, Wish, launcher, run_on_cluster
 from transfer.sweep.cluster.reservation import Reservation
 
 from .small import Recorder
 
-# What a machine of a TPU slice of two says of itself to Ray.
-SLICE, POD_TYPE = "v5p:2x2x2", "v5p-16"
+# What machines of TPU slices say of themselves to Ray: two slices of two, and one of one.
+SLICE, SMALL = "v5p:2x2x2", "v5p:2x2x1"
+MACHINES = (
+    ("first", 0, "v5p-16"),
+    ("first", 1, "v5p-16"),
+    ("second", 0, "v5p-16"),
+    ("second", 1, "v5p-16"),
+    ("alone", 0, "v5p-8"),
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,18 +41,17 @@ def cluster():
         )
         for _ in range(2):
             cluster.add_node(num_cpus=1)
-        for name in ("first", "second"):
-            for worker in range(2):
-                cluster.add_node(
-                    num_cpus=1,
-                    resources={"TPU": 4} | ({f"TPU-{POD_TYPE}-head": 1} if worker == 0 else {}),
-                    env_vars={"TPU_NAME": name},
-                    labels={
-                        "ray.io/tpu-slice-name": name,
-                        "ray.io/tpu-worker-id": str(worker),
-                        "ray.io/tpu-pod-type": POD_TYPE,
-                    },
-                )
+        for name, worker, pod_type in MACHINES:
+            cluster.add_node(
+                num_cpus=1,
+                resources={"TPU": 4} | ({f"TPU-{pod_type}-head": 1} if worker == 0 else {}),
+                env_vars={"TPU_NAME": name},
+                labels={
+                    "ray.io/tpu-slice-name": name,
+                    "ray.io/tpu-worker-id": str(worker),
+                    "ray.io/tpu-pod-type": pod_type,
+                },
+            )
         ray.init(address=cluster.address, log_to_driver=False, logging_level=40)
     yield cluster
     ray.shutdown()
@@ -65,6 +73,9 @@ def declared():
     config.sweep.recipes = ("mup+sqrt",)
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-6)
     return read(config)
+
+
+CORE = Wish(cpus=1)
 
 
 class Killer(Recorder):
@@ -134,7 +145,7 @@ def test_what_a_worker_raises_is_the_sentence_of_its_group(tmp_path):
     experiment = declared()
     groups = declared_groups(experiment)[:1]
     run = RunDirectory(tmp_path / "run")
-    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), wish=Wish())
+    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), wish=CORE)
     assert sentence.startswith("mup+sqrt at width 8 failed: The training data differs from that of")
     assert run.trials() == []
 
@@ -145,13 +156,8 @@ def test_a_slice_is_held_whole_or_not_at_all():
         assert all(_soon(reservation) for reservation in (first, second))
         assert not third.ready()
 
-        assert first.processes == 2
-        names = [
-            ray.get(
-                ray.remote(lambda: os.environ["TPU_NAME"]).options(**first.options(rank)).remote()
-            )
-            for rank in range(first.processes)
-        ]
+        names = _names(first)
+        assert len(names) == 2
         assert names[0] == names[1]
 
         second.release()
@@ -161,5 +167,66 @@ def test_a_slice_is_held_whole_or_not_at_all():
             reservation.release()
 
 
-def _soon(reservation):
-    return any(reservation.ready() or time.sleep(0.2) for _ in range(100))
+def test_a_slice_of_one_machine_is_no_part_of_a_larger_one():
+    alone, another = (Reservation(Share(1, 1, slice=SMALL)) for _ in range(2))
+    try:
+        assert _soon(alone)
+        assert _names(alone) == ["alone"]
+        # Four machines with as many chips are idle.
+        assert not _soon(another, rounds=5)
+        alone.release()
+        assert _soon(another)
+        assert _names(another) == ["alone"]
+    finally:
+        another.release()
+
+
+def test_a_process_on_a_slice_has_the_cores_that_were_asked_for():
+    reservation = Reservation(Share(1, 2, slice=SMALL))
+    try:
+        assert not reservation.ready()  # the machine has one
+        assert reservation.options(0)["num_cpus"] == 2
+        assert reservation.options(0)["resources"] == {"TPU": 4}
+    finally:
+        reservation.release()
+
+
+@pytest.mark.parametrize("slice", ["v7x:8x8x12", "v5p:4x4x64", "v4:16x16x16"])
+def test_a_slice_that_ray_does_not_have_is_a_sentence(slice):
+    with pytest.raises(
+        TransferError, match=rf"^Ray has no TPU slice {slice} \(.*\); expected .*\.$"
+    ):
+        Reservation(Share(1, 1, slice=slice)).ready()
+
+
+def test_paths_are_those_of_this_working_directory(tmp_path, monkeypatch):
+    train_tokenizer(["some text, which is all there is"] * 8, 260, str(tmp_path / "tokenizer.json"))
+    monkeypatch.chdir(tmp_path)  # the cluster was started in another
+    made = declared()
+    experiment = dataclasses.replace(
+        made,
+        data=dataclasses.replace(made.data, tokenizer="tokenizer.json", data_dir="data"),
+        training=dataclasses.replace(made.training, steps=8, tensorboard=True),
+        model=dataclasses.replace(made.model, vocabulary=512),
+    )
+    groups, run = declared_groups(experiment)[:1], RunDirectory("run")
+    fingerprint = load_dataset(experiment.data).fingerprint
+    assert run_on_cluster(experiment, run, fingerprint, groups, Recorder(), wish=CORE) == []
+    assert len(run.trials()) == 2
+    # What a worker writes by itself is where the rows are.
+    assert (tmp_path / "run" / "tensorboard").is_dir()
+    # They are the trials of the paths as given: nothing is left to do.
+    assert unfinished(run, experiment, groups) == []
+
+
+def _names(reservation):
+    """The slices that the machines of a reservation belong to, by rank."""
+    name = ray.remote(lambda: os.environ["TPU_NAME"])
+    return [
+        ray.get(name.options(**reservation.options(rank)).remote())
+        for rank in range(reservation.processes)
+    ]
+
+
+def _soon(reservation, rounds=100):
+    return any(reservation.ready() or time.sleep(0.2) for _ in range(rounds))

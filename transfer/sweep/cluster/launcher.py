@@ -12,6 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
+from transfer.sweep.cluster.places import absolute, with_absolute_paths
 from transfer.sweep.cluster.reservation import Reservation
 from transfer.sweep.cluster.share import Wish, share
 from transfer.sweep.cluster.worker import Worker, environment
@@ -67,10 +68,10 @@ class Task:
             coordinator = ray.get(self.workers[0].coordinator.remote())
         except RayError as error:
             raise LostError from error
+        # Beside the data's own paths, by which trials are named, those that hold anywhere.
+        what = experiment, with_absolute_paths(experiment.data), absolute(str(run)), self.group
         self.results = [
-            worker.train.remote(
-                experiment, str(run), self.group, fingerprint, coordinator, processes, rank
-            )
+            worker.train.remote(*what, fingerprint, coordinator, processes, rank)
             for rank, worker in enumerate(self.workers)
         ]
 
@@ -141,7 +142,7 @@ def run_on_cluster(
     missing = sorted(
         unfinished(run, experiment, groups), key=lambda group: -work(experiment, group)
     )
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Labels"] | node["Resources"] for node in ray.nodes() if node["Alive"]]
     shares = {group: share(experiment, group, wish, nodes) for group in missing}
     for group, part in shares.items():
         if not part.fits(nodes):
@@ -151,10 +152,10 @@ def run_on_cluster(
     failures = []
     try:
         while tasks:
-            waits = False
+            refused = set()
             for task in list(tasks):
                 # To ask for a slice takes a second, which those that run must not wait for.
-                if waits and not task.workers:
+                if task.reservation.share in refused and not task.reservation.asked:
                     continue
                 try:
                     rows = _look(task, experiment, run, fingerprint, reporter)
@@ -174,7 +175,8 @@ def run_on_cluster(
                     task.end()
                     failures.append(failure(task.group, str(error)))
                 else:
-                    waits = waits or not task.workers
+                    if not task.reservation.asked:
+                        refused.add(task.reservation.share)
                     if rows is not None:
                         tasks.remove(task)
                         task.end()

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import ray
 
 from transfer.config import Experiment
-from transfer.data import check_fingerprint, load_dataset
+from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.processes import cluster, exchange
 from transfer.runs import RunDirectory
 from transfer.sweep.cluster.share import Share
@@ -36,6 +36,7 @@ class Worker:
     def train(
         self,
         experiment: Experiment,
+        data: DataConfig | ImageConfig,
         run: str,
         group: Group,
         fingerprint: str,
@@ -43,11 +44,14 @@ class Worker:
         processes: int,
         rank: int,
     ) -> Rows | None:
-        """Train the group together with the other processes; the first returns its rows."""
+        """Train the group together with the other processes; the first returns its rows.
+
+        `data` are those of the experiment and `run` its directory, by paths that hold here.
+        """
         alone = processes == 1
         with nullcontext() if alone else cluster.join(coordinator, processes, rank):
             # Every machine prepares its own.
-            dataset = load_dataset(experiment.data)
+            dataset = load_dataset(data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
             exchange.meet()  # which may have taken one of them longer
             rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
