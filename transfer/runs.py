@@ -8,6 +8,7 @@
     DIR/tensorboard/TRIAL/         events, where they were asked for
     DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
     DIR/hyperparameters.json       what `transfer predict` found
+    DIR/plan.json                  what `transfer plan` found, maybe before anything else
     DIR/report/                    verdict.json, report.html and figures
 
 A file is written beside its final name and renamed, so a reader never sees half of one, and
@@ -30,6 +31,7 @@ from transfer.markup import html_table
 
 Status = Literal["completed", "diverged", "failed"]
 Origin = Literal["sweep", "predicted"]
+PLAN = "plan.json"
 # What the trials of a sweep may be compared by, in words.
 OBJECTIVES: Mapping[str, str] = {
     "eval_loss": "held-out loss",

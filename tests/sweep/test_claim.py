@@ -56,6 +56,12 @@ def test_the_same_run_is_claimed_again_and_nothing_is_written(claimed):
     assert files(claimed) == before | {"trials.parquet": b"later"}
 
 
+def test_what_was_planned_first_is_the_same_run(run):
+    run.write_json("plan.json", {"fits": True})
+    claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+    assert set(files(run)) == {"plan.json", "config.json"}
+
+
 def test_data_may_have_moved(claimed):
     moved = dataclasses.replace(EXPERIMENT, data=DataConfig(data_dir="/elsewhere"))
     claim(claimed, moved, FINGERPRINT, "sweep")

@@ -49,6 +49,7 @@ def run(values: absl_flags.FlagValues) -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"
     platform.prepare()
     from transfer.cli.console import say
+    from transfer.runs import PLAN
     from transfer.tpu import Topology
 
     experiment = _experiment(values)
@@ -60,7 +61,7 @@ def run(values: absl_flags.FlagValues) -> int:
     plan = _plan_sweep if values["sweep"].value else _plan_run
     fits, content = plan(experiment, topology)
     if directory is not None:
-        say(f"Plan: {directory.write_json('plan.json', content)}.")
+        say(f"Plan: {directory.write_json(PLAN, content)}.")
     return 0 if fits else 1
 
 

@@ -13,7 +13,7 @@ import jax
 from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
-from transfer.runs import RunDirectory
+from transfer.runs import PLAN, RunDirectory
 from transfer.sweep.groups import declared_groups, trial_name
 from transfer.training import TrainingConfig
 
@@ -50,9 +50,10 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
                 f"{run} is a file; expected a directory, new or of an earlier run: choose another "
                 "--run."
             )
-        # A first write that was cut off leaves a partial file behind, which is no one's.
+        # A first write that was cut off leaves a partial file behind, which is no one's; a plan is
+        # made before the run that it is of.
         files = run.path.iterdir() if run.path.exists() else ()
-        if any(file.suffix != ".partial" for file in files):
+        if any(file.suffix != ".partial" and file.name != PLAN for file in files):
             raise TransferError(
                 f"The directory {run} holds files but no config.json, so it is no run directory; "
                 "expected a new directory or that of an earlier run: choose another --run."
