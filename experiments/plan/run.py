@@ -2,9 +2,11 @@
 
 Writes `programs.parquet`, one row per program, `compile.png` and `verdict.json` beside this file,
 and prints the tables of the README. Needs libtpu, and no TPU. Stopped, it goes on from the rows in
-`runs/plan`, which has to be removed for everything to be compiled again.
+`runs/plan`, which has to be removed for everything to be compiled again, as after a change of code.
 """
 
+import dataclasses
+import hashlib
 import json
 import pathlib
 import time
@@ -67,9 +69,16 @@ def planned(program: Asked) -> dict[str, Any]:
     }
 
 
-def kept(number: int, program: Asked) -> dict[str, Any]:
+def digest(program: Asked) -> str:
+    """Name a program by all that it is compiled from, but for the code."""
+    settings = [dataclasses.asdict(setting) for setting in program.group.settings]
+    asked = [program.part, program.topology, dataclasses.asdict(program.experiment), settings]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def kept(program: Asked) -> dict[str, Any]:
     """The row of a program, from where an earlier run has kept it."""
-    file = KEPT / f"{number}.json"
+    file = KEPT / f"{digest(program)}.json"
     if not file.exists():
         row = json.dumps(planned(program))
         with atomic_write(file) as out:
@@ -79,8 +88,7 @@ def kept(number: int, program: Asked) -> dict[str, Any]:
 
 def main() -> None:
     """Compile everything, write the table, the figure and the verdict, print the summary."""
-    programs = enumerate(track(list(asked()), description="programs"))
-    table = [kept(number, program) for number, program in programs]
+    table = [kept(program) for program in track(list(asked()), description="programs")]
     pq.write_table(pa.Table.from_pylist(table), TABLE)
     verdict = judge(table)
     (HERE / "verdict.json").write_text(json.dumps(verdict, indent=1) + "\n")

@@ -1,11 +1,13 @@
 """The verdict of `experiments/plan` follows from its table, and would not from another."""
 
+import dataclasses
 import functools
 import json
 
 import pyarrow.parquet as pq
 import pytest
 
+from experiments.plan import run
 from experiments.plan.figure import compile_figure
 from experiments.plan.judge import judge
 from experiments.plan.programs import asked
@@ -39,6 +41,20 @@ def test_the_verdict_is_that_of_the_table():
 def test_the_table_holds_what_is_asked():
     programs = [(each.part, each.topology, each.trials) for each in asked()]
     assert [(row["part"], row["topology"], row["trials"]) for row in committed()] == programs
+
+
+def test_what_is_kept_of_a_program_is_of_no_other(tmp_path, monkeypatch):
+    small, *_, large = asked()
+    monkeypatch.setattr(run, "KEPT", tmp_path)
+    monkeypatch.setattr(run, "planned", lambda program: {"part": program.part})
+    assert run.kept(large)["part"] == large.part
+    assert run.kept(small)["part"] == small.part
+    # Neither by its place nor by its name alone.
+    wider = dataclasses.replace(small, settings={**small.settings, "model.width": 256})
+    assert len({run.digest(each) for each in (small, wider, large)}) == 3
+    # And once it is there, it is not compiled again.
+    monkeypatch.setattr(run, "planned", None)
+    assert run.kept(large)["part"] == large.part
 
 
 def test_what_was_to_be_shown_holds():
