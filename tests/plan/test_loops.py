@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
 from transfer.plan.loops import trips
 
@@ -89,3 +90,29 @@ def test_a_bound_that_is_given_to_the_program_is_not_known():
         if each.operation == "while"
     )
     assert trips(module, loop, around) is None
+
+
+NESTED = """%inside (x: f32[8]) -> f32[8] {
+  %x = f32[8]{0} parameter(0)
+  ROOT %y = f32[8]{0} negate(%x)
+}
+
+%unknown (x: f32[8]) -> pred[] {
+  %x = f32[8]{0} parameter(0)
+  ROOT %more = pred[] custom-call(%x), custom_call_target="more"
+}
+
+%step (x: f32[8]) -> f32[8] {
+  %x = f32[8]{0} parameter(0)
+  ROOT %while.1 = f32[8]{0} while(%x), condition=%unknown, body=%inside
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %x = f32[8]{0} parameter(0)
+  ROOT %while.2 = f32[8]{0} while(%x), condition=%unknown, body=%step
+}
+"""
+
+
+def test_loops_of_unknown_length_are_named_from_the_outside_in():
+    assert cost(parse(NESTED), devices=1).open == ["while.2", "while.1"]

@@ -23,12 +23,14 @@ pytestmark = needs_libtpu
 # both products of attention.
 MATRICES = 4 * WIDTH**2 + 3 * 3 * WIDTH**2
 ATTENTION = 2 * 2 * TIME * WIDTH
+# Of which a causal mask leaves this much.
+CAUSAL = ATTENTION * (TIME + 1) // (2 * TIME)
 GAINS = 2 * 2 * WIDTH + WIDTH
 
 
-def forward(layers: int) -> int:
+def forward(layers: int, attention: int = ATTENTION) -> int:
     """FLOPs of a forward pass of a batch."""
-    return BATCH * TIME * (layers * (2 * MATRICES + ATTENTION) + 2 * WIDTH * VOCABULARY)
+    return BATCH * TIME * (layers * (2 * MATRICES + attention) + 2 * WIDTH * VOCABULARY)
 
 
 @pytest.mark.parametrize("execution", ["vectorized", "in_turn"])
@@ -43,9 +45,10 @@ def test_trials_never_send_each_other_anything(execution):
     assert made.execution == execution
     assert made.exchanges == ()
     # All 8 are trained, 2 on each chip, whether at once or in turn.
-    assert made.model_flops == 3 * 8 * forward(2)
-    assert made.own_flops == 3 * 2 * forward(2)
-    # Attention's way back takes its first product again, twice.
+    assert made.model_flops == 3 * 8 * forward(2, CAUSAL)
+    assert made.own_flops == 3 * 2 * forward(2, CAUSAL)
+    assert made.open == ()
+    # The kernel's block is the whole of the sequence here, its way back takes q k^T again, twice.
     assert made.compiled_flops == 2 * (3 * forward(2) + 2 * 3 / 2 * BATCH * TIME * ATTENTION)
 
 
@@ -112,6 +115,21 @@ def test_what_lies_on_a_chip(sharded):
     assert plan_table(made) is not None
 
 
+def test_a_mask_leaves_the_model_as_little_as_the_kernel():
+    # Four blocks of 128, of which the kernel takes 10 of 16, on the way back 7 products for 4: less
+    # than 3 times all pairs, but more than 3 times those that the mask leaves.
+    time = 512
+    long = experiment(data={"sequence_length": time, "batch_size": 4})
+    alone, topology = group(long, 1), Topology.parse("v5e:1x1")
+    made = read_program(long, alone, topology, compile_group(long, alone, topology))
+    pairs = 4 * 2 * 2 * time * time * WIDTH * 2
+    others = 4 * time * 3 * (2 * 2 * MATRICES + 2 * WIDTH * VOCABULARY)
+    assert made.compiled_flops == others + 9 / 2 * 10 / 16 * pairs
+    assert made.own_flops == others + 3 * (time + 1) / (2 * time) * pairs
+    assert made.own_flops < made.compiled_flops < others + 3 * pairs
+    assert made.estimate.utilisation < 1
+
+
 def test_what_does_not_fit_is_said_with_what_does():
     # 2^19 images a chip leave 128 channels of 32 bits for each of 64 pixels, on both layers.
     images = 2**21
@@ -128,6 +146,8 @@ def test_what_does_not_fit_is_said_with_what_does():
     assert not found.fits
     assert found.change["training.microbatches"] > 1
     assert found.plan.memory.total < found.plan.memory.limit < found.needed
+    # What is compiled leaves out the padding and the images' gradient, which is no work to do.
+    assert found.plan.own_flops == found.plan.compiled_flops < found.plan.model_flops / 4
     said = too_large(found, "The run", topology)
     assert f"needs {found.needed / 2**30:.2f} GiB of a chip, which has 15.75" in said
     assert f"the nearest that fits is {found.flags}." in said

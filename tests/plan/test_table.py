@@ -39,6 +39,7 @@ PLAN = Plan(
     compiled_flops=230e12,
     bytes=4.2e11,
     unknown=(),
+    open=(),
     exchanges=(GATHERED,),
     estimate=Estimate(products=0.5, traffic=0.15, exchange=0.0066, useful=0.414),
     traced=10.0,
@@ -74,9 +75,31 @@ def test_a_plan_says_what_is_where_and_what_a_step_waits_for():
 
 
 def test_what_a_plan_leaves_out_is_said():
-    text = shown(plan_table(dataclasses.replace(PLAN, unknown=("mystery.2",), exchanges=())))
-    assert "Not counted: mystery.2" in text
+    partly = dataclasses.replace(PLAN, unknown=("mystery.2",), open=("while.5",), exchanges=())
+    text = " ".join(shown(plan_table(partly)).split())
+    assert "Not counted: mystery.2, all but one trip of while.5." in text
     assert "No device sends another anything." in text
+
+
+def test_idle_chips_are_said():
+    assert PLAN.idle == 0
+    assert "idle" not in shown(plan_table(PLAN))
+    part = dataclasses.replace(PLAN, mesh=PLAN.mesh | {"trial": 1, "fsdp": 31})
+    assert part.idle == 512 - 4 * 31 * 2
+    text = " ".join(shown(plan_table(part)).split())
+    assert "512 chips, 264 of them idle: 48 trials" in text
+    assert "at most 83% of the peak of those that work (MFU)" in text
+    sweep = SweepPlan(topology=PLAN.topology, groups=(Fit(PLAN), Fit(part)), room={16384: 640})
+    assert "Up to 264 chips are idle beside a group" in " ".join(shown(sweep_table(sweep)).split())
+    # Two devices a chip: with half of one chip's, the chip is not idle.
+    halves = Topology.parse("v7x:2x2x1")
+    odd = dataclasses.replace(PLAN, topology=halves, mesh={"trial": 5})
+    assert odd.idle == 1
+
+
+def test_no_chips_are_idle_in_a_sweep_that_uses_all():
+    sweep = SweepPlan(topology=PLAN.topology, groups=(Fit(PLAN), Fit(None, 1.0)), room={16384: 1})
+    assert "idle" not in shown(sweep_table(sweep))
 
 
 @pytest.mark.parametrize("columns", [80])

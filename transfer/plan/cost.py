@@ -36,7 +36,7 @@ class Cost:
       flops: of matrix products and convolutions.
       bytes: read from and written to the main memory, by instructions one by one.
       messages: collectives, and how often each happens.
-      open: loops whose length only a run tells, whose bodies count once.
+      open: loops whose length only a run tells, whose bodies count once, outer ones first.
       unknown: kernels whose FLOPs are not known, and not counted.
     """
 

@@ -100,7 +100,10 @@ def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> 
 def estimate(
     cost: Cost, messages: Sequence[Exchange], topology: Topology, model_flops: float
 ) -> Estimate:
-    """Put the roofline together; `model_flops` are a device's share of the model's own."""
+    """Put the roofline together; `model_flops` are a device's share of the model's own.
+
+    They are among the compiled ones, so that the utilisation is at most 1.
+    """
     chip = topology.chip
     return Estimate(
         products=cost.flops / chip.device_peak,

@@ -8,7 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 from transfer.config import Experiment
-from transfer.models import count, parameter_count
+from transfer.models import TransformerConfig, count, parameter_count
 from transfer.plan import hlo
 from transfer.plan.cost import Cost, cost
 from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
@@ -25,10 +25,13 @@ class Plan:
     Fields:
       mesh: devices along every axis.
       parameters: of one trial.
-      model_flops: of a step of all trials: 3 times the products of a forward pass.
-      own_flops: the share of a device.
+      model_flops: of a step of all trials: 3 times the products of a forward pass, of attention
+        those that the causal mask leaves.
+      own_flops: the share of a device, at most what is compiled for it, which leaves out products
+        with the padding of images and the gradient of what a model is given.
       compiled_flops, bytes: what a device does in a step.
       unknown: kernels whose FLOPs are not counted.
+      open: loops of unknown length, but that over steps, of which one trip is counted.
       seconds: that compiling took.
     """
 
@@ -47,14 +50,21 @@ class Plan:
     compiled_flops: float
     bytes: float
     unknown: tuple[str, ...]
+    open: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
     estimate: Estimate
     traced: float
     seconds: float
 
     @property
+    def idle(self) -> int:
+        """Chips of the slice on which nothing runs."""
+        devices = math.prod(self.mesh.values())
+        return self.topology.chips - math.ceil(devices / self.topology.chip.devices)
+
+    @property
     def chip_hours(self) -> float:
-        """Of the whole run at the speed of the roofline, which no run reaches."""
+        """Of the whole run at the speed of the roofline, which no run reaches, and idle chips."""
         return self.topology.chips * self.steps * self.estimate.step / 3600
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +77,11 @@ class Plan:
             "bound": self.estimate.bound,
             "utilisation": self.estimate.utilisation,
         }
-        return content | {"chips": self.topology.chips, "chip_hours": self.chip_hours}
+        return content | {
+            "chips": self.topology.chips,
+            "idle": self.idle,
+            "chip_hours": self.chip_hours,
+        }
 
 
 def make_plan(
@@ -93,6 +107,7 @@ def read_program(
     total: Cost = cost(hlo.parse(program.text), devices)
     messages = exchanges(total, topology, shape, mesh.devices)
     model_flops = len(group.settings) * _flops(program)
+    own_flops = min(model_flops / devices, total.flops)
     return Plan(
         topology=topology,
         width=group.width,
@@ -105,22 +120,35 @@ def read_program(
         parameters=parameter_count(program.population.layout.parameters),
         memory=memory(program, topology.chip.usable * 2**30),
         model_flops=model_flops,
-        own_flops=model_flops / devices,
+        own_flops=own_flops,
         compiled_flops=total.flops,
         bytes=total.bytes,
         unknown=tuple(total.unknown),
+        # The loop over steps comes first: all others are inside.
+        open=tuple(total.open[1:]),
         exchanges=tuple(messages),
-        estimate=estimate(total, messages, topology, model_flops / devices),
+        estimate=estimate(total, messages, topology, own_flops),
         traced=program.traced,
         seconds=program.seconds,
     )
 
 
 def _flops(program: Program) -> float:
-    """FLOPs of a training step of one trial: those of its products, whatever way they are taken."""
+    """FLOPs of a training step of one trial: those of its products, whatever way they are taken.
+
+    Of T x T pairs of tokens a causal mask leaves T (T + 1) / 2, and those alone are the model's;
+    its kernel leaves out the others but for blocks on the diagonal.
+    """
     population = program.population
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), program.arguments[2]
     )
     inputs, _ = jax.eval_shape(population.task.split, batch)
-    return 3.0 * count(population.model.plain(), inputs).flops
+    model = population.model.plain()
+    forward = count(model, inputs).flops
+    if not isinstance(model, TransformerConfig):
+        return 3.0 * forward
+    examples, time = inputs.shape
+    # The products q k^T and p v, of all pairs.
+    pairs = 2 * 2 * examples * time**2 * model.query_heads * model.size_per_head * model.layers
+    return 3.0 * (forward - pairs * (time - 1) / (2 * time))

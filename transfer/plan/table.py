@@ -62,7 +62,7 @@ def sweep_table(sweep: "SweepPlan") -> "Group":
     note = (
         f"{sweep.topology}, {sweep.topology.chips} chips. Room: how many trials the memory holds "
         "at once. Step, MFU and chip-hours are those of the roofline, which no run reaches: in all "
-        f"{sweep.chip_hours:.2g} chip-hours at least."
+        f"{sweep.chip_hours:.2g} chip-hours at least.{_idle(sweep)}"
     )
     return Group(table, Text(), Text(note))
 
@@ -82,11 +82,18 @@ def too_large(fit: "Fit", name: str, topology: "Topology") -> str:
     )
 
 
+def _idle(sweep: "SweepPlan") -> str:
+    """Say how many chips have nothing to do; chip-hours count them, and MFU does not."""
+    most = max((found.plan.idle for found in sweep.groups if found.plan), default=0)
+    return f" Up to {most} chips are idle beside a group, which MFU leaves out." if most else ""
+
+
 def _title(plan: "Plan") -> str:
     mesh = " x ".join(f"{name} {size}" for name, size in plan.mesh.items() if size > 1)
     trials = "1 trial" if plan.trials == 1 else f"{plan.trials} trials, {plan.execution},"
+    idle = f", {plan.idle} of them idle" if plan.idle else ""
     return (
-        f"{plan.recipe} on {plan.topology}, {plan.topology.chips} chips: {trials} of width "
+        f"{plan.recipe} on {plan.topology}, {plan.topology.chips} chips{idle}: {trials} of width "
         f"{plan.width}, {plan.parameters / 1e6:,.0f}M parameters, batch {plan.batch_size}, mesh "
         f"{mesh or 'of 1 device'}. Compiled in {_seconds(plan.seconds)}."
     )
@@ -139,11 +146,13 @@ def _exchanges(plan: "Plan") -> "Table":
 def _time(plan: "Plan") -> str:
     estimate = plan.estimate
     waits = {"products": "its products", "traffic": "memory", "exchange": "its links"}
-    unknown = f" Not counted: {', '.join(plan.unknown)}." if plan.unknown else ""
+    left_out = [*plan.unknown, *(f"all but one trip of {loop}" for loop in plan.open)]
+    unknown = f" Not counted: {', '.join(left_out)}." if left_out else ""
+    peak = "the peak of those that work" if plan.idle else "peak"
     return (
         f"A step takes {_seconds(estimate.step)} at best, waiting for {waits[estimate.bound]} "
         f"({_seconds(estimate.apart)} if nothing overlaps): at most "
-        f"{estimate.utilisation:.0%} of peak (MFU). {plan.steps:,} steps are at least "
+        f"{estimate.utilisation:.0%} of {peak} (MFU). {plan.steps:,} steps are at least "
         f"{plan.chip_hours:,.2g} chip-hours.{unknown}"
     )
 
