@@ -1,7 +1,11 @@
+import dataclasses
 import importlib.util
 
 import jax
+import pyarrow.compute as pc
 import pytest
+
+from transfer.runs import RunDirectory
 
 from .terminal import transfer
 
@@ -34,6 +38,40 @@ def test_without_ray_it_is_said_how_to_get_it(refused, monkeypatch):
 def test_flags_of_a_cluster_need_one(refused, flag):
     name = flag.partition("=")[0]
     assert f"{name} is about a cluster; expected --launcher=ray" in refused(*SWEEP, flag)
+
+
+def test_a_sweep_on_a_cluster_of_this_machine_has_the_rows_of_one_without(
+    workplace, swept, capsys, monkeypatch
+):
+    # The workers compile as this process does, in which it is set already.
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    alone = ("--processes=1", "--cpus=1", "--config.sweep.widths=(8,)")
+    assert transfer(*SWEEP, "--launcher=ray", *alone) == 0
+
+    output, error = capsys.readouterr()
+    assert error == ""
+    assert "Trials are in new/trials.parquet" in output
+    here, there = RunDirectory(swept), RunDirectory(workplace / "new")
+    expected = {trial.trial: trial for trial in here.trials() if trial.width == 8}
+    found = {trial.trial: trial for trial in there.trials()}
+    assert len(found) == 5
+    assert found.keys() == expected.keys()
+    rounded = ("loss", "eval_loss", "seconds")
+    for name, trial in found.items():
+        other = {each: getattr(expected[name], each) for each in rounded}
+        # Float32 sums, which the compiler may order otherwise in another process.
+        assert trial.loss == pytest.approx(other["loss"], rel=1e-5)
+        assert trial.eval_loss == pytest.approx(other["eval_loss"], rel=1e-5)
+        assert dataclasses.replace(trial, **other) == expected[name]
+    keys = {
+        "metrics": ["trial", "step"],
+        "spectrum": ["trial", "step", "parameter", "layer", "rank"],
+        "gains": ["trial", "step", "parameter", "layer"],
+    }
+    for table, columns in keys.items():
+        left, right = (getattr(run, table)().select(columns) for run in (here, there))
+        assert right.num_rows > 0
+        assert left.filter(pc.field("trial").isin(list(found))).equals(right)
 
 
 def test_no_cluster_at_an_address(workplace, capsys):
