@@ -240,3 +240,15 @@ def test_a_digest_tells_every_change_of_an_element_that_counts(trials, size, fil
     assert digests({"x": changed}, trials) != whole
     turned = values[::-1, ::-1].copy()
     assert np.array_equal(turned, values) or digests({"x": turned}, trials) != whole
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_a_digest_tells_every_bit_of_an_element_of_64(dtype):
+    with jax.enable_x64(True):
+        values = np.arange(1, 7).reshape(2, 3).astype(dtype)
+        whole = digests({"x": jnp.asarray(values)}, 2)
+        for bit in range(64):
+            changed = values.copy()
+            changed.view("uint64")[1, 2] ^= np.uint64(1 << bit)
+            assert digests({"x": jnp.asarray(changed)}, 2) != whole
+            assert digests({"x": jnp.asarray(changed)}, 1) == digests({"x": values}, 1)
