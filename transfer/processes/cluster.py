@@ -106,8 +106,14 @@ def loss(error: BaseException) -> str:
       >>> loss(ValueError("INVALID_ARGUMENT: shapes"))
       ''
     """
-    signs = ("Gloo", "NCCL", "Connection closed", "UNAVAILABLE", "ABORTED", "Socket closed")
+    import jax
+
     text = str(error)
+    # Storage too is unavailable at times, and a device that is full says so in the midst of a
+    # collective: that is this process's own affair.
+    if not isinstance(error, jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in text:
+        return ""
+    signs = ("Gloo", "NCCL", "Connection closed", "UNAVAILABLE", "ABORTED", "Socket closed")
     if not any(sign in text for sign in (*signs, "heartbeat", "DEADLINE_EXCEEDED: Barrier")):
         return ""
     return (
