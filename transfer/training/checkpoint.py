@@ -112,9 +112,11 @@ class Checkpoints:
     def restore(self, state: State, history: History) -> Snapshot | None:
         """Return the latest snapshot that is whole, if any, in the sharding of the arguments.
 
+        Of the state, shapes with shardings do: what is restored should be all that a device holds.
         Both may be made for other devices than those that wrote it, and the state for more or fewer
         of the trials that fill the mesh. A damaged checkpoint is told in a warning and deleted once
-        an older one is found whole. Raises `TransferError` when there are checkpoints, but none is.
+        an older one is found whole. Raises `TransferError` when there are checkpoints, but none is,
+        and when one cannot be read for a reason that may pass.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):

@@ -94,6 +94,7 @@ class Compiled:
     """The programs of a population.
 
     Fields:
+      state: shapes, dtypes and shardings of the state.
       init: trials to their initial state.
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
@@ -107,6 +108,7 @@ class Compiled:
       measured: shapes and dtypes of what is measured.
     """
 
+    state: State
     init: Callable[[Trials], State]
     run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[State, Batch], dict[str, jax.Array]]
@@ -165,7 +167,9 @@ class Population:
                 compiled[name] = pool.submit(lowered[name].compile)
             _, measured = lowered["measure"].out_info
             return Compiled(
-                **{name: future.result() for name, future in compiled.items()}, measured=measured
+                state=state,
+                measured=measured,
+                **{name: future.result() for name, future in compiled.items()},
             )
 
     def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
