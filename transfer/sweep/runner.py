@@ -104,6 +104,7 @@ def run_groups(
         if exchange.is_first():
             add_group(run, group, rows)
         reporter.finish(group, rows[0])
+    exchange.meet()  # what is read from here on has been written
     return failures
 
 
