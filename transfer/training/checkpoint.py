@@ -201,17 +201,24 @@ class Checkpoints:
         )
 
 
-def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
+def restore_parameters(
+    folder: epath.PathLike, *, steps_of_run: int | None = None
+) -> tuple[Arrays, Arrays]:
     """Return parameters and multipliers of the last checkpoint of a single run, on this host.
 
-    Raises `TransferError` when there is no checkpoint, when it is damaged or cannot be read now, or
-    when it holds several trials.
+    Raises `TransferError` when there is no checkpoint, when it is damaged or cannot be read now,
+    when it holds several trials, or when it is not of the last of so many steps.
     """
     path = epath.Path(folder).resolve()
     steps = ocp.utils.checkpoint_steps(path) if path.exists() else []
     if not steps:
         raise TransferError(
             f"{folder} holds no checkpoint; expected those of a finished transfer train."
+        )
+    if steps_of_run not in (None, max(steps)):
+        raise TransferError(
+            f"The last checkpoint in {folder} is of step {max(steps)} of {steps_of_run}; expected "
+            "that of a finished run: run transfer train again, which goes on from there."
         )
     last = path / str(max(steps))
     try:
