@@ -28,6 +28,7 @@ from transfer.cli.main import main as transfer
 from transfer.config import Experiment
 from transfer.report import write_report  # noqa: F401
 from transfer.runs import RunDirectory
+from transfer.termination import STATUS
 
 CONFIG = """
 from transfer.config import template
@@ -55,13 +56,16 @@ def get_config():
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-7, 2.0**-6)
     return config
 """
-# What a signal may end a command with; 0 where it came too late.
-STATUSES = {
-    signal.SIGKILL: (-signal.SIGKILL, 0),
-    # Before anything is done, a command does not listen yet.
-    signal.SIGTERM: (75, -signal.SIGTERM, 0),
+# By moment, which signals there are and what they may end a command with; 0 where they came too late.
+SIGNALS = {
+    "at random": {
+        signal.SIGKILL: (-signal.SIGKILL, 0),
+        # Before anything is done, a command does not listen yet; a report never does.
+        signal.SIGTERM: (STATUS, -signal.SIGTERM, 0),
+    },
+    "in a checkpoint": {signal.SIGKILL: (-signal.SIGKILL, 0)},
+    "after a checkpoint": {signal.SIGTERM: (STATUS, 0)},
 }
-SIGNALS = {"at random": [signal.SIGKILL, signal.SIGTERM], "in a checkpoint": [signal.SIGKILL]}
 # A command that was killed this often in a row may end.
 MOST = 5
 
@@ -75,6 +79,8 @@ class Matrix:
         self._runs = 0
         self.kills: collections.Counter[str] = collections.Counter()
         self.torn = 0
+        # By verb, how many were asked to stop and saved.
+        self.saved: collections.Counter[str] = collections.Counter()
         (folder / "config.py").write_text(CONFIG)
 
     def disturb(
@@ -101,11 +107,12 @@ class Matrix:
             while True:
                 child = self._fork(verb, run)
                 if in_a_row < MOST and done < kills:
-                    number = self._random.choice(SIGNALS[moment])
+                    number = self._random.choice(list(SIGNALS[moment]))
                     self._sleep(moment, run, lasts)
                     os.kill(child, number)
                     status = self._wait(child)
-                    assert status in STATUSES[number], (status, self._said())
+                    assert status in SIGNALS[moment][number], (status, self._said())
+                    self.saved[verb] += status == STATUS
                 else:
                     status = self._wait(child)
                     assert status == 0, self._said()
@@ -124,7 +131,8 @@ class Matrix:
             time.sleep(self._random.uniform(0, lasts))
             return
         deadline = time.monotonic() + 2 * lasts
-        while not any(run.rglob("*.orbax-checkpoint-tmp*")) and time.monotonic() < deadline:
+        sign = "*.orbax-checkpoint-tmp*" if moment == "in a checkpoint" else "state"
+        while not _is_there(run, sign) and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(self._random.uniform(0, 0.01))
 
@@ -161,6 +169,13 @@ class Matrix:
         return (self._folder / "said").read_text()
 
 
+def _is_there(folder: pathlib.Path, name: str) -> bool:
+    try:
+        return any(folder.rglob(name))
+    except FileNotFoundError:  # a folder was renamed while it was looked through
+        return False
+
+
 def contents(folder: pathlib.Path) -> dict[str, Any]:
     """Read all that a run directory holds, without the time that it took."""
     run = RunDirectory(folder)
@@ -176,7 +191,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def main(folder: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
-    """Kill so many times, a sixth of them in the midst of a checkpoint and a sixth in reports."""
+    """Kill so many times, a sixth each in the midst of checkpoints, after them and in reports."""
     platform.prepare()
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # half the time of compiling
     Experiment.at = lambda self, width: Tiny(width=width)  # type: ignore[method-assign]
@@ -185,10 +200,16 @@ def main(folder: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
     matrix = Matrix(folder, seed)
     part = kills // 6
     matrix.disturb("train", part, "in a checkpoint")
-    matrix.disturb("train", 2 * part)
+    matrix.disturb("train", part - part // 2, "after a checkpoint")
+    matrix.disturb("train", part)
+    matrix.disturb("sweep", part // 2, "after a checkpoint")
     swept = matrix.disturb("sweep", kills - 4 * part)
     matrix.disturb("report", part, start=swept)
-    return {"kills": dict(matrix.kills), "torn checkpoints": matrix.torn}
+    return {
+        "kills": dict(matrix.kills),
+        "asked to stop and saved": dict(matrix.saved),
+        "torn checkpoints": matrix.torn,
+    }
 
 
 if __name__ == "__main__":

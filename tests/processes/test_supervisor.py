@@ -85,7 +85,9 @@ def test_a_child_that_does_not_listen_yet_was_asked_to_stop_all_the_same(at):
     _, said = process.communicate()
 
     (sentence,) = said.splitlines()
-    assert sentence.startswith("transfer: ended by SIGTERM before it was at work, or after; the same")
+    assert sentence.startswith(
+        "transfer: ended by SIGTERM before it was at work, or after; the same"
+    )
     assert "memory" not in said
     assert process.returncode == termination.STATUS
 

@@ -63,7 +63,8 @@ def join(
     entered before JAX is used. Where it is left by an error, the process should end: the others
     notice that it is gone.
 
-    Raises `TransferError` when the processes do not find each other, `AloneError` if they might yet.
+    Raises `TransferError` when the processes do not find each other, `AloneError` where some never
+    came.
     """
     global _joined, _index
     import jax
