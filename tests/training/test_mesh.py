@@ -83,6 +83,48 @@ def test_a_state_is_split_over_as_few_devices_as_make_room_for_it(memory_in_stat
 
 
 @pytest.mark.parametrize(
+    ("trials", "count", "processes", "expected"),
+    [
+        (
+            18,
+            64,
+            1,
+            (16, 4, 1, 1),
+        ),  # 18 along `trial` would leave 46 idle: a step takes half as long
+        (5, 16, 1, (4, 4, 1, 1)),
+        (5, 8, 1, (5, 1, 1, 1)),  # 3 idle: three rounds of 2 x 4 would be but a quarter faster
+        (5, 8, 4, (4, 2, 1, 1)),  # but a process without a device would be none of the job
+        (6, 8, 8, (4, 2, 1, 1)),
+    ],
+)
+def test_trials_do_not_leave_too_many_devices_idle(trials, count, processes, expected):
+    mesh = make_mesh(trials=trials, batch_size=16, devices=devices(count, processes))
+    assert shape(mesh) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory_in_states", "expected"),
+    [
+        (2.0, (5, 1, 1, 1)),  # each of five devices has room for its trial
+        (1.99, (2, 1, 4, 1)),  # three states on four devices; two on two would fill them
+        (1.49, (1, 1, 8, 1)),
+        (0.9, (1, 1, 8, 1)),  # the best there is
+    ],
+)
+def test_trials_give_way_where_a_state_does_not_fit(memory_in_states, expected):
+    parameters = layout()
+    state = 16 * sum(math.prod(each.shape) for each in parameters.values())
+    mesh = make_mesh(
+        trials=5,
+        batch_size=8,
+        parameters=parameters,
+        devices=devices(8),
+        memory=memory_in_states * state,
+    )
+    assert shape(mesh) == expected
+
+
+@pytest.mark.parametrize(
     ("config", "trials", "expected"),
     [
         (MeshConfig(fsdp=8), 1, (1, 1, 8, 1)),
@@ -114,7 +156,7 @@ def test_every_mesh_divides_what_it_splits_or_is_refused(config, trials, batch_s
     taken = math.prod(given.values())
     odd = (
         count % taken
-        or (len(given) == 4 and taken < count)
+        or ({"trial", "data", "fsdp"} <= given.keys() and taken < count)
         or batch_size % (given.get("data", 1) * given.get("fsdp", 1))
         # 64 is the width; the four heads and 192 feed-forward channels grow with it.
         or 64 % given.get("fsdp", 1)
@@ -143,10 +185,19 @@ def test_every_mesh_divides_what_it_splits_or_is_refused(config, trials, batch_s
     for parameter in parameters.values():
         for size, along in zip(parameter.shape, parameter_spec(parameter, mesh), strict=True):
             assert along is None or size % mesh.shape[along] == 0
-    if not given:  # no device more could be put along the batch
-        left = count // mesh.shape["trial"]
-        assert mesh.shape["trial"] == min(trials, count)
-        assert mesh.shape["data"] * mesh.shape["fsdp"] == math.gcd(left, batch_size)
+    if not given:
+
+        def rounds(along):
+            return math.ceil(trials / along) / math.gcd(count // along, batch_size)
+
+        # No device more could be put along the batch, and no other number of trials at once would
+        # take half the time, of those that fit.
+        chosen = mesh.shape["trial"]
+        assert mesh.shape["data"] * mesh.shape["fsdp"] == math.gcd(count // chosen, batch_size)
+        if memory == math.inf:
+            others = range(1, min(trials, count) + 1)
+            assert rounds(chosen) < 2 * min(map(rounds, others))
+            assert all(rounds(more) >= 2 * min(map(rounds, others)) for more in others[chosen:])
 
 
 @pytest.mark.parametrize(
@@ -163,6 +214,7 @@ def test_every_mesh_divides_what_it_splits_or_is_refused(config, trials, batch_s
             {},
             "takes 2 devices and leaves 6 idle; expected a product of 8, or 0",
         ),
+        (MeshConfig(trial=1, data=2, fsdp=1), {}, "takes 2 devices and leaves 6 idle; expected"),
         (MeshConfig(data=2, fsdp=4), {"batch_size": 12}, "is 8, which does not divide the 12 ex"),
         (
             MeshConfig(tensor=8),

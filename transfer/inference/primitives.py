@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transfer.inference import scan
 from transfer.inference.uses import Kind
 from transfer.inference.values import NONE, Labels, Other, Value, Weight, join, merge, reshape
 
@@ -196,12 +197,13 @@ def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
         reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
     ) -> list[Value]:
         weight, dropped = values[0], equation.params[parameter]
+        dropped = (dropped,) if isinstance(dropped, int) else dropped
         assert isinstance(weight, Weight)
         for axis in dropped:
             reader.gone(weight.axes[axis], kind)
         axes = [labels for axis, labels in enumerate(weight.axes) if axis not in dropped]
         left = Weight(tuple(axes), weight.looked_up)
-        return [left if left.paths else Other(data=False, scalar=not axes)]
+        return [left if left.paths else Other(data=False, scalar=not axes)] * len(equation.outvars)
 
     return rule
 
@@ -242,8 +244,8 @@ def _barrier(
 
 
 def _scan(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> list[Value]:
-    constants = equation.params["num_consts"]
-    carried = constants + equation.params["num_carry"]
+    constants, count = scan.inputs(equation)
+    carried = constants + count
     slices: list[Value] = []
     for value in values[carried:]:
         if isinstance(value, Weight):
@@ -305,6 +307,7 @@ SHAPES: dict[str, Rule] = {
     "pad": _moved(lambda eq, weight: weight.axes),
     "reshape": _reshape,
     "squeeze": _dropping(Kind.STACKED, "dimensions"),
+    "unstack": _dropping(Kind.STACKED, "axis"),
     "dynamic_slice": _dynamic_slice,
     "concatenate": _concatenate,
     "optimization_barrier": _barrier,

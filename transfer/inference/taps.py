@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from transfer.inference import scan
 from transfer.inference.reader import Location, called
 
 Taps = dict[str, jax.Array]
@@ -130,7 +131,7 @@ def _scan(
     at: Location,
 ) -> tuple[list[Any], Taps]:
     parameters = equation.params
-    fixed, carried = parameters["num_consts"], parameters["num_carry"]
+    fixed, carried = scan.inputs(equation)
     body = parameters["jaxpr"]
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:

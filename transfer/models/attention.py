@@ -3,6 +3,7 @@
 Shapes: B batch, T time, N heads, K kv heads (N a multiple of K), H head dim.
 """
 
+import functools
 from typing import Literal
 
 import jax
@@ -49,12 +50,30 @@ def causal_attention(
     if backend is None:
         _, time, _, head_dim = q_BTNH.shape
         backend = select_backend(jax.default_backend(), q_BTNH.dtype, time, head_dim)
-    if backend == "splash":
-        return _splash(q_BTNH, k_BTKH, v_BTKH)
     if backend not in BACKENDS:
         raise TransferError(
             f'The attention backend "{backend}" is unknown; expected one of {", ".join(BACKENDS)}.'
         )
+    if backend == "xla":
+        return _library(q_BTNH, k_BTKH, v_BTKH, "xla")
+    kernel = _splash if backend == "splash" else functools.partial(_library, backend="cudnn")
+
+    def attend(q_BTKGH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Array:
+        B, T, K, G, H = q_BTKGH.shape
+        return kernel(q_BTKGH.reshape(B, T, K * G, H), k_BTKH, v_BTKH).reshape(q_BTKGH.shape)
+
+    # The compiler cannot split a kernel. Query heads go with the head that they read.
+    keys, queries = "batch time kv_heads head_dim", "batch time kv_heads queries head_dim"
+    (B, T, _, H), K = q_BTNH.shape, k_BTKH.shape[2]
+    y_BTKGH = partition.locally(attend, (queries, keys, keys), queries)(
+        q_BTNH.reshape(B, T, K, -1, H), k_BTKH, v_BTKH
+    )
+    return y_BTKGH.reshape(q_BTNH.shape)
+
+
+def _library(
+    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, backend: Literal["xla", "cudnn"]
+) -> jax.Array:
     return jax.nn.dot_product_attention(
         q_BTNH, k_BTKH, v_BTKH, scale=1.0, is_causal=True, implementation=backend
     )
@@ -64,19 +83,8 @@ def _splash(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Arra
     # Imported here because Pallas for TPU takes a second that no other platform should pay.
     from jax.experimental.pallas.ops.tpu import splash_attention
 
-    def attend(q_BKGTH: jax.Array, k_BKTH: jax.Array, v_BKTH: jax.Array) -> jax.Array:
-        B, K, G, T, H = q_BKGTH.shape
-        mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((T, T))] * (K * G))
-        kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
-        return kernel(q_BKGTH.reshape(B, K * G, T, H), k_BKTH, v_BKTH).reshape(q_BKGTH.shape)
-
-    B, T, _, H = q_BTNH.shape
-    K = k_BTKH.shape[2]
-    # The compiler cannot split a Pallas kernel. Query heads go with the head that they read.
-    keys, queries = "batch kv_heads time head_dim", "batch kv_heads queries time head_dim"
-    y_BKGTH = partition.locally(attend, (queries, keys, keys), queries)(
-        q_BTNH.reshape(B, T, K, -1, H).transpose(0, 2, 3, 1, 4),
-        k_BTKH.swapaxes(1, 2),
-        v_BTKH.swapaxes(1, 2),
-    )
-    return y_BKGTH.transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape).astype(q_BTNH.dtype)
+    _, time, heads, _ = q_BTNH.shape
+    mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((time, time))] * heads)
+    kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
+    q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
+    return kernel(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)

@@ -19,8 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from transfer.errors import TransferError
 from transfer.paths import map_leaves
 from transfer.scaling import Axes, Layout, Parameter
-
-TRIAL, DATA, FSDP, TENSOR = AXES = ("trial", "data", "fsdp", "tensor")
+from transfer.training.mesh_shape import AXES, DATA, FSDP, TENSOR, TRIAL, MeshConfig, Wanted, left
 
 # By the axes in a parameter's annotation. An axis that is not here stays whole, and so does a
 # parameter that is no factor of a product: gains and biases are small.
@@ -49,24 +48,6 @@ _BYTES_PER_PARAMETER = 16
 _SHARE = 0.5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MeshConfig:
-    """How many devices lie along each axis of the mesh; 0 leaves it to `make_mesh`."""
-
-    trial: int = 0
-    data: int = 0
-    fsdp: int = 0
-    tensor: int = 0
-
-    def __post_init__(self) -> None:
-        for name in AXES:
-            if getattr(self, name) < 0:
-                raise TransferError(
-                    f"mesh.{name} is {getattr(self, name)}; expected a number of devices of at "
-                    "least 1, or 0 for one that is chosen."
-                )
-
-
 def make_mesh(
     config: MeshConfig = MeshConfig(),
     *,
@@ -80,10 +61,11 @@ def make_mesh(
 
     What the configuration leaves open is chosen from the number of devices: as many along `trial`
     as there are trials, for they need no communication; the rest share each trial's batch, as many
-    as divide it, along `data` while the state of a trial takes up to half of a device, else along
-    `fsdp`, as few as bring it there. Where `data` is given, they lie along `fsdp`. Along `tensor`
-    lies 1. Devices that fit none stay idle. A trial axis longer than the number of trials is
-    filled by repeating the last one.
+    as divide it, along `data` while the states of a device's trials take up to half of it, else
+    along `fsdp`, as few as bring them there. Fewer lie along `trial` where that many take twice as
+    long, for all the devices that they leave idle, do not fit, or leave a process without a device.
+    Where `data` is given, what shares the batch lies along `fsdp`. Along `tensor` lies 1. A trial
+    axis longer than the number of trials is filled by repeating the last one.
 
     Arguments:
       trials: of the largest population.
@@ -102,11 +84,7 @@ def make_mesh(
     """
     devices = jax.devices() if devices is None else list(devices)
     given = {name: size for name in AXES if (size := getattr(config, name))}
-    left = _left(given, len(devices))
-    trial = given.get(TRIAL) or min(trials, left)
-    left //= 1 if TRIAL in given else trial
-    tensor = given.get(TENSOR, 1)
-
+    available = left(given, len(devices))
     along_batch = given.get(DATA, 1) * given.get(FSDP, 1)
     if batch_size % along_batch:
         raise TransferError(
@@ -114,25 +92,24 @@ def make_mesh(
             "examples that pass through the model at once (data.batch_size over "
             "training.microbatches); expected a divisor."
         )
-    ways = math.gcd(left, batch_size // along_batch)
-    data, fsdp = given.get(DATA), given.get(FSDP)
-    if fsdp is None:
-        splittable = math.gcd(ways, *_sizes(parameters, FSDP))
-        if data is None:
-            count = sum(math.prod(each.shape) for each in parameters.values())
-            held = _BYTES_PER_PARAMETER * count * math.ceil(trials / trial) / tensor
-            room = _SHARE * (memory or _memory(devices[0]))
-            sizes = [size for size in range(1, splittable + 1) if splittable % size == 0]
-            fsdp = next((size for size in sizes if held / size <= room), splittable)
-        else:
-            fsdp = splittable
-        ways //= fsdp
-    if data is None:
-        data = ways
-
-    shape = (trial, data, fsdp, tensor)
+    count = sum(math.prod(each.shape) for each in parameters.values())
+    wanted = Wanted(
+        given=given,
+        left=available,
+        trials=trials,
+        examples=batch_size // along_batch,
+        splittable=math.gcd(*_sizes(parameters, FSDP)),
+        state=_BYTES_PER_PARAMETER * count / given.get(TENSOR, 1),
+        room=_SHARE * (memory or _memory(devices[0])),
+    )
+    shape = wanted.chosen(lambda shape: _without(devices[: math.prod(shape)], devices) == 0)
     used = devices[: math.prod(shape)]
-    _require_all_processes(used, devices, shape)
+    if idle := _without(used, devices):
+        raise TransferError(
+            f"A mesh of {' x '.join(map(str, shape))} devices (trial, data, fsdp, tensor) leaves "
+            f"{idle} processes without one; expected fewer processes, or a batch size and a "
+            "number of trials that more devices divide."
+        )
     mesh = Mesh(_laid_out(used, len(used) == len(devices), shape), AXES)
     for parameter in parameters.values():
         parameter_spec(parameter, mesh)
@@ -258,23 +235,6 @@ class Rules:
         return PartitionSpec(*spec)
 
 
-def _left(given: Mapping[str, int], devices: int) -> int:
-    """How many devices each choice of the given sizes leaves to be laid out."""
-    taken = math.prod(given.values())
-    said = " x ".join(f"mesh.{name} {size}" for name, size in given.items())
-    if devices % taken:
-        raise TransferError(
-            f"{said} takes {taken} devices, but there are {devices}; expected a product that "
-            f"divides {devices}."
-        )
-    if len(given) == len(AXES) and taken < devices:
-        raise TransferError(
-            f"{said} takes {taken} devices and leaves {devices - taken} idle; expected a product "
-            f"of {devices}, or 0 for an axis whose size is to be chosen."
-        )
-    return devices // taken
-
-
 def _sizes(parameters: Layout, along: str) -> list[int]:
     """The sizes of all axes that have to divide."""
     return [
@@ -296,16 +256,9 @@ def _memory(device: Any) -> float:
     return limit if math.isinf(limit) else 2.0**30 * round(limit / 2**30)
 
 
-def _require_all_processes(
-    used: Sequence[jax.Device], devices: Sequence[jax.Device], shape: tuple[int, ...]
-) -> None:
-    processes, idle = ({each.process_index for each in every} for every in (used, devices))
-    if idle := idle - processes:
-        raise TransferError(
-            f"A mesh of {' x '.join(map(str, shape))} devices (trial, data, fsdp, tensor) leaves "
-            f"{len(idle)} processes without one; expected fewer processes, or a batch size and a "
-            "number of trials that more devices divide."
-        )
+def _without(used: Sequence[jax.Device], devices: Sequence[jax.Device]) -> int:
+    """How many processes have none of the devices that are used."""
+    return len({each.process_index for each in devices} - {each.process_index for each in used})
 
 
 def _laid_out(used: Sequence[jax.Device], all_there_are: bool, shape: tuple[int, ...]) -> Any:
