@@ -56,7 +56,7 @@ def get_config():
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-7, 2.0**-6)
     return config
 """
-# By moment, which signals there are and what they may end a command with; 0 where they came too late.
+# By moment, what signals there are and what each may end a command with; 0 where it came too late.
 SIGNALS = {
     "at random": {
         signal.SIGKILL: (-signal.SIGKILL, 0),

@@ -31,8 +31,8 @@ KINDS = ("transformer", "resnet")
 QUICK = "--xla_backend_optimization_level=0"
 # Sums of eight parts round otherwise than sums in a row, by about 1e-7 a step.
 CLOSE = 1e-5
-# In bfloat16 a device rounds its part of a weight's gradient, and one alone the sum: by up to 2^-9 of
-# each element, which training may double over so few steps.
+# In bfloat16 a device rounds its part of a weight's gradient, and one alone the sum: by up to 2^-9
+# of each element, which training may double over so few steps.
 ROUNDED = 2.0**-8
 
 
