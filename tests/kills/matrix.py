@@ -66,6 +66,8 @@ SIGNALS = {
     "in a checkpoint": {signal.SIGKILL: (-signal.SIGKILL, 0)},
     "after a checkpoint": {signal.SIGTERM: (STATUS, 0)},
 }
+# The folders by which a moment is known.
+SIGNS = {"in a checkpoint": "*.orbax-checkpoint-tmp*", "after a checkpoint": "state"}
 # A command that was killed this often in a row may end.
 MOST = 5
 
@@ -105,10 +107,11 @@ class Matrix:
         while done < kills:
             run, in_a_row = self._new(start), 0
             while True:
+                saved = _found(run, SIGNS["after a checkpoint"])
                 child = self._fork(verb, run)
                 if in_a_row < MOST and done < kills:
                     number = self._random.choice(list(SIGNALS[moment]))
-                    self._sleep(moment, run, lasts)
+                    self._sleep(moment, run, lasts, saved)
                     os.kill(child, number)
                     status = self._wait(child)
                     assert status in SIGNALS[moment][number], (status, self._said())
@@ -125,14 +128,18 @@ class Matrix:
             assert contents(run) == expected, f"{verb} in {run} ended otherwise"
         return run
 
-    def _sleep(self, moment: str, run: pathlib.Path, lasts: float) -> None:
-        """Wait for the moment to kill a run that lasts so many seconds undisturbed."""
+    def _sleep(
+        self, moment: str, run: pathlib.Path, lasts: float, saved: set[pathlib.Path]
+    ) -> None:
+        """Wait for the moment to kill a run that lasts so many seconds undisturbed.
+
+        `saved` is what it goes on from: it listens when there is more.
+        """
         if moment == "at random":
             time.sleep(self._random.uniform(0, lasts))
             return
         deadline = time.monotonic() + 2 * lasts
-        sign = "*.orbax-checkpoint-tmp*" if moment == "in a checkpoint" else "state"
-        while not _is_there(run, sign) and time.monotonic() < deadline:
+        while not _found(run, SIGNS[moment]) - saved and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(self._random.uniform(0, 0.01))
 
@@ -169,11 +176,11 @@ class Matrix:
         return (self._folder / "said").read_text()
 
 
-def _is_there(folder: pathlib.Path, name: str) -> bool:
+def _found(folder: pathlib.Path, name: str) -> set[pathlib.Path]:
     try:
-        return any(folder.rglob(name))
+        return set(folder.rglob(name))
     except FileNotFoundError:  # a folder was renamed while it was looked through
-        return False
+        return set()
 
 
 def contents(folder: pathlib.Path) -> dict[str, Any]:
