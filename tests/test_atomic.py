@@ -1,3 +1,6 @@
+import errno
+import io
+import os
 import threading
 
 import pytest
@@ -77,3 +80,27 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
         with pytest.raises(TransferError, match=r"could not be written .*choose another one"):
             write(path, b"content")
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_content_that_storage_did_not_take_replaces_nothing(tmp_path, monkeypatch):
+    """A full disk, or a quota, may say so no earlier than here."""
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TransferError, match=r"could not be written \(No space left"):
+        write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [AttributeError, io.UnsupportedOperation])
+def test_a_file_without_a_descriptor_is_written_all_the_same(tmp_path, monkeypatch, error):
+    def none(descriptor):
+        raise error("fileno")
+
+    monkeypatch.setattr(os, "fsync", none)
+    write(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"

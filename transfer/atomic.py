@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, on a disk or in a bucket."""
 
 import contextlib
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def atomic_write(path: epath.PathLike) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             # A rename must not outlive the content in a power cut; a bucket has no such descriptor.
-            with contextlib.suppress(AttributeError, OSError):
+            with contextlib.suppress(AttributeError, io.UnsupportedOperation):
                 os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:

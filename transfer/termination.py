@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 from collections.abc import Callable, Iterator
 
 # EX_TEMPFAIL: what a command that was asked to stop exits with. The same command goes on.
@@ -25,9 +24,15 @@ def listening() -> Iterator[Callable[[], bool]]:
       ...     before, asked_to_stop()
       (False, True)
     """
-    asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    # No event with a lock: a second signal, within the first one's handler, would wait for ever.
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = signal.signal(signal.SIGTERM, ask)
     try:
-        yield asked.is_set
+        yield lambda: asked
     finally:
         signal.signal(signal.SIGTERM, before)

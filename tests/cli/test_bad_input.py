@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -276,6 +277,13 @@ def test_a_bad_check(refused, flag, message):
 def test_an_export_needs_checkpoints(refused, run):
     error = refused("export", "--run=swept", "--output=weights")
     assert "swept/checkpoints holds no checkpoint; expected those of a finished" in error
+
+
+def test_an_export_needs_a_finished_run(refused, workplace, trained):
+    copy = shutil.copytree(trained, workplace / "half")
+    shutil.rmtree(copy / "checkpoints" / "12")
+    error = refused("export", "--run=half", "--output=weights")
+    assert "half/checkpoints is of step 10 of 12; expected that of a finished run" in error
 
 
 def test_an_export_needs_a_run_directory(refused):

@@ -3,9 +3,17 @@
 import contextlib
 import io
 import json
+import os
+import re
+import signal
+from unittest import mock
 
 import pytest
+from training.tiny import Tiny
 
+from transfer import termination
+from transfer.cli.console import SweepProgress
+from transfer.config import Experiment
 from transfer.runs import RunDirectory
 
 from .terminal import transfer, tree
@@ -14,14 +22,14 @@ RECIPES = ("mup+sqrt", "standard")
 TARGET = 32
 
 
-def quickstart(config, run):
+def quickstart(config, run, recipes=RECIPES):
     return transfer(
         "quickstart",
         f"--config={config}",
         f"--run={run}",
         f"--config.model.width={TARGET}",
         "--config.sweep.widths=(8, 16)",
-        f"--config.sweep.recipes={RECIPES}",
+        f"--config.sweep.recipes={recipes}",
         "--config.sweep.space.learning_rate=(0.015625, 0.0625, 0.25, 1.0)",
     )
 
@@ -43,6 +51,41 @@ def run(folder, shown):
 @pytest.fixture(scope="module")
 def verdict(run):
     return json.loads((run / "report/verdict.json").read_text())
+
+
+def test_one_that_is_asked_to_stop_saves_what_it_trains_and_goes_on(
+    folder, config, capsys, monkeypatch
+):
+    """In the midst of the sweep at the target, whose groups no configuration declares."""
+    # Of three matrices, which compile in half the time; and nobody looks at the report.
+    monkeypatch.setattr(Experiment, "at", lambda self, width: Tiny(width=width))
+    monkeypatch.setattr("transfer.report.write_report", lambda *_, **__: {})
+    monkeypatch.setattr("transfer.cli.console.show_verdict", lambda *_: None)
+    run, heard, asked = folder / "terminated", [], []
+
+    class Told(SweepProgress):
+        def step(self, group, fraction, loss):
+            super().step(group, fraction, loss)
+            heard.append((group.width, fraction))
+            if not asked and heard[-1] == (TARGET, 4 / 12):
+                asked.append(True)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch("transfer.cli.console.SweepProgress", Told):
+        assert quickstart(config, run, recipes=RECIPES[:1]) == termination.STATUS
+        said = capsys.readouterr().err
+        assert heard[-1][0] == TARGET
+        heard.clear()
+        (saved,) = (run / "checkpoints").iterdir()
+        assert quickstart(config, run, recipes=RECIPES[:1]) == 0
+    assert re.fullmatch(
+        r"transfer quickstart: It was asked to stop after step \d+ of 12, which is saved\. "
+        r"The same command goes on from there\.\n",
+        said,
+    )
+    assert heard[0][0] == TARGET
+    assert heard[0][1] > 4 / 12
+    assert not saved.exists()
 
 
 def test_both_recipes_are_swept_below_the_target(run):
@@ -98,6 +141,7 @@ def test_what_is_written_to_a_file_has_no_control_characters(shown):
 
 def test_a_second_run_trains_nothing_and_finds_the_same(run, config, monkeypatch):
     before = tree(run)
+    (run / "checkpoints/standard-8-01234567").mkdir()  # which nothing goes on from
     monkeypatch.setattr("transfer.sweep.runner.train", None)
     assert quickstart(config, run) == 0
     assert tree(run) == before

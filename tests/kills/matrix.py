@@ -28,6 +28,7 @@ from transfer.cli.main import main as transfer
 from transfer.config import Experiment
 from transfer.report import write_report  # noqa: F401
 from transfer.runs import RunDirectory
+from transfer.termination import STATUS
 
 CONFIG = """
 from transfer.config import template
@@ -55,13 +56,18 @@ def get_config():
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-7, 2.0**-6)
     return config
 """
-# What a signal may end a command with; 0 where it came too late.
-STATUSES = {
-    signal.SIGKILL: (-signal.SIGKILL, 0),
-    # Before anything is done, a command does not listen yet.
-    signal.SIGTERM: (75, -signal.SIGTERM, 0),
+# By moment, what signals there are and what each may end a command with; 0 where it came too late.
+SIGNALS = {
+    "at random": {
+        signal.SIGKILL: (-signal.SIGKILL, 0),
+        # Before anything is done, a command does not listen yet; a report never does.
+        signal.SIGTERM: (STATUS, -signal.SIGTERM, 0),
+    },
+    "in a checkpoint": {signal.SIGKILL: (-signal.SIGKILL, 0)},
+    "after a checkpoint": {signal.SIGTERM: (STATUS, 0)},
 }
-SIGNALS = {"at random": [signal.SIGKILL, signal.SIGTERM], "in a checkpoint": [signal.SIGKILL]}
+# The folders by which a moment is known.
+SIGNS = {"in a checkpoint": "*.orbax-checkpoint-tmp*", "after a checkpoint": "state"}
 # A command that was killed this often in a row may end.
 MOST = 5
 
@@ -75,6 +81,8 @@ class Matrix:
         self._runs = 0
         self.kills: collections.Counter[str] = collections.Counter()
         self.torn = 0
+        # By verb, how many were asked to stop and saved.
+        self.saved: collections.Counter[str] = collections.Counter()
         (folder / "config.py").write_text(CONFIG)
 
     def disturb(
@@ -99,13 +107,15 @@ class Matrix:
         while done < kills:
             run, in_a_row = self._new(start), 0
             while True:
+                saved = _found(run, SIGNS["after a checkpoint"])
                 child = self._fork(verb, run)
                 if in_a_row < MOST and done < kills:
-                    number = self._random.choice(SIGNALS[moment])
-                    self._sleep(moment, run, lasts)
+                    number = self._random.choice(list(SIGNALS[moment]))
+                    self._sleep(moment, run, lasts, saved)
                     os.kill(child, number)
                     status = self._wait(child)
-                    assert status in STATUSES[number], (status, self._said())
+                    assert status in SIGNALS[moment][number], (status, self._said())
+                    self.saved[verb] += status == STATUS
                 else:
                     status = self._wait(child)
                     assert status == 0, self._said()
@@ -118,13 +128,18 @@ class Matrix:
             assert contents(run) == expected, f"{verb} in {run} ended otherwise"
         return run
 
-    def _sleep(self, moment: str, run: pathlib.Path, lasts: float) -> None:
-        """Wait for the moment to kill a run that lasts so many seconds undisturbed."""
+    def _sleep(
+        self, moment: str, run: pathlib.Path, lasts: float, saved: set[pathlib.Path]
+    ) -> None:
+        """Wait for the moment to kill a run that lasts so many seconds undisturbed.
+
+        `saved` is what it goes on from: it listens when there is more.
+        """
         if moment == "at random":
             time.sleep(self._random.uniform(0, lasts))
             return
         deadline = time.monotonic() + 2 * lasts
-        while not any(run.rglob("*.orbax-checkpoint-tmp*")) and time.monotonic() < deadline:
+        while not _found(run, SIGNS[moment]) - saved and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(self._random.uniform(0, 0.01))
 
@@ -161,6 +176,13 @@ class Matrix:
         return (self._folder / "said").read_text()
 
 
+def _found(folder: pathlib.Path, name: str) -> set[pathlib.Path]:
+    try:
+        return set(folder.rglob(name))
+    except FileNotFoundError:  # a folder was renamed while it was looked through
+        return set()
+
+
 def contents(folder: pathlib.Path) -> dict[str, Any]:
     """Read all that a run directory holds, without the time that it took."""
     run = RunDirectory(folder)
@@ -176,7 +198,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def main(folder: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
-    """Kill so many times, a sixth of them in the midst of a checkpoint and a sixth in reports."""
+    """Kill so many times, a sixth each in the midst of checkpoints, after them and in reports."""
     platform.prepare()
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # half the time of compiling
     Experiment.at = lambda self, width: Tiny(width=width)  # type: ignore[method-assign]
@@ -185,10 +207,16 @@ def main(folder: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
     matrix = Matrix(folder, seed)
     part = kills // 6
     matrix.disturb("train", part, "in a checkpoint")
-    matrix.disturb("train", 2 * part)
+    matrix.disturb("train", part - part // 2, "after a checkpoint")
+    matrix.disturb("train", part)
+    matrix.disturb("sweep", part // 2, "after a checkpoint")
     swept = matrix.disturb("sweep", kills - 4 * part)
     matrix.disturb("report", part, start=swept)
-    return {"kills": dict(matrix.kills), "torn checkpoints": matrix.torn}
+    return {
+        "kills": dict(matrix.kills),
+        "asked to stop and saved": dict(matrix.saved),
+        "torn checkpoints": matrix.torn,
+    }
 
 
 if __name__ == "__main__":

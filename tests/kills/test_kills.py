@@ -27,5 +27,8 @@ def test_what_was_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     assert sum(said["kills"].values()) == KILLS
     for verb in ("train in a checkpoint", "train at random", "sweep at random", "report at random"):
         assert any(kind.startswith(verb) for kind in said["kills"])
+    # Quickstart, which listens too, is asked in tests/cli/test_quickstart.py.
+    for verb in ("train", "sweep"):
+        assert said["asked to stop and saved"][verb] > 0
     # Killed writers leave what is no checkpoint.
     assert said["torn checkpoints"] > 0

@@ -39,9 +39,13 @@ def get_config():
 
 @dataclasses.dataclass(frozen=True)
 class Jobs:
-    """Starts jobs in a folder; what one has compiled, the next reads."""
+    """Starts jobs in a folder; what one has compiled, the next reads.
+
+    `command` is the program of a process.
+    """
 
     folder: pathlib.Path
+    command: str = COMMAND
 
     def __post_init__(self) -> None:
         (self.folder / "config.py").write_text(CONFIG)
@@ -68,7 +72,7 @@ class Jobs:
             started.append(
                 subprocess.Popen(
                     [
-                        *(sys.executable, "-c", COMMAND, verb, f"--run={run}"),
+                        *(sys.executable, "-c", self.command, verb, f"--run={run}"),
                         *(f"--config={self.folder}/config.py", *flags),
                     ],
                     env=os.environ | shared | (job if processes > 1 else {}) | environment,

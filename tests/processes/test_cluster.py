@@ -70,15 +70,24 @@ def test_a_number_of_processes_that_is_none_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("message", "lost"),
+    ("kind", "message", "lost"),
     [
-        ("UNKNOWN: Gloo all-reduce failed: Connection closed by peer [127.0.0.1]:1", True),
-        ("UNAVAILABLE: Socket closed", True),
-        ("RESOURCE_EXHAUSTED: out of memory", False),
+        (
+            jax.errors.JaxRuntimeError,
+            "UNKNOWN: Gloo all-reduce failed: Connection closed by peer [127.0.0.1]:1",
+            True,
+        ),
+        (jax.errors.JaxRuntimeError, "UNAVAILABLE: Socket closed", True),
+        (jax.errors.JaxRuntimeError, "RESOURCE_EXHAUSTED: out of memory", False),
+        (jax.errors.JaxRuntimeError, "RESOURCE_EXHAUSTED: NCCL out of memory", False),
+        # What storage says, and what a bug of one's own may.
+        (ValueError, "UNAVAILABLE: Error reading gs://bucket/state: Socket closed", False),
+        (OSError, "Connection closed", False),
+        (KeyError, "heartbeat", False),
     ],
 )
-def test_the_loss_of_another_process_is_told_from_other_errors(message, lost):
-    sentence = cluster.loss(jax.errors.JaxRuntimeError(message + "\nat some place"))
+def test_the_loss_of_another_process_is_told_from_other_errors(kind, message, lost):
+    sentence = cluster.loss(kind(message + "\nat some place"))
     assert bool(sentence) == lost
     if lost:
         assert message in sentence

@@ -1,6 +1,7 @@
 """Real processes over loopback: they train as one does, and none waits for one that is gone."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import signal
@@ -13,8 +14,21 @@ from transfer.processes import timeouts
 from transfer.runs import RunDirectory
 from transfer.training import restore_parameters
 
-from .jobs import STEPS, Jobs
+from .jobs import COMMAND, STEPS, Jobs
 
+# A first process whose storage is slow: the others are done long before the tables are there.
+SLOW = """
+import time
+from transfer.runs import RunDirectory
+
+add_group = RunDirectory.add_group
+
+def slowly(*what):
+    time.sleep(3)
+    add_group(*what)
+
+RunDirectory.add_group = slowly
+"""
 pytestmark = pytest.mark.multidevice
 # A batch summed in parts rounds otherwise than one summed in a row, by about 1e-7 a step.
 CLOSE = {"rtol": 1e-5}
@@ -99,6 +113,13 @@ def test_processes_that_share_a_batch_have_the_losses_of_one(jobs, alone, two, p
     assert run.trials()[0].execution == f"in_turn, 1 trial x {processes} data"
     # What several wrote, one reads.
     restore_parameters(run.checkpoints)
+
+
+def test_processes_read_no_table_before_the_first_has_written_it(jobs):
+    slow = dataclasses.replace(jobs, command=SLOW + COMMAND)
+    short = [f"--config.training.{each}" for each in ("steps=40", "spectrum_every=0")]
+    first, _ = slow.finish("train", jobs.folder / "slow", 2, *short)
+    assert "Held-out loss" in first
 
 
 def test_processes_that_share_the_trials_of_a_sweep_have_the_tables_of_one(jobs):

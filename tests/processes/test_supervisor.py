@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from transfer import termination
 from transfer.processes import timeouts
 
 PARENT = """
@@ -74,6 +75,45 @@ def test_a_killed_child_is_told_by_its_signal():
     (sentence,) = said.splitlines()
     assert "ended by SIGKILL, which often means too little memory" in sentence
     assert process.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", ["child", "parent"])
+def test_a_child_that_does_not_listen_yet_was_asked_to_stop_all_the_same(at):
+    process = start("print(os.getpid(), flush=True); time.sleep(60)")
+    _, child = (process.stdout.readline() for _ in range(2))
+    os.kill(int(child) if at == "child" else process.pid, signal.SIGTERM)
+    _, said = process.communicate()
+
+    (sentence,) = said.splitlines()
+    assert sentence.startswith(
+        "transfer: ended by SIGTERM before it was at work, or after; the same"
+    )
+    assert "memory" not in said
+    assert process.returncode == termination.STATUS
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_child_that_was_asked_to_end_and_was_killed_had_memory_enough(first):
+    deaf = f"signal.signal({int(first)}, lambda *_: print('heard', flush=True));"
+    process = start(f"{deaf} print(os.getpid(), flush=True)\nwhile True: time.sleep(60)")
+    _, child = (process.stdout.readline() for _ in range(2))
+    process.send_signal(first)
+    assert process.stdout.readline() == "heard\n"
+    os.kill(int(child), signal.SIGKILL)
+    _, said = process.communicate()
+
+    assert said.startswith("transfer: ended by SIGKILL; the same command")
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+def test_a_hangup_is_told_by_its_name():
+    process = start("print('ready', flush=True); time.sleep(60)")
+    for _ in range(2):
+        process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    _, said = process.communicate()
+    assert said.startswith("transfer: ended by SIGHUP; the same command")
+    assert process.returncode == 128 + signal.SIGHUP
 
 
 def test_a_signal_to_the_parent_reaches_the_child():

@@ -54,6 +54,15 @@ def test_a_sweep_trains_what_is_declared_and_what_is_missing_alone(tmp_path, cap
     assert capsys.readouterr().out == ""
 
 
+def test_a_sweep_leaves_no_checkpoints_but_those_it_goes_on_from(tmp_path, losses):
+    directory = run_sweep(DECLARED, tmp_path / "run")
+    orphan = directory.checkpoints / "mup+sqrt-8-01234567"
+    orphan.mkdir(parents=True)
+
+    run_sweep(DECLARED, tmp_path / "run")
+    assert not orphan.exists()
+
+
 def test_a_sweep_tells_its_reporter(tmp_path, losses):
     reporter = Recorder()
 

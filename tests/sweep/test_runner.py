@@ -16,7 +16,15 @@ from transfer.errors import TransferError
 from transfer.probes import equilibrium_rms
 from transfer.runs import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweep import Group, Setting, declared_groups, run_groups, runner, trial_name
+from transfer.sweep import (
+    Group,
+    Setting,
+    declared_groups,
+    remove_orphans,
+    run_groups,
+    runner,
+    trial_name,
+)
 from transfer.sweep import unfinished as missing
 from transfer.termination import TerminatedError
 
@@ -379,6 +387,28 @@ def test_what_is_left_of_a_group_that_is_done_is_removed(declared, dataset, copy
 
     run_groups(declared, copy, dataset, groups, Recorder())
     assert [each.name for each in copy.checkpoints.iterdir()] == ["another"]
+
+
+def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
+    declared, dataset, copy
+):
+    grown = experiment()
+    space = dataclasses.replace(grown.sweep.space, learning_rate=(*RATES, WILD, 2.0**-7))
+    grown = dataclasses.replace(grown, sweep=dataclasses.replace(grown.sweep, space=space))
+    groups = declared_groups(grown)
+    left = [
+        *(group.name for group in declared_groups(declared)),  # done, and killed before they went
+        *(group.name for group in groups),  # begun before the sweep grew once more
+        "mup+sqrt-32-01234567",  # of a target
+        "standard-8-01234567",  # of what this sweep knows nothing of
+    ]
+    going_on = missing(copy, grown, groups)[0].name
+    for name in (*left, going_on):
+        (copy.checkpoints / name / "8").mkdir(parents=True)
+
+    remove_orphans(copy, grown, groups)
+    kept = {each.name for each in copy.checkpoints.iterdir()}
+    assert kept == {going_on, "mup+sqrt-32-01234567", "standard-8-01234567"}
 
 
 def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):

@@ -1,5 +1,6 @@
 """Trains on meshes of eight devices and writes what they gave: `-m training.eight_devices DIR`."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -57,6 +58,10 @@ def main(folder: pathlib.Path) -> None:
             if kind == "transformer" and name == "fsdp 8":
                 with mock.patch.object(partition, "_summed", _own_part):
                     keep(f"{kind}, {name}, unsummed", train(model, mesh, trials, start))
+    rounded = dataclasses.replace(TRANSFORMER, dtype="bfloat16")
+    start = initial(rounded, 1)
+    for name, mesh in (("one device", MeshConfig()), ("fsdp 8", MESHES["fsdp 8"])):
+        keep(f"bfloat16, {name}", train(rounded, mesh, 1, start))
     for optimizer in OPTIMIZERS:
         start = initial(TRANSFORMER, 2, optimizer=optimizer)
         for name, mesh in (("one device", MeshConfig()), (MIXED, MESHES[MIXED])):

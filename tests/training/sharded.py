@@ -118,6 +118,16 @@ def measuring(mesh: MeshConfig) -> Any:
     return jax.jit(made._measure).lower(state, hidden, _shape(data)).compile()
 
 
+def evaluating(model: Any, **changes: Any) -> Any:
+    """Compile the program that scores a trial on held-out batches."""
+    made = population(model, MeshConfig(), 1, **changes)
+    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], meshes.per_trial(made.mesh))
+    data = jax.tree.map(lambda leaf: leaf[:2, 0], batches(model))
+    data = jax.device_put(data, meshes.eval_batches(made.mesh))
+    shapes = jax.tree.map(_shape, data)
+    return jax.jit(made._evaluate).lower(made._shapes(settings), shapes).compile()
+
+
 def whole_run(mesh: MeshConfig) -> dict[str, np.ndarray]:
     """Train two trials of `Tiny` from data to measurements; what was measured, by name."""
     with mock.patch.object(tracking, "EXACT_UP_TO", 8):  # or its matrix were not followed

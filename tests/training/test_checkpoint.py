@@ -1,7 +1,10 @@
 """What storage does to a checkpoint is noticed, and what was saved is read back elsewhere."""
 
+import errno
+import os
 import pathlib
 import random
+import resource
 import shutil
 
 import hypothesis
@@ -163,6 +166,58 @@ def test_a_run_without_one_whole_checkpoint_is_refused_and_nothing_is_removed(co
     assert files(copy) == before
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ESTALE, "Stale file handle"),
+        OSError(errno.EIO, "Input/output error"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+        # As TensorStore says it, which reads arrays.
+        ValueError("RESOURCE_EXHAUSTED: Failed to open: Too many open files [os_error_code='24']"),
+        ValueError("UNKNOWN: Error reading: Input/output error [os_error_code='5']"),
+        ValueError("ABORTED: All 33 retry attempts failed: CURL error Could not connect to server"),
+    ],
+    ids=lambda error: str(error).partition(":")[0],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_error_that_may_pass_is_no_damage(copy, monkeypatch, error, wrapped):
+    before = files(copy)
+    original = checkpoint.ocp.StandardCheckpointHandler.restore
+
+    def read(self, folder, *arguments, **keywords):
+        if folder.parent.name == str(LAST) and folder.name == "state":
+            if wrapped:  # as orbax does
+                raise Exception("Encountered error while reading array index") from error
+            raise error
+        return original(self, folder, *arguments, **keywords)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.ocp.StandardCheckpointHandler, "restore", read)
+        with pytest.raises(TransferError, match=r"/10 cannot be read now \(.*; nothing is removed"):
+            restore(copy)
+    assert files(copy) == before
+    require_same(restore(copy), snapshot(LAST))
+
+
+def test_a_process_with_too_many_open_files_finds_no_damage(copy):
+    """An error of the operating system's own, in whatever words it comes through."""
+    before, limits = files(copy), resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Checkpoints(copy) as checkpoints:
+        _, reason = checkpoints._try(LAST, state(0), history(0))  # what is opened once is open
+        assert reason == ""
+        spare = os.open(os.devnull, os.O_RDONLY)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare, limits[1]))
+        try:
+            with pytest.raises(TransferError, match=r"cannot be read now \(.*Too many open files"):
+                checkpoints.restore(state(0), history(0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            os.close(spare)
+    assert files(copy) == before
+
+
 def test_the_parameters_of_a_damaged_checkpoint_are_refused(tmp_path):
     one = jax.tree.map(lambda leaf: leaf[:1], state(LAST))
     with Checkpoints(tmp_path) as checkpoints:
@@ -176,6 +231,15 @@ def test_the_parameters_of_a_damaged_checkpoint_are_refused(tmp_path):
     (tmp_path / str(LAST) / "run" / "metadata").write_text('{"trials": 1, "state": {}}')
     with pytest.raises(TransferError, match=r"is damaged \(.*\); run transfer train again"):
         restore_parameters(tmp_path)
+
+
+def test_parameters_that_cannot_be_read_for_now_are_not_called_damaged(copy, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(checkpoint.ocp.JsonCheckpointHandler, "restore", denied)
+    with pytest.raises(TransferError, match=r"cannot be read now \(.*Permission denied\); nothing"):
+        restore_parameters(copy)
 
 
 @pytest.mark.parametrize("filled", [3, 4, 8])
@@ -209,6 +273,12 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared_away(copy):
     assert restore(copy).step == LAST + 1
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TransferError, match=r"could not be written to .*file.*; expected a folder"):
+        Checkpoints(tmp_path / "file" / "checkpoints")
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -240,3 +310,15 @@ def test_a_digest_tells_every_change_of_an_element_that_counts(trials, size, fil
     assert digests({"x": changed}, trials) != whole
     turned = values[::-1, ::-1].copy()
     assert np.array_equal(turned, values) or digests({"x": turned}, trials) != whole
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_a_digest_tells_every_bit_of_an_element_of_64(dtype):
+    with jax.enable_x64(True):
+        values = np.arange(1, 7).reshape(2, 3).astype(dtype)
+        whole = digests({"x": jnp.asarray(values)}, 2)
+        for bit in range(64):
+            changed = values.copy()
+            changed.view("uint64")[1, 2] ^= np.uint64(1 << bit)
+            assert digests({"x": jnp.asarray(changed)}, 2) != whole
+            assert digests({"x": jnp.asarray(changed)}, 1) == digests({"x": values}, 1)

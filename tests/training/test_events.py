@@ -1,6 +1,7 @@
 """Events for TensorBoard, read back by the protocol's own messages."""
 
 import collections
+import contextlib
 import pathlib
 import struct
 import subprocess
@@ -39,6 +40,18 @@ def read(folder):
         for value in event.summary.value:
             histogram = value.WhichOneof("value") == "histo"
             found[value.tag][event.step] = value.histo if histogram else value.simple_value
+    return found
+
+
+def shown(folder):
+    """Steps by tag, as TensorBoard shows them: a session's start drops what is of later steps."""
+    found = collections.defaultdict(list)
+    for event in records(folder):
+        if event.session_log.status == event_pb2.SessionLog.START:
+            for steps in found.values():
+                steps[:] = [step for step in steps if step < event.step]
+        for value in event.summary.value:
+            found[value.tag].append(event.step)
     return found
 
 
@@ -95,9 +108,26 @@ def test_a_resumed_run_hides_what_it_does_again(tmp_path):
     with Checkpoints(checkpoints) as saved, Events(folder, NAMES, RATES) as events:
         train(checkpoints=saved, events=events, **settings)
 
-    restarts = [each.step for each in records(folder / "one") if each.HasField("session_log")]
-    assert 13 in restarts
-    assert set(read(folder / "one")["loss"]) == set(range(1, STEPS + 1))
+    assert shown(folder / "one")["loss"] == list(range(1, STEPS + 1))
+
+
+def test_a_run_that_begins_anew_hides_all_that_it_did(tmp_path):
+    """Before the first checkpoint there is nothing to go on from."""
+    settings = {"checkpoint_every": 18, "spectrum_every": 6}
+    checkpoints, folder = tmp_path / "checkpoints", tmp_path / "events"
+    for progress in (interrupt_at(16), lambda *_: None):
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            Checkpoints(checkpoints) as saved,
+            Events(folder, NAMES, RATES) as events,
+        ):
+            train(checkpoints=saved, events=events, progress=progress, **settings)
+        for file in folder.glob("*/*"):  # as if it were of an earlier second than the next one
+            file.rename(file.with_name(file.name.replace("tfevents.", "tfevents.0")))
+    assert len(list((folder / "one").iterdir())) == 2
+    steps = shown(folder / "one")
+    assert steps["loss"] == list(range(1, STEPS + 1))
+    assert steps[f"gain/{PATH}"] == [0, 6, 12, 18, 20]
 
 
 def test_tensorflow_is_not_needed():

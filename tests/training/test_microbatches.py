@@ -8,7 +8,7 @@ import pytest
 from transfer.errors import TransferError
 from transfer.training import MeshConfig, TrainingConfig
 
-from .sharded import RESNET, initial
+from .sharded import RESNET, evaluating, initial
 from .sharded import train as train_population
 from .tiny import train
 
@@ -50,6 +50,22 @@ def test_activations_take_less_memory():
     )
     temporaries = [each.memory_analysis().temp_size_in_bytes for each in (whole, parts)]
     assert temporaries[1] < 0.5 * temporaries[0]
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_held_out_batches_are_scored_in_the_same_parts(whole, parts):
+    found = train(microbatches=parts)
+    for name in ("loss", "accuracy"):
+        np.testing.assert_allclose(found.held_out[name], whole.held_out[name], **CLOSE)
+
+
+def test_scoring_held_out_batches_takes_less_memory_too():
+    """Or a run that trains in parts would end with its device full."""
+    whole, parts = (
+        evaluating(RESNET, microbatches=count).memory_analysis().temp_size_in_bytes
+        for count in (1, 8)
+    )
+    assert parts < 0.5 * whole
 
 
 def test_parts_that_do_not_divide_the_batch_are_refused():

@@ -10,11 +10,13 @@ from transfer.errors import TransferError
 from transfer.models import model_layout
 from transfer.scaling import Horizon, Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
-from transfer.training import Population, TrainingConfig, Trials
+from transfer.training import MeshConfig, Population, TrainingConfig, Trials
 from transfer.training import mesh as meshes
 from transfer.training.config import EXECUTIONS
 from transfer.training.task import NEXT_TOKEN
 
+from .sharded import TRANSFORMER, initial
+from .sharded import train as train_sharded
 from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, train
 
 # Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
@@ -213,3 +215,11 @@ def test_progress_is_the_median_loss_of_the_trials_that_have_one():
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(TransferError, match=f"seed is {seed}"):
         train([(NEXT, seed)])
+
+
+def test_a_step_takes_the_place_of_the_state_before_it():
+    """Or a device would hold two states, and train models of half the size."""
+    program = train_sharded(TRANSFORMER, MeshConfig(), 2, initial(TRANSFORMER, 2)).program
+    state, *_ = program.in_avals[0]
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    assert program.memory_analysis().alias_size_in_bytes >= size

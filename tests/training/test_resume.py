@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 import pathlib
 import signal
 import subprocess
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 
 from transfer.errors import TransferError
+from transfer.processes import watch
 from transfer.termination import TerminatedError
-from transfer.training import Checkpoints, restore_parameters
+from transfer.training import Checkpoints, Population, restore_parameters
 
 from . import killed
 from .tiny import SETTINGS, STEPS, train
@@ -76,6 +79,59 @@ def test_a_resumed_run_ends_with_the_same_bits(
     # What was done before the checkpoint is not done again, and nothing after it is left out.
     assert done == steps
     require_same_bits(uninterrupted, outcome)
+
+
+def test_a_resumed_run_holds_no_state_but_the_restored_one(tmp_path, monkeypatch):
+    resume(tmp_path, checkpoint_every=8)
+    given, compile_population = [], Population.compile
+    restore = Checkpoints.restore
+
+    def without_init(population, *arguments):
+        return dataclasses.replace(compile_population(population, *arguments), init=None)
+
+    def keep(checkpoints, state, history):
+        given.extend(jax.tree.leaves(state))
+        return restore(checkpoints, state, history)
+
+    monkeypatch.setattr(Population, "compile", without_init)
+    monkeypatch.setattr(Checkpoints, "restore", keep)
+    resume(tmp_path)
+    assert {type(leaf) for leaf in given} == {jax.ShapeDtypeStruct}
+
+
+def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
+    """From the restored checkpoint to the held-out loss: a step is no more likely to hang."""
+    inside, called = [], set()
+
+    @contextlib.contextmanager
+    def for_others():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def watched(name, function):
+        def call(*arguments):
+            assert inside, f"nobody watches {name}"
+            called.add(name)
+            return function(*arguments)
+
+        return call
+
+    compile_population = Population.compile
+
+    def compile_watched(population, *arguments):
+        compiled = compile_population(population, *arguments)
+        functions = {
+            name: watched(name, getattr(compiled, name)) for name in ("run", "measure", "evaluate")
+        }
+        return dataclasses.replace(compiled, **functions)
+
+    monkeypatch.setattr(watch, "for_others", for_others)
+    monkeypatch.setattr(Population, "compile", compile_watched)
+    for name in ("restore", "save"):
+        monkeypatch.setattr(Checkpoints, name, watched(name, getattr(Checkpoints, name)))
+    resume(tmp_path)
+    assert called == {"restore", "run", "measure", "save", "evaluate"}
 
 
 def test_checkpoints_do_not_change_a_run(tmp_path, uninterrupted):

@@ -34,7 +34,9 @@ def run(values: absl_flags.FlagValues) -> int:
             f"{directory} holds a {experiment.model.kind}, which has no published layout to be "
             "written in; expected the --run of a transformer."
         )
-    parameters, multipliers = restore_parameters(directory.checkpoints)
+    parameters, multipliers = restore_parameters(
+        directory.checkpoints, steps_of_run=experiment.steps(experiment.model.width)
+    )
     folder = export_llama(experiment.model, parameters, multipliers, values["output"].value)
     print(f"Written to {folder}: config.json and model.safetensors.")
     return 0

@@ -91,7 +91,7 @@ def _do(verb: str, argv: Sequence[str]) -> int:
         return int(module.run(values) or 0)
     except TransferError as error:
         _complain(f"transfer {verb}", str(error))
-        return 1
+        return timeouts.ALONE if isinstance(error, cluster.AloneError) else 1
     except termination.TerminatedError as error:
         if cluster.speaks():
             _complain(f"transfer {verb}", f"{error} The same command goes on from there.")

@@ -39,6 +39,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         claim,
         declared_groups,
         load_for,
+        remove_orphans,
         run_groups,
         unfinished,
         work,
@@ -61,6 +62,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     ]
     dataset = load_for(experiment, [*proxies, *target_groups])
     claim(directory, experiment, dataset.fingerprint, "quickstart")
+    remove_orphans(directory, experiment, proxies)
     say(
         f"Training {points} learning rates x {len(seeds)} seeds at widths "
         f"{', '.join(str(width) for width in experiment.sweep.widths)} for "

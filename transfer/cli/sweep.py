@@ -35,7 +35,7 @@ def run(values: absl_flags.FlagValues) -> int:
 def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.processes.exchange import first_alone, is_first
-    from transfer.sweep import claim, declared_groups, load_for
+    from transfer.sweep import claim, declared_groups, load_for, remove_orphans
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
@@ -43,6 +43,7 @@ def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) 
         dataset = load_for(experiment, groups, here=here)
         if is_first():
             claim(directory, experiment, dataset.fingerprint, "sweep")
+    remove_orphans(directory, experiment, groups)
     failures = with_progress(
         directory,
         experiment,

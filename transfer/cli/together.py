@@ -13,11 +13,13 @@ def together() -> Iterator[Callable[[], bool]]:
 
     Yields what says whether it was asked. A process that is alone stays as it is.
     """
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as listens, contextlib.ExitStack() as joins:
         if cluster.described():
-            stack.enter_context(cluster.join())
+            joins.enter_context(cluster.join())
             from transfer.cli.console import console
             from transfer.processes.exchange import is_first
 
             console.quiet = not is_first()
-        yield stack.enter_context(listening())
+        # While it waits for the others to come there is nothing to save, and SIGTERM ends it; while
+        # it waits for them to leave, all is saved, and SIGTERM changes nothing.
+        yield listens.enter_context(listening())

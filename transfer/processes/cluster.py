@@ -14,6 +14,10 @@ _joined = False
 _index = 0
 
 
+class AloneError(TransferError):
+    """Says that the others of a job never came."""
+
+
 def joined() -> bool:
     """Whether this process is one of several that work as one."""
     return _joined
@@ -59,7 +63,8 @@ def join(
     entered before JAX is used. Where it is left by an error, the process should end: the others
     notice that it is gone.
 
-    Raises `TransferError` when the processes do not find each other.
+    Raises `TransferError` when the processes do not find each other, `AloneError` where some never
+    came.
     """
     global _joined, _index
     import jax
@@ -82,7 +87,8 @@ def join(
             shutdown_timeout_seconds=int(timeouts.silent()),
         )
     except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
-        raise TransferError(
+        timed_out = isinstance(error, jax.errors.JaxRuntimeError)
+        raise (AloneError if timed_out else TransferError)(
             f"The processes of this job did not find each other ({_first_line(error)}); expected "
             "all of them to start within "
             f"{_SECONDS_TO_COME} s, and a cluster that JAX knows or JAX_COORDINATOR_ADDRESS, "
@@ -106,8 +112,14 @@ def loss(error: BaseException) -> str:
       >>> loss(ValueError("INVALID_ARGUMENT: shapes"))
       ''
     """
-    signs = ("Gloo", "NCCL", "Connection closed", "UNAVAILABLE", "ABORTED", "Socket closed")
+    import jax
+
     text = str(error)
+    # Storage too is unavailable at times, and a device that is full says so in the midst of a
+    # collective: that is this process's own affair.
+    if not isinstance(error, jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in text:
+        return ""
+    signs = ("Gloo", "NCCL", "Connection closed", "UNAVAILABLE", "ABORTED", "Socket closed")
     if not any(sign in text for sign in (*signs, "heartbeat", "DEADLINE_EXCEEDED: Barrier")):
         return ""
     return (

@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import IO
 
+from transfer import termination
 from transfer.processes import timeouts
 
 # Names the pipe that closes when the parent is gone.
@@ -46,8 +47,14 @@ def supervise() -> int:
         process_group=0,
     )
     os.close(lifeline)
+    asked: set[int] = set()
+
+    def forward(received: int, _: object) -> None:
+        asked.add(received)
+        child.send_signal(received)
+
     for number in _FORWARDED:
-        signal.signal(number, lambda received, _: child.send_signal(received))
+        signal.signal(number, forward)
     assert child.stderr is not None
     of_others, told = _relay(child.stderr)
     status = child.wait()
@@ -66,11 +73,14 @@ def supervise() -> int:
         sys.stderr.flush()
     if status >= 0:
         return status
-    _say(
-        f"ended by {signal.Signals(-status).name}, which often means too little memory; the same "
-        "command, for all, goes on from the last checkpoint."
-    )
-    return 128 - status
+    ended = f"ended by {signal.Signals(-status).name}"
+    if status == -signal.SIGTERM:
+        # At work it listens, and ends by itself.
+        ended += " before it was at work, or after"
+    elif status == -signal.SIGKILL and not asked:
+        ended += ", which often means too little memory"
+    _say(f"{ended}; the same command, for all, goes on from the last checkpoint.")
+    return termination.STATUS if status == -signal.SIGTERM else 128 - status
 
 
 def _relay(stream: IO[bytes]) -> tuple[bytes, bool]:

@@ -13,7 +13,7 @@ from transfer.processes import timeouts
 
 @contextlib.contextmanager
 def for_others() -> Iterator[None]:
-    """Inside, a few seconds of work are done that no process can do alone.
+    """Inside, what should take seconds is done that no process can do alone.
 
     If that takes `timeouts.stuck` seconds, this process says so and ends with the status `ALONE`.
     It is waiting inside a collective then, from where no exception could come.

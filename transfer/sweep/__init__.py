@@ -6,7 +6,7 @@ from transfer.sweep.preflight import load_for
 from transfer.sweep.progress import group_line
 from transfer.sweep.provenance import claim, provenance
 from transfer.sweep.run import run_sweep, run_target
-from transfer.sweep.runner import Reporter, run_groups, unfinished, work
+from transfer.sweep.runner import Reporter, remove_orphans, run_groups, unfinished, work
 
 __all__ = [
     "Group",
@@ -18,6 +18,7 @@ __all__ = [
     "group_line",
     "load_for",
     "provenance",
+    "remove_orphans",
     "run_groups",
     "run_sweep",
     "run_target",

@@ -33,10 +33,15 @@ class Group:
     settings: tuple[Setting, ...]
 
     @property
+    def kind(self) -> str:
+        """What its name begins with, and that of others of its width and recipe."""
+        return f"{self.recipe.replace('/', '-')}-{self.width}"
+
+    @property
     def name(self) -> str:
         """A file name of its own, from all that is in the group."""
         content = [dataclasses.asdict(setting) for setting in self.settings]
-        return f"{self.recipe.replace('/', '-')}-{self.width}-{_digest([content])[:8]}"
+        return f"{self.kind}-{_digest([content])[:8]}"
 
 
 def declared_groups(experiment: Experiment) -> list[Group]:

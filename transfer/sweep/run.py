@@ -11,7 +11,7 @@ from transfer.sweep.groups import Group, Setting, declared_groups
 from transfer.sweep.preflight import load_for
 from transfer.sweep.progress import Lines
 from transfer.sweep.provenance import claim
-from transfer.sweep.runner import Reporter, run_groups
+from transfer.sweep.runner import Reporter, remove_orphans, run_groups
 
 
 def run_sweep(
@@ -32,6 +32,7 @@ def run_sweep(
     run, groups = RunDirectory(path), declared_groups(experiment)
     dataset = load_for(experiment, groups)
     claim(run, experiment, dataset.fingerprint, "sweep")
+    remove_orphans(run, experiment, groups)
     _require_success(run_groups(experiment, run, dataset, groups, reporter or Lines()))
     return run
 

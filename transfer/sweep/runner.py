@@ -56,6 +56,20 @@ def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group
     return missing
 
 
+def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> None:
+    """Remove checkpoints of a sweep, given all of its groups, that no missing group goes on from.
+
+    A sweep that has grown trains groups of other names at its widths, and a kill after a group is
+    in the tables may leave its checkpoints. Those of other widths, such as a target's, stay.
+    """
+    missing = {group.name for group in unfinished(run, experiment, groups)}
+    if exchange.is_first() and run.checkpoints.exists():
+        kinds = {group.kind for group in groups}
+        for folder in run.checkpoints.iterdir():
+            if folder.name.rpartition("-")[0] in kinds and folder.name not in missing:
+                folder.rmtree(missing_ok=True)
+
+
 def run_groups(
     experiment: Experiment,
     run: RunDirectory,
@@ -104,6 +118,7 @@ def run_groups(
         if exchange.is_first():
             add_group(run, group, rows)
         reporter.finish(group, rows[0])
+    exchange.meet()  # what is read from here on has been written
     return failures
 
 

@@ -8,7 +8,7 @@ A checkpoint is a folder named by its step:
     STEP/run        JSON: how many trials, the position in the data, digests of all the rest
 
 It takes its name only once it is whole, so a killed writer leaves none. What storage does to it
-later, the digests tell.
+later, the digests tell; what storage does not give for the moment is no damage.
 """
 
 import dataclasses
@@ -33,6 +33,22 @@ from transfer.training.population import State
 from transfer.training.quietly import quietly
 
 _log = logging.getLogger(__name__)
+# How TensorStore's errors begin where it could not read: too many open files, no permission, an
+# error of the disk (UNKNOWN), a bucket that does not answer.
+_PASSING = tuple(
+    f"{status}: "
+    for status in (
+        "ABORTED",
+        "CANCELLED",
+        "DEADLINE_EXCEEDED",
+        "INTERNAL",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "UNAUTHENTICATED",
+        "UNAVAILABLE",
+        "UNKNOWN",
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +76,19 @@ class Checkpoints:
     def __init__(self, folder: epath.PathLike, *, keep: int = 2, final: bool = True):
         self.final = final
         self._folder = epath.Path(folder).resolve()
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
-                create=True,
-                cleanup_tmp_directories=True,
-                single_host_load_and_broadcast=True,
-            ),
-            item_names=("state", "history", "run"),
-        )
+        try:
+            self._manager = ocp.CheckpointManager(
+                self._folder,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=keep,
+                    create=True,
+                    cleanup_tmp_directories=True,
+                    single_host_load_and_broadcast=True,
+                ),
+                item_names=("state", "history", "run"),
+            )
+        except OSError as error:
+            raise self._unwritten(error) from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -112,9 +131,11 @@ class Checkpoints:
     def restore(self, state: State, history: History) -> Snapshot | None:
         """Return the latest snapshot that is whole, if any, in the sharding of the arguments.
 
+        Of the state, shapes with shardings do: what is restored should be all that a device holds.
         Both may be made for other devices than those that wrote it, and the state for more or fewer
         of the trials that fill the mesh. A damaged checkpoint is told in a warning and deleted once
-        an older one is found whole. Raises `TransferError` when there are checkpoints, but none is.
+        an older one is found whole. Raises `TransferError` when there are checkpoints, but none is,
+        and when one cannot be read for a reason that may pass.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
@@ -138,19 +159,22 @@ class Checkpoints:
         return None
 
     def _try(self, step: int, state: State, history: History) -> tuple[Snapshot | None, str]:
-        """Return a snapshot, or None and why it cannot be read: the same in every process."""
+        """Return a snapshot, or None and why it is damaged: the same in every process."""
         content: dict[str, Any] = {}
-        snapshot, reason = None, ""
+        snapshot, reason, passing = None, "", False
         try:
             with quietly():
                 content, snapshot = self._read(step, state, history)
-        except (jax.errors.JaxRuntimeError, MemoryError, PermissionError):
+        except (jax.errors.JaxRuntimeError, MemoryError):
             raise
         except Exception as error:  # damaged files give errors of every kind
-            reason = _in_brief(error)
-        (failed,) = exchange.largest(float(snapshot is None))
+            reason, passing = _in_brief(error), _may_pass(error)
+        failed, not_now = exchange.largest(float(snapshot is None), float(passing))
         if failed or snapshot is None:
-            return None, reason or "another process cannot read it"
+            reason = reason or "another process cannot read it"
+            if not_now:
+                raise _unreadable(self._folder / str(step), reason)
+            return None, reason
         found = digests(snapshot.state, content["trials"])
         return (None, reason) if (reason := _differs(content["state"], found)) else (snapshot, "")
 
@@ -177,17 +201,24 @@ class Checkpoints:
         )
 
 
-def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
+def restore_parameters(
+    folder: epath.PathLike, *, steps_of_run: int | None = None
+) -> tuple[Arrays, Arrays]:
     """Return parameters and multipliers of the last checkpoint of a single run, on this host.
 
-    Raises `TransferError` when there is no checkpoint, when it is damaged, or when it holds several
-    trials.
+    Raises `TransferError` when there is no checkpoint, when it is damaged or cannot be read now,
+    when it holds several trials, or when it is not of the last of so many steps.
     """
     path = epath.Path(folder).resolve()
     steps = ocp.utils.checkpoint_steps(path) if path.exists() else []
     if not steps:
         raise TransferError(
             f"{folder} holds no checkpoint; expected those of a finished transfer train."
+        )
+    if steps_of_run not in (None, max(steps)):
+        raise TransferError(
+            f"The last checkpoint in {folder} is of step {max(steps)} of {steps_of_run}; expected "
+            "that of a finished run: run transfer train again, which goes on from there."
         )
     last = path / str(max(steps))
     try:
@@ -203,6 +234,8 @@ def restore_parameters(folder: epath.PathLike) -> tuple[Arrays, Arrays]:
         if reason := _differs({name: content["state"].get(name) for name in found}, found):
             raise ValueError(reason)
     except Exception as error:  # damaged files give errors of every kind
+        if _may_pass(error):
+            raise _unreadable(last, _in_brief(error)) from error
         raise TransferError(
             f"The checkpoint {last} is damaged ({_in_brief(error)}); run transfer train again, "
             "which goes on from the one before."
@@ -240,6 +273,29 @@ def _differs(written: dict[str, int], read: dict[str, int]) -> str:
     """Say what is not as it was written; empty where all is."""
     different = [path for path in {**written, **read} if written.get(path) != read.get(path)]
     return f"{different[0]} is not as it was written" if different else ""
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether storage, or this process, could not read at all, which says nothing of what is there.
+
+    A file that is not there, or is none, is damage.
+    """
+    damage = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+    causes: BaseException | None = error
+    while causes is not None:
+        if isinstance(causes, OSError) and not isinstance(causes, damage):
+            return True
+        if str(causes).startswith(_PASSING):
+            return True
+        causes = causes.__cause__ or causes.__context__
+    return False
+
+
+def _unreadable(folder: epath.Path, reason: str) -> TransferError:
+    return TransferError(
+        f"The checkpoint {folder} cannot be read now ({reason}); nothing is removed: mend what "
+        "keeps it from being read, and the same command goes on from it."
+    )
 
 
 def _in_brief(error: BaseException) -> str:

@@ -14,9 +14,10 @@ from transfer import paths
 def digests(tree: Any, trials: int) -> dict[str, int]:
     """Return a number by path, that of the first so many trials of every array.
 
-    It is the sum, modulo 2^32, of the bits of every element hashed with its place: the same however
-    the array is split over devices and however many trials fill its leading axis, and computed
-    where the array lies. One wrong element always changes it.
+    It is the sum, modulo 2^32, of the bits of every element hashed with its place (of its two
+    halves, where it has 64): the same however the array is split over devices and however many
+    trials fill its leading axis, and computed where the array lies. One wrong element of up to 32
+    bits, or one wrong half, always changes it.
 
     Example:
       >>> digests({"kernel": jnp.array([[1.0, 2.0], [3.0, 4.0]])}, trials=1)
@@ -38,11 +39,13 @@ def _digests(leaves: list[jax.Array], trials: int) -> jax.Array:
 
 
 def _digest(leaf: jax.Array, trials: int) -> jax.Array:
-    bits = jax.lax.bitcast_convert_type(leaf, f"uint{8 * leaf.dtype.itemsize}").astype("uint32")
-    place = jnp.zeros(leaf.shape, "uint32")
-    for axis, size in enumerate(leaf.shape):
-        place = place * jnp.uint32(size) + jax.lax.broadcasted_iota("uint32", leaf.shape, axis)
-    kept = jax.lax.broadcasted_iota("int32", leaf.shape, 0) < trials
+    # An element of 64 bits becomes two words, along an axis of their own.
+    word = f"uint{min(8 * leaf.dtype.itemsize, 32)}"
+    bits = jax.lax.bitcast_convert_type(leaf, word).astype("uint32")
+    place = jnp.zeros(bits.shape, "uint32")
+    for axis, size in enumerate(bits.shape):
+        place = place * jnp.uint32(size) + jax.lax.broadcasted_iota("uint32", bits.shape, axis)
+    kept = jax.lax.broadcasted_iota("int32", bits.shape, 0) < trials
     # The finalizer of MurmurHash3 (A. Appleby), which takes different words to different words.
     hashed = bits ^ (place * jnp.uint32(0x9E3779B9))
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

@@ -42,10 +42,12 @@ class Events:
 
     def start(self, step: int) -> None:
         """Begin after a step; later events, which an interrupted run left, are hidden."""
-        purge = {"purge_step": step + 1} if step else {}
+        # Before the first step there is a measurement to make again; after another it is made.
+        purge = step + 1 if step else 0
         # Files are named by the second; one that begins at another step is never the same.
         self._writers = [
-            SummaryWriter(folder, filename_suffix=f".{step}", **purge) for folder in self._folders
+            SummaryWriter(folder, filename_suffix=f".{step}", purge_step=purge)
+            for folder in self._folders
         ]
 
     def add_steps(self, step: int, taken: int, curves: Mapping[str, np.ndarray]) -> None:

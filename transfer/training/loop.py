@@ -135,12 +135,19 @@ def train(
         _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
     )
 
+    def begin() -> tuple[int, State, History]:
+        """From the last checkpoint, or from the init: a device has room for one of them."""
+        history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
+        if checkpoints is not None:
+            snapshot = checkpoints.restore(compiled.state, history)
+            if snapshot is not None:
+                data.set_state(snapshot.data)
+                return snapshot.step, snapshot.state, snapshot.history
+        return 0, compiled.init(trials), history
+
     exchange.meet()  # one may have compiled for longer
-    step, state = 0, compiled.init(trials)
-    history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
-    if checkpoints is not None and (snapshot := checkpoints.restore(state, history)) is not None:
-        step, state, history = snapshot.step, snapshot.state, snapshot.history
-        data.set_state(snapshot.data)
+    with watch.for_others():
+        step, state, history = begin()
     if events is not None:
         events.start(step)
 
@@ -189,7 +196,8 @@ def train(
         return measure(state, earlier)
 
     if step == 0 and step in history.steps:
-        state = measure(state, compiled.hidden(state))
+        with watch.for_others():
+            state = measure(state, compiled.hidden(state))
     pace, stop = Pace(most=chunk), step
     while step < steps:
         if step == stop:
@@ -208,11 +216,14 @@ def train(
             or (step == steps and checkpoints.final)
             or (training.checkpoint_every and step % training.checkpoint_every == 0)
         ):
-            checkpoints.save(Snapshot(step, state, data.get_state(), history))
+            with watch.for_others():
+                checkpoints.save(Snapshot(step, state, data.get_state(), history))
         if stopping:
             saved = "which is saved" if checkpoints is not None else "and nothing is saved"
             raise TerminatedError(f"It was asked to stop after step {step} of {steps}, {saved}.")
 
+    with watch.for_others():
+        scores = exchange.fetch(compiled.evaluate(state, evaluated))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
@@ -220,10 +231,7 @@ def train(
         flops=3.0 * count(model.plain(), inputs).flops * steps,
         state=state,
         history=history.curves,
-        held_out={
-            name: values[: len(settings)]
-            for name, values in exchange.fetch(compiled.evaluate(state, evaluated)).items()
-        },
+        held_out={name: values[: len(settings)] for name, values in scores.items()},
         measured_at=history.steps,
         measured=history.measured,
         seconds=time.perf_counter() - started,

@@ -94,6 +94,7 @@ class Compiled:
     """The programs of a population.
 
     Fields:
+      state: shapes, dtypes and shardings of the state.
       init: trials to their initial state.
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
@@ -107,6 +108,7 @@ class Compiled:
       measured: shapes and dtypes of what is measured.
     """
 
+    state: State
     init: Callable[[Trials], State]
     run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[State, Batch], dict[str, jax.Array]]
@@ -165,7 +167,9 @@ class Population:
                 compiled[name] = pool.submit(lowered[name].compile)
             _, measured = lowered["measure"].out_info
             return Compiled(
-                **{name: future.result() for name, future in compiled.items()}, measured=measured
+                state=state,
+                measured=measured,
+                **{name: future.result() for name, future in compiled.items()},
             )
 
     def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
@@ -272,14 +276,18 @@ class Population:
             *new, statistics = of(statistics, part)
             return (*jax.tree.map(jnp.add, sums, new), statistics), None
 
-        # Neighbours go to different parts, so that each part lies on all devices.
-        split = jax.tree.map(
-            lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
-        )
         zeros = self._as_stored(jax.tree.map(jnp.zeros_like, state.parameters))
         start = (jnp.zeros((), jnp.float32), zeros, state.statistics)
-        (loss, gradients, statistics), _ = jax.lax.scan(add, start, split)
+        (loss, gradients, statistics), _ = jax.lax.scan(add, start, self._parts(batch))
         return loss / parts, jax.tree.map(lambda each: each / parts, gradients), statistics
+
+    def _parts(self, batch: Batch) -> Batch:
+        """The batch (microbatches, examples, ...), in the parts that pass through the model."""
+        parts = self.training.microbatches
+        # Neighbours go to different parts, so that each part lies on all devices.
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
+        )
 
     def _loss(self) -> Loss:
         """The task's loss, with arrays on the mesh where its rules put them."""
@@ -313,11 +321,16 @@ class Population:
         def one(state: State, batches: Batch) -> dict[str, jax.Array]:
             model = (state.parameters, state.multipliers, state.statistics)
 
-            def metrics(batch: Batch) -> dict[str, jax.Array]:
-                _, (measured, _) = loss(*model, batch, training=False)
+            def metrics(part: Batch) -> dict[str, jax.Array]:
+                _, (measured, _) = loss(*model, part, training=False)
                 return measured
 
-            return jax.tree.map(jnp.mean, jax.lax.map(metrics, batches))
+            def mean(batch: Batch) -> dict[str, jax.Array]:
+                if self.training.microbatches == 1:
+                    return metrics(batch)
+                return jax.tree.map(jnp.mean, jax.lax.map(metrics, self._parts(batch)))
+
+            return jax.tree.map(jnp.mean, jax.lax.map(mean, batches))
 
         return self._over_trials(one, state, batches)
 
