@@ -92,7 +92,9 @@ def product(
     inputs = len(axes.inputs or ())
 
     def forwards(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, Any]:
-        return multiply(x, gathered(weight, axes)), (x, weight)
+        # Said once more, or the compiler may keep the gathered one of every layer.
+        part = jax.lax.with_sharding_constraint(weight, stored)
+        return multiply(x, gathered(weight, axes)), (x, part)
 
     def backwards(kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, weight = kept
