@@ -13,7 +13,7 @@ SMALL = {
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol():
-    """Around each notebook alone: the other tests are compiled as programs of users are."""
+def pytest_runtest_call():
+    """Around what runs in this folder alone: other tests are compiled as programs of users are."""
     with mock.patch.dict(os.environ, SMALL | os.environ):
         return (yield)

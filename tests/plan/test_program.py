@@ -5,7 +5,7 @@ import pytest
 
 from transfer.config import read
 from transfer.data import load_dataset
-from transfer.plan.program import _population, batch_shapes
+from transfer.plan.program import _population, batch_shapes, group_mesh
 from transfer.tpu import Topology
 from transfer.training import Population, train
 
@@ -63,7 +63,8 @@ def trained(monkeypatch):
 def test_a_plan_compiles_what_training_does(trials, settings, trained):
     made = experiment(**settings)
     run = group(made, trials)
-    population, shapes, batches = _population(made, run, Here("v5p", (2, 2, 1)))
+    mesh = group_mesh(made, run, Here("v5p", (2, 2, 1)))
+    population, shapes, batches = _population(made, run, mesh)
     in_training, its_trials, its_batches = trained(made, run)
     assert population == in_training
     for planned, given in ((shapes, its_trials), (batches, its_batches)):
