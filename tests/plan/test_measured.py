@@ -86,7 +86,7 @@ def test_the_judge_sees_what_would_be_wrong(part, values, claim):
 
 
 def test_the_judge_sees_what_is_full_and_what_grows():
-    full = judge(changed("7B", bytes_temporaries=60 * 2.0**30))
+    full = judge(changed("7B", bytes_peak=60 * 2.0**30))
     assert not full["7B_fits_with_room"]["v6e:16x16"]["holds"]
     slow = judge(changed("depth", processor=1e4))
     assert not slow["compiling_takes_as_long"]["layers"]["holds"]

@@ -20,11 +20,11 @@ class Memory:
       parameters, optimizer: of the trials that it trains, or its part of them.
       inputs: all else that the program is given: batches, multipliers, what is measured from, and
         the padding of everything to the tiles of the layout.
-      temporaries: what it makes and drops.
+      temporaries: what it makes and drops, as the compiler adds it up, the room between included.
       activations: what a forward pass keeps for the way back, by the trace. The compiler keeps it
         among the temporaries, or less where it fuses or computes again.
       code: the program itself.
-      peak: the most of inputs and temporaries that is in use at once; the rest lies between them.
+      peak: the most that is in use at once of what it is given and of temporaries.
       limit: what a program may take.
     """
 
@@ -38,9 +38,14 @@ class Memory:
     limit: float
 
     @property
+    def in_use(self) -> float:
+        """Temporaries where most is in use."""
+        return self.peak - self.parameters - self.optimizer - self.inputs
+
+    @property
     def total(self) -> float:
-        """All but the activations, which are counted among the temporaries."""
-        return self.parameters + self.optimizer + self.inputs + self.temporaries + self.code
+        """What is held against the limit: a program is refused where this would be above it."""
+        return self.peak + self.code
 
 
 def memory(program: Program, limit: float) -> Memory:

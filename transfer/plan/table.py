@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from transfer.plan.fitting import Fit
+    from transfer.plan.memory import Memory
     from transfer.plan.plan import Plan
     from transfer.plan.sweep import SweepPlan
     from transfer.tpu.topology import Topology
@@ -28,6 +29,8 @@ def plan_table(plan: "Plan") -> "Group":
         Text(_title(plan)),
         Text(),
         _rows(f"memory of {_device(plan)}", ("GiB", "share"), _memory(plan)),
+        Text(),
+        Text(_fits(plan.memory)),
         Text(),
         _rows(f"a step of {_device(plan)}", ("", "seconds at best"), _work(plan)),
         Text(),
@@ -110,15 +113,19 @@ def _memory(plan: "Plan") -> Iterator[tuple[str, str, str]]:
         ("parameters", memory.parameters),
         ("optimizer", memory.optimizer),
         ("batches and other inputs", memory.inputs),
-        ("temporaries", memory.temporaries),
+        ("temporaries in use at once", memory.in_use),
         ("  activations kept, as traced", memory.activations),
         ("program", memory.code),
         ("total", memory.total),
-        ("  most in use at once", memory.peak),
     )
     for name, size in parts:
         yield name, f"{size / _GiB:.3f}", f"{size / memory.limit:.1%}"
     yield "there are", f"{memory.limit / _GiB:.3f}", ""
+
+
+def _fits(memory: "Memory") -> str:
+    left = (memory.limit - memory.total) / _GiB
+    return f"It fits, with {left:.2f} GiB left."
 
 
 def _work(plan: "Plan") -> Iterator[tuple[str, str, str]]:
