@@ -78,22 +78,30 @@ CONFIGURED = """
 import os, sys
 os.sched_getaffinity = lambda _: {0, 1, 2}
 from transfer.cli.main import main
-status = main(["transfer", "explain", "--config=configs/quickstart.py"])
+status = main(["transfer", *sys.argv[1:]])
 assert "jax" in sys.modules
 import jax
-print(status, len(jax.devices()), jax.devices()[0].platform)
+print(status, len(jax.devices()), jax.config.jax_platforms)
 """
+EXPLAIN = ("explain", "--config=configs/quickstart.py")
+# Refused once it is settled that nothing runs but on the CPU, though the machine may have a TPU.
+PLAN = ("plan", "--config=configs/quickstart.py")
 
 
-def test_it_is_not_too_late_once_a_configuration_was_read():
+@pytest.mark.parametrize(
+    ("verb", "environment", "expected"),
+    [(EXPLAIN, {}, "0 3 cpu"), (PLAN, {"JAX_PLATFORMS": "tpu"}, "1 3 cpu")],
+)
+def test_it_is_not_too_late_once_a_configuration_was_read(verb, environment, expected):
     # Configurations import JAX, which reads its environment then.
+    others = {name: text for name, text in os.environ.items() if not name.startswith("JAX_")}
     done = subprocess.run(
-        [sys.executable, "-c", CONFIGURED],
+        [sys.executable, "-c", CONFIGURED, *verb],
         cwd=pathlib.Path(__file__).parents[2],
-        env={name: value for name, value in os.environ.items() if not name.startswith("JAX_")},
+        env=others | environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "0 3 cpu"
-    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == expected
+    assert all(line.startswith("transfer plan: ") for line in done.stderr.splitlines())

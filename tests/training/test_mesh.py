@@ -60,20 +60,26 @@ def test_devices_go_to_trials_first_and_then_to_what_divides_the_batch(
 
 
 @pytest.mark.parametrize(
-    ("memory_in_states", "expected"),
+    ("trials", "memory_in_states", "expected"),
     [
-        (2.0, (1, 8, 1, 1)),  # a state takes half of a device, which leaves room
-        (1.99, (1, 4, 2, 1)),
-        (0.5, (1, 2, 4, 1)),
-        (0.25, (1, 1, 8, 1)),
-        (0.01, (1, 1, 8, 1)),  # the best there is
+        (1, 2.0, (1, 8, 1, 1)),  # a state takes half of a device, which leaves room
+        (1, 1.99, (1, 4, 2, 1)),
+        (1, 0.5, (1, 2, 4, 1)),
+        (1, 0.25, (1, 1, 8, 1)),
+        (1, 0.01, (1, 1, 8, 1)),  # the best there is
+        (5, 2.0, (5, 1, 1, 1)),  # each of five devices has room for its trial
+        (5, 1.99, (2, 1, 4, 1)),  # three states on four devices; two on two would fill them
+        (5, 1.49, (1, 1, 8, 1)),
+        (5, 0.9, (1, 1, 8, 1)),
     ],
 )
-def test_a_state_is_split_over_as_few_devices_as_make_room_for_it(memory_in_states, expected):
+def test_states_are_split_over_as_few_devices_as_make_room_for_them(
+    trials, memory_in_states, expected
+):
     parameters = layout()
     state = 16 * sum(math.prod(each.shape) for each in parameters.values())
     mesh = make_mesh(
-        trials=1,
+        trials=trials,
         batch_size=8,
         parameters=parameters,
         devices=devices(8),
@@ -85,12 +91,7 @@ def test_a_state_is_split_over_as_few_devices_as_make_room_for_it(memory_in_stat
 @pytest.mark.parametrize(
     ("trials", "count", "processes", "expected"),
     [
-        (
-            18,
-            64,
-            1,
-            (16, 4, 1, 1),
-        ),  # 18 along `trial` would leave 46 idle: a step takes half as long
+        (18, 64, 1, (16, 4, 1, 1)),  # 18 along `trial` would leave 46 idle, and take twice as long
         (5, 16, 1, (4, 4, 1, 1)),
         (5, 8, 1, (5, 1, 1, 1)),  # 3 idle: three rounds of 2 x 4 would be but a quarter faster
         (5, 8, 4, (4, 2, 1, 1)),  # but a process without a device would be none of the job
@@ -99,28 +100,6 @@ def test_a_state_is_split_over_as_few_devices_as_make_room_for_it(memory_in_stat
 )
 def test_trials_do_not_leave_too_many_devices_idle(trials, count, processes, expected):
     mesh = make_mesh(trials=trials, batch_size=16, devices=devices(count, processes))
-    assert shape(mesh) == expected
-
-
-@pytest.mark.parametrize(
-    ("memory_in_states", "expected"),
-    [
-        (2.0, (5, 1, 1, 1)),  # each of five devices has room for its trial
-        (1.99, (2, 1, 4, 1)),  # three states on four devices; two on two would fill them
-        (1.49, (1, 1, 8, 1)),
-        (0.9, (1, 1, 8, 1)),  # the best there is
-    ],
-)
-def test_trials_give_way_where_a_state_does_not_fit(memory_in_states, expected):
-    parameters = layout()
-    state = 16 * sum(math.prod(each.shape) for each in parameters.values())
-    mesh = make_mesh(
-        trials=5,
-        batch_size=8,
-        parameters=parameters,
-        devices=devices(8),
-        memory=memory_in_states * state,
-    )
     assert shape(mesh) == expected
 
 

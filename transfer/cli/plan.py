@@ -10,7 +10,6 @@ plan.json there. The exit status is 0 only if it fits.
 """
 
 import dataclasses
-import os
 import typing
 from collections.abc import Sequence
 
@@ -46,8 +45,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Plan and print; the exit status tells whether it fits."""
     # Nothing runs, so that a TPU that is there is left to others.
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    platform.prepare()
+    platform.prepare("cpu")
     from transfer.cli.console import say
     from transfer.runs import PLAN
     from transfer.tpu import Topology

@@ -10,17 +10,20 @@ from transfer.processes import tpu_vm
 MAX_CPU_DEVICES = 8
 
 
-def prepare() -> None:
+def prepare(platforms: str = "") -> None:
     """Keep JAX from probing for hardware that is not there, and give each CPU core a device.
 
     An installed libtpu makes JAX look for a TPU and complain at length when there is none. On a CPU
     the trials of a population are spread over the devices, so one per core keeps all cores busy;
     small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
     user sets them, are left alone. JAX may be imported already, but not asked for its devices.
+    Given `platforms`, JAX uses those, whatever there is and whatever is set.
     """
     tpu = tpu_vm.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
-    if "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
+    if platforms:
+        _settle("JAX_PLATFORMS", platforms)
+    elif "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
         _settle("JAX_PLATFORMS", "cuda,cpu" if gpu else "cpu")
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
