@@ -17,7 +17,6 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer import optim, paths, probes
-from transfer.inference import sublayer_gains
 from transfer.models import (
     Arrays,
     ModelConfig,
@@ -25,21 +24,15 @@ from transfer.models import (
     initial_statistics,
     initialize,
     partition,
-    stateful_pass,
 )
-from transfer.scaling import Horizon, Hyperparameters, Recipe, Role
+from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
+from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
 from transfer.training.task import Batch, Loss, Task
 
 jax.tree_util.register_dataclass(Hyperparameters)
 _BASE_RUN = Horizon()
-# How many singular values are measured, and by how many pairs of products.
-_RANKS, _PAIRS = 4, 8
-# Of the first held-out batch, how many examples the gains are measured on.
-_EXAMPLES = 4
-# By quantity and path, with a leading trial axis.
-Measured = dict[str, dict[str, jax.Array]]
 
 
 @jax.tree_util.register_dataclass
@@ -208,7 +201,7 @@ class Population:
                 multipliers=multipliers,
                 statistics=initial_statistics(self.model),
                 optimizer=self._optimizer(trial.hyperparameters).init(parameters),
-                vectors=probes.tracked_vectors(self.layout.parameters, _RANKS, jax.random.key(0)),
+                vectors=probes.tracked_vectors(self.layout.parameters, RANKS, jax.random.key(0)),
             )
 
         return self._over_trials(one, trials)
@@ -335,9 +328,7 @@ class Population:
         return self._over_trials(one, state, batches)
 
     def _hidden(self, parameters: Arrays) -> dict[str, jax.Array]:
-        layout = self.layout.parameters
-        leaves = paths.leaves(parameters).items()
-        return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
+        return hidden(parameters, self.layout.parameters)
 
     def _copy_hidden(self, state: State) -> dict[str, jax.Array]:
         return jax.tree.map(jnp.copy, self._hidden(state.parameters))
@@ -345,40 +336,26 @@ class Population:
     def _measure(
         self, state: State, earlier: dict[str, jax.Array], batches: Batch
     ) -> tuple[dict[str, jax.Array], Measured]:
-        layout, recipe = self.layout.parameters, self.recipe
-        # In float32 and by operations of XLA alone, whatever the training is done in.
-        apply = stateful_pass(self.model.plain())
-
-        def forward(parameters: Arrays, others: tuple[Arrays, Arrays], inputs: jax.Array) -> Any:
-            return apply(parameters, *others, inputs, training=False)
-
         def one(
             both: tuple[State, dict[str, jax.Array]], batches: Batch
         ) -> tuple[dict[str, jax.Array], Measured]:
             state, earlier = both
+            inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :EXAMPLES], batches))
             # They are stored in parts, and wholly on every device while they are refined.
             vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
-            found = probes.track_spectrum(
-                state.parameters, layout, vectors, k=_RANKS, pairs=_PAIRS, recipe=recipe
-            )
-            inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :_EXAMPLES], batches))
             others = (state.multipliers, state.statistics)
             # So few examples go to the weights, and not the weights to them.
             with partition.partitioned(meshes.Rules(self.mesh, gathers=False)):
-                gains = sublayer_gains(forward, layout)(state.parameters, others, inputs)
-            measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
-            for path, weight in self._hidden(state.parameters).items():
-                parameter, largest = layout[path], found.values[path][..., 0]
-                rms = recipe.multiplier(parameter) * probes.weight_rms(weight, parameter)
-                for quantity, value in {
-                    "gain": gains[path],
-                    "alignment": probes.alignment(gains[path], largest, parameter),
-                    "stable_rank": probes.stable_rank(rms, largest, parameter),
-                    "rms": rms,
-                    "update": probes.relative_update(weight, earlier[path], parameter),
-                }.items():
-                    measured.setdefault(quantity, {})[path] = value
-            return found.vectors, measured
+                return measure(
+                    self.model,
+                    self.layout.parameters,
+                    self.recipe,
+                    state.parameters,
+                    others,
+                    earlier,
+                    vectors,
+                    inputs,
+                )
 
         return self._over_trials(one, (state, earlier), batches)
 

@@ -1,0 +1,64 @@
+"""What is measured of the hidden matrices of a trial between two steps of its training."""
+
+from typing import Any
+
+import jax
+
+from transfer import paths, probes
+from transfer.inference import sublayer_gains
+from transfer.models import Arrays, ModelConfig, stateful_pass
+from transfer.scaling import Layout, Recipe, Role
+
+# How many singular values are measured, and by how many pairs of products.
+RANKS, _PAIRS = 4, 8
+# Of the first held-out batch, how many examples the gains are measured on.
+EXAMPLES = 4
+# By quantity and path.
+Measured = dict[str, dict[str, jax.Array]]
+
+
+def hidden(parameters: Arrays, layout: Layout) -> dict[str, jax.Array]:
+    """Return the hidden weights by path."""
+    leaves = paths.leaves(parameters).items()
+    return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
+
+
+def measure(
+    model: ModelConfig,
+    layout: Layout,
+    recipe: Recipe,
+    parameters: Arrays,
+    others: tuple[Arrays, Arrays],
+    earlier: dict[str, jax.Array],
+    vectors: dict[str, jax.Array],
+    inputs: jax.Array,
+) -> tuple[dict[str, jax.Array], Measured]:
+    """Return the next measurement's first vectors, and what `Compiled.measure` says is measured.
+
+    Arguments:
+      others: multipliers and statistics.
+      earlier: the hidden weights one step before.
+      vectors: the singular vectors that the last measurement ended with.
+      inputs: a few examples.
+    """
+    # In float32 and by operations of XLA alone, whatever the training is done in.
+    apply = stateful_pass(model.plain())
+
+    def forward(parameters: Arrays, others: tuple[Arrays, Arrays], inputs: jax.Array) -> Any:
+        return apply(parameters, *others, inputs, training=False)
+
+    found = probes.track_spectrum(parameters, layout, vectors, k=RANKS, pairs=_PAIRS, recipe=recipe)
+    gains = sublayer_gains(forward, layout)(parameters, others, inputs)
+    measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
+    for path, weight in hidden(parameters, layout).items():
+        parameter, largest = layout[path], found.values[path][..., 0]
+        rms = recipe.multiplier(parameter) * probes.weight_rms(weight, parameter)
+        for quantity, value in {
+            "gain": gains[path],
+            "alignment": probes.alignment(gains[path], largest, parameter),
+            "stable_rank": probes.stable_rank(rms, largest, parameter),
+            "rms": rms,
+            "update": probes.relative_update(weight, earlier[path], parameter),
+        }.items():
+            measured.setdefault(quantity, {})[path] = value
+    return found.vectors, measured
