@@ -1,6 +1,5 @@
 """Weights split over eight devices are measured where they are: vectors alone are communicated."""
 
-import importlib.util
 import json
 import math
 import os
@@ -9,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from plan.programs import needs_libtpu
 
 from . import eight_devices
 
@@ -43,6 +43,6 @@ def test_on_eight_devices_no_weight_is_gathered():
 
 
 @pytest.mark.multidevice
-@pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="libtpu is not installed")
+@needs_libtpu
 def test_on_a_described_tpu_no_weight_is_gathered():
     no_weight_is_gathered(said("tpu", TPU_SKIP_MDS_QUERY="1"))
