@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from transfer.distributed import watch
 from transfer.errors import TransferError
-from transfer.processes import watch
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Population, restore_parameters
 

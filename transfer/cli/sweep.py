@@ -34,7 +34,7 @@ def run(values: absl_flags.FlagValues) -> int:
 
 def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
     from transfer.cli.console import say, with_progress
-    from transfer.processes.exchange import first_alone, is_first
+    from transfer.distributed.exchange import first_alone, is_first
     from transfer.sweep import claim, declared_groups, load_for, remove_orphans
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)

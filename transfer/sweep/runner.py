@@ -13,8 +13,8 @@ from etils import epath
 
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset
+from transfer.distributed import exchange
 from transfer.models import parameter_count
-from transfer.processes import exchange
 from transfer.runs import RunDirectory, Trial
 from transfer.sweep.groups import Group, trial_name
 from transfer.sweep.tables import Rows, learning_rates, tables

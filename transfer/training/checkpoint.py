@@ -23,9 +23,9 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from transfer import paths
+from transfer.distributed import exchange
 from transfer.errors import TransferError
 from transfer.models import Arrays
-from transfer.processes import exchange
 from transfer.termination import TerminatedError
 from transfer.training.digests import checksum, digests
 from transfer.training.history import History

@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from transfer.data import Dataset, ImageDataset, PopulationBatches
+from transfer.distributed import exchange, watch
 from transfer.models import ModelConfig, count, model_layout, parameter_count
-from transfer.processes import exchange, watch
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.termination import TerminatedError
 from transfer.training import mesh as meshes

@@ -8,7 +8,7 @@ import ray
 
 from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
-from transfer.processes import cluster, exchange
+from transfer.distributed import cluster, exchange
 from transfer.runs import RunDirectory
 from transfer.sweep.cluster.share import Share
 from transfer.sweep.groups import Group

@@ -4,8 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+from transfer.distributed import timeouts, tpu_vm
 from transfer.errors import TransferError
-from transfer.processes import timeouts, tpu_vm
 from transfer.termination import TerminatedError
 
 # How long the first process waits for the last to come.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import jax
 
-from transfer.processes import timeouts
+from transfer.distributed import timeouts
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import threading
 from typing import IO
 
 from transfer import termination
-from transfer.processes import timeouts
+from transfer.distributed import timeouts
 
 # Names the pipe that closes when the parent is gone.
 _LIFELINE = "TRANSFER_LIFELINE"

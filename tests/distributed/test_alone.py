@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from transfer.processes import timeouts
+from transfer.distributed import timeouts
 
 # The other process is made up; no collective is needed to wait.
 STUCK = """
 import time
 import jax
-from transfer.processes import watch
+from transfer.distributed import watch
 
 jax.process_count = lambda: 2
 with watch.for_others():
@@ -23,7 +23,7 @@ with watch.for_others():
 NEVER_CAME = """
 import sys
 from transfer.cli.main import main
-from transfer.processes import cluster
+from transfer.distributed import cluster
 
 cluster._SECONDS_TO_COME = 1
 sys.exit(main(["transfer", "train", *sys.argv[1:]]))

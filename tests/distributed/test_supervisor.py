@@ -9,11 +9,11 @@ import time
 import pytest
 
 from transfer import termination
-from transfer.processes import timeouts
+from transfer.distributed import timeouts
 
 PARENT = """
 import os, signal, sys, time
-from transfer.processes import supervisor
+from transfer.distributed import supervisor
 
 if not supervisor.is_supervised():
     sys.exit(supervisor.supervise())

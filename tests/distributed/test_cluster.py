@@ -4,8 +4,8 @@ import threading
 import jax
 import pytest
 
+from transfer.distributed import cluster, timeouts, tpu_vm
 from transfer.errors import TransferError
-from transfer.processes import cluster, timeouts, tpu_vm
 
 
 @pytest.mark.parametrize(

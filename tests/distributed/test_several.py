@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from transfer.processes import timeouts
+from transfer.distributed import timeouts
 from transfer.runs import RunDirectory
 from transfer.training import restore_parameters
 
