@@ -12,12 +12,12 @@ from transfer.distributed import timeouts
 STUCK = """
 import time
 import jax
-from transfer.distributed import watch
+from transfer.distributed.collective_timeout import collective_timeout
 
 jax.process_count = lambda: 2
-with watch.for_others():
+with collective_timeout():
     print("done in time", flush=True)
-with watch.for_others():
+with collective_timeout():
     time.sleep(60)
 """
 NEVER_CAME = """

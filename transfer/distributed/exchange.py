@@ -1,6 +1,6 @@
-"""What processes tell each other; every one of them has to take part.
+"""Collective operations between processes, in which every process has to take part.
 
-With one process these are what NumPy and `jax.device_put` do.
+With one process they are what NumPy and `jax.device_put` do.
 """
 
 import contextlib
@@ -16,20 +16,19 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-# Waiting for one process, which prepares data, is waiting for as long as that takes; if it dies,
-# the others end all the same.
-_PATIENCE = 24 * 3600
-# Every meeting has a name of its own, the same in all processes.
-_meetings = itertools.count()
+# The first process may prepare data for hours while the others wait; if it dies, they end anyway.
+_BARRIER_SECONDS = 24 * 3600
+# Every barrier needs a name of its own, the same in all processes.
+_barriers = itertools.count()
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks for all."""
+    """Return whether this is the process that writes files and prints for all."""
     return jax.process_index() == 0
 
 
-def put(tree: Any, sharding: NamedSharding) -> Any:
-    """Lay arrays that every process has whole out on the devices."""
+def device_put(tree: Any, sharding: NamedSharding) -> Any:
+    """Put arrays that every process holds whole on the devices."""
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
 
@@ -42,7 +41,7 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class LocalRows:
-    """The part of every batch that lies on this process's devices.
+    """The part of every batch that this process's devices hold.
 
     Fields:
       sharding: of arrays of batches.
@@ -62,8 +61,8 @@ class LocalRows:
         parts = [np.arange(self.size)[index[self.axis]] for index in indices if index is not None]
         return np.unique(np.concatenate(parts)).tolist()
 
-    def put(self, tree: Any) -> Any:
-        """Lay out arrays of which each process has its own rows."""
+    def device_put(self, tree: Any) -> Any:
+        """Put arrays on the devices when each process holds its own rows of them."""
         if jax.process_count() == 1:
             return jax.device_put(tree, self.sharding)
 
@@ -80,8 +79,8 @@ class LocalRows:
         return jax.tree.map(lay, tree)
 
 
-def fetch(tree: Any) -> Any:
-    """Return arrays whole on this host, whichever devices hold their parts."""
+def process_allgather(tree: Any) -> Any:
+    """Return arrays whole on every host, whichever devices hold their shards."""
     if jax.process_count() > 1 and (leaves := jax.tree.leaves(tree)):
         tree = _gather(leaves[0].sharding.mesh)(tree)
     return jax.tree.map(np.asarray, tree)
@@ -92,11 +91,11 @@ def _gather(mesh: Mesh) -> Any:
     return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def largest(*values: float) -> tuple[float, ...]:
-    """Return the largest of each value among all processes.
+def allgather_max(*values: float) -> tuple[float, ...]:
+    """Return the maximum of each value over all processes.
 
     Example:
-      >>> largest(1.0, 2.0)
+      >>> allgather_max(1.0, 2.0)
       (1.0, 2.0)
     """
     if jax.process_count() == 1:
@@ -105,11 +104,11 @@ def largest(*values: float) -> tuple[float, ...]:
     return tuple(map(float, every.max(axis=0)))
 
 
-def from_first(content: bytes) -> bytes:
-    """Return what the first process has.
+def broadcast_one_to_all(content: bytes) -> bytes:
+    """Return the content that the first process holds.
 
     Example:
-      >>> from_first(b"this one")
+      >>> broadcast_one_to_all(b"this one")
       b'this one'
     """
     if jax.process_count() == 1:
@@ -121,26 +120,26 @@ def from_first(content: bytes) -> bytes:
     return bytes(multihost_utils.broadcast_one_to_all(padded).astype(np.uint8))
 
 
-def meet() -> None:
-    """Wait for all processes, for as long as it takes; if one dies, the others end all the same.
+def barrier() -> None:
+    """Wait for all processes, up to a day; if one dies, the others end too.
 
-    Wherever processes may come minutes apart they meet before they exchange anything: connections
-    between CPUs, which the first exchange makes, are given up after 30 seconds.
+    Processes that may arrive minutes apart wait here before their first collective, because the
+    connections between CPUs that a first collective opens time out after 30 seconds.
     """
-    barrier = ocp.multihost.get_barrier_sync_fn()
-    barrier(key=f"transfer meeting {next(_meetings)}", timeout_ms=_PATIENCE * 1000)
+    wait = ocp.multihost.get_barrier_sync_fn()
+    wait(key=f"transfer barrier {next(_barriers)}", timeout_ms=_BARRIER_SECONDS * 1000)
 
 
 @contextlib.contextmanager
-def first_alone() -> Iterator[None]:
-    """Inside, the first process does something before the others, which then find it done.
+def first_process_first() -> Iterator[None]:
+    """Let the first process run the block before the others, which then find its work done.
 
     Example:
-      >>> with first_alone():
+      >>> with first_process_first():
       ...     pass
     """
     if not is_first():
-        meet()
+        barrier()
     yield
     if is_first():
-        meet()
+        barrier()

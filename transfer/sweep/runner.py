@@ -40,10 +40,10 @@ class Reporter(Protocol):
 
 def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
     """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
-    exchange.meet()
+    exchange.barrier()
     # The first process wrote them, and what it sees is what all go by.
     names = [trial.trial for trial in run.trials()] if exchange.is_first() else []
-    done = set(json.loads(exchange.from_first(json.dumps(names).encode())))
+    done = set(json.loads(exchange.broadcast_one_to_all(json.dumps(names).encode())))
     missing = []
     for group in groups:
         settings = tuple(
@@ -93,8 +93,8 @@ def run_groups(
     if exchange.is_first():
         _remove_checkpoints(run, [group for group in groups if group not in missing])
     for number, group in enumerate(missing):
-        exchange.meet()  # the first may have written for longer
-        (stopping,) = exchange.largest(float(asked_to_stop()))
+        exchange.barrier()  # the first may have written for longer
+        (stopping,) = exchange.allgather_max(float(asked_to_stop()))
         if stopping:
             raise TerminatedError(
                 f"It was asked to stop with {len(missing) - number} groups to go."
@@ -118,7 +118,7 @@ def run_groups(
         if exchange.is_first():
             add_group(run, group, rows)
         reporter.finish(group, rows[0])
-    exchange.meet()  # what is read from here on has been written
+    exchange.barrier()  # what is read from here on has been written
     return failures
 
 

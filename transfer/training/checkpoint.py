@@ -169,7 +169,7 @@ class Checkpoints:
             raise
         except Exception as error:  # damaged files give errors of every kind
             reason, passing = _in_brief(error), _may_pass(error)
-        failed, not_now = exchange.largest(float(snapshot is None), float(passing))
+        failed, not_now = exchange.allgather_max(float(snapshot is None), float(passing))
         if failed or snapshot is None:
             reason = reason or "another process cannot read it"
             if not_now:

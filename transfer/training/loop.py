@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from transfer.data import Dataset, ImageDataset, PopulationBatches
-from transfer.distributed import exchange, watch
+from transfer.distributed import exchange
+from transfer.distributed.collective_timeout import collective_timeout
 from transfer.models import ModelConfig, count, model_layout, parameter_count
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.termination import TerminatedError
@@ -126,7 +127,7 @@ def train(
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
     padding = -len(settings) % devices.shape[meshes.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = exchange.put(trials, meshes.per_trial(devices))
+    trials = exchange.device_put(trials, meshes.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
@@ -145,13 +146,13 @@ def train(
                 return snapshot.step, snapshot.state, snapshot.history
         return 0, compiled.init(trials), history
 
-    exchange.meet()  # one may have compiled for longer
-    with watch.for_others():
+    exchange.barrier()  # one may have compiled for longer
+    with collective_timeout():
         step, state, history = begin()
     if events is not None:
         events.start(step)
 
-    evaluated = exchange.put(held_out, meshes.eval_batches(devices))
+    evaluated = exchange.device_put(held_out, meshes.eval_batches(devices))
     everywhere = NamedSharding(devices, PartitionSpec())
 
     def run(state: State, batches: Batch) -> State:
@@ -159,10 +160,10 @@ def train(
         state, curves = compiled.run(
             state,
             trials,
-            own.put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
-            exchange.put(np.int32(taken), everywhere),
+            own.device_put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
+            exchange.device_put(np.int32(taken), everywhere),
         )
-        history.add_steps(step, taken, exchange.fetch(curves))
+        history.add_steps(step, taken, exchange.process_allgather(curves))
         if events is not None:
             events.add_steps(step, taken, history.curves)
         return state
@@ -172,7 +173,7 @@ def train(
         for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
             vectors, measured = compiled.measure(state, earlier, evaluated)
             state = dataclasses.replace(state, vectors=vectors)
-        measured = exchange.fetch(measured)
+        measured = exchange.process_allgather(measured)
         history.add_measurement(step, measured)
         if events is not None:
             events.add_measurement(step, measured)
@@ -196,18 +197,18 @@ def train(
         return measure(state, earlier)
 
     if step == 0 and step in history.steps:
-        with watch.for_others():
+        with collective_timeout():
             state = measure(state, compiled.hidden(state))
     pace, stop = Pace(most=chunk), step
     while step < steps:
         if step == stop:
             stop = _next_stop(step, chunk, training, steps)
         begun, taken = time.perf_counter(), min(pace.steps, stop - step)
-        with watch.for_others():
+        with collective_timeout():
             state = advance(state, data.take(taken))
             # All processes have to take as many steps, and to stop after the same.
             lasted = time.perf_counter() - begun
-            lasted, stopping = exchange.largest(lasted, float(asked_to_stop()))
+            lasted, stopping = exchange.allgather_max(lasted, float(asked_to_stop()))
         pace.took(taken, lasted)
         if step == stop:
             progress(step / steps, _median(history.curves["loss"][:, step - 1]))
@@ -216,14 +217,14 @@ def train(
             or (step == steps and checkpoints.final)
             or (training.checkpoint_every and step % training.checkpoint_every == 0)
         ):
-            with watch.for_others():
+            with collective_timeout():
                 checkpoints.save(Snapshot(step, state, data.get_state(), history))
         if stopping:
             saved = "which is saved" if checkpoints is not None else "and nothing is saved"
             raise TerminatedError(f"It was asked to stop after step {step} of {steps}, {saved}.")
 
-    with watch.for_others():
-        scores = exchange.fetch(compiled.evaluate(state, evaluated))
+    with collective_timeout():
+        scores = exchange.process_allgather(compiled.evaluate(state, evaluated))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,

@@ -53,7 +53,7 @@ class Worker:
             # Every machine prepares its own.
             dataset = load_dataset(data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
-            exchange.meet()  # which may have taken one of them longer
+            exchange.barrier()  # which may have taken one of them longer
             rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
         return rows if rank == 0 else None
 

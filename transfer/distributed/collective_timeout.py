@@ -1,4 +1,4 @@
-"""No process waits for another for ever."""
+"""A time limit on short collectives, so that no process waits for another forever."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from transfer.distributed import timeouts
 
 
 @contextlib.contextmanager
-def for_others() -> Iterator[None]:
-    """Inside, what should take seconds is done that no process can do alone.
+def collective_timeout() -> Iterator[None]:
+    """Abort this process if the short collectives in the block exceed `timeouts.stuck()` seconds.
 
-    If that takes `timeouts.stuck` seconds, this process says so and ends with the status `ALONE`.
-    It is waiting inside a collective then, from where no exception could come.
+    The process says so and exits with the status `ALONE`, because it then hangs inside a
+    collective, from which no exception can be raised.
     """
     if jax.process_count() == 1:
         yield
