@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transfer.inference import sublayer_gains
 from transfer.models import TransformerConfig, initialize, model_layout, stateful_pass
 from transfer.scaling import Annotated, Axes, Hyperparameters, Layout, Recipe
+from transfer.tracing import sublayer_gains
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from transfer.inference import infer_layout
 from transfer.scaling import Role
+from transfer.tracing import infer_layout
 
 from .inferred import BASE, ROWS, TOKENS, VOCABULARY, between, inner, layout_of, one_layer, tree
 

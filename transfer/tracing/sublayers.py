@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 
-from transfer.inference.foreign import Foreign
-from transfer.inference.infer import read
-from transfer.inference.reader import Location
-from transfer.inference.taps import rms, tapped
 from transfer.scaling import Layout, Role
+from transfer.tracing.infer import read
+from transfer.tracing.intermediates import rms, tapped
+from transfer.tracing.interpreter import Location
+from transfer.tracing.user_model import Foreign
 
 
 def sublayer_gains(

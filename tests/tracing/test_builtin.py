@@ -7,7 +7,6 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfer.inference import infer_layout
 from transfer.models import (
     CNNConfig,
     MLPConfig,
@@ -15,6 +14,7 @@ from transfer.models import (
     TransformerConfig,
     model_layout,
 )
+from transfer.tracing import infer_layout
 
 from .inferred import example
 

@@ -10,12 +10,21 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transfer.inference import scan
-from transfer.inference.uses import Kind
-from transfer.inference.values import NONE, Labels, Other, Value, Weight, join, merge, reshape
+from transfer.tracing import scan
+from transfer.tracing.abstract_values import (
+    NONE,
+    Labels,
+    Other,
+    Value,
+    Weight,
+    join,
+    merge,
+    reshape,
+)
+from transfer.tracing.axis_uses import Kind
 
 if typing.TYPE_CHECKING:
-    from transfer.inference.reader import Location, Reader
+    from transfer.tracing.interpreter import Location, Reader
 
 DATA = Other(data=True)
 _ANOTHER_PARAMETER = "it is multiplied with another parameter before it meets the inputs"

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transfer.inference.foreign import Foreign
-from transfer.inference.infer import read
-from transfer.inference.taps import rms, tapped
+from transfer.tracing.infer import read
+from transfer.tracing.intermediates import rms, tapped
+from transfer.tracing.user_model import Foreign
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 X = jax.random.normal(KEYS[0], (3, 4))

@@ -9,8 +9,8 @@ import pytest
 from flax import linen, nnx
 
 from transfer.errors import TransferError
-from transfer.inference import infer_layout, rescale_init
 from transfer.scaling import Recipe, Role
+from transfer.tracing import infer_layout, rescale_init
 
 from .inferred import ROWS, between, example, inner
 

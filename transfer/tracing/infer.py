@@ -8,11 +8,11 @@ import jax
 
 from transfer import paths
 from transfer.errors import TransferError, nearest
-from transfer.inference.foreign import Build, Foreign, abstract
-from transfer.inference.reader import Reader
-from transfer.inference.uses import Uses, ambiguous, annotation
-from transfer.inference.values import CONSTANT, Other, Value, Weight
 from transfer.scaling import Annotated, Axes, Layout
+from transfer.tracing.abstract_values import CONSTANT, Other, Value, Weight
+from transfer.tracing.axis_uses import Uses, ambiguous, annotation
+from transfer.tracing.interpreter import Reader
+from transfer.tracing.user_model import Build, Foreign, abstract
 
 Convention = Literal["in_out", "out_in"]
 

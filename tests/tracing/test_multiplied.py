@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import pytest
 
 from transfer.errors import TransferError
-from transfer.inference import infer_layout
 from transfer.scaling import Recipe, Role, explain, multiplier
+from transfer.tracing import infer_layout
 
 from .inferred import BASE, ROWS, TOKENS, VOCABULARY, between, inner, layout_of, tree
 

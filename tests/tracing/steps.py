@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from transfer import optim
-from transfer.inference import rescale_init
 from transfer.scaling import Layout, Recipe
+from transfer.tracing import rescale_init
 
 # Small enough that a step moves every activation by a small part of itself.
 LEARNING_RATE = 2.0**-10

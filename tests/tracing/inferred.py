@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from transfer.inference import infer_layout
 from transfer.scaling import Layout
+from transfer.tracing import infer_layout
 
 BASE, WIDTH = 8, 24
 FEATURES, OUTPUTS, VOCABULARY = 3, 2, 11

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jax.extend import core
 
-from transfer.inference import primitives
-from transfer.inference.uses import Kind, Uses
-from transfer.inference.values import CONSTANT, Labels, Other, Value, Weight, join
+from transfer.tracing import primitives
+from transfer.tracing.abstract_values import CONSTANT, Labels, Other, Value, Weight, join
+from transfer.tracing.axis_uses import Kind, Uses
 
 # Where an equation is: its index in each of the nested jaxprs that lead to it.
 Location = tuple[int, ...]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from transfer.inference import scan
-from transfer.inference.reader import Location, called
+from transfer.tracing import scan
+from transfer.tracing.interpreter import Location, called
 
 Taps = dict[str, jax.Array]
 # From an equation's place, operands and output to what is kept of it.

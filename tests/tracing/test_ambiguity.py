@@ -6,8 +6,8 @@ import pytest
 from flax import nnx
 
 from transfer.errors import TransferError
-from transfer.inference import infer_layout
 from transfer.scaling import Role
+from transfer.tracing import infer_layout
 
 from .inferred import BASE, FEATURES, ROWS, WIDTH, axes_of, between, inner, layout_of, one_layer
 
