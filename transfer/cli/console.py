@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
 from transfer.runs import RunDirectory, Trial
-from transfer.sweep import Group, group_line, unfinished, work
+from transfer.sweeps import Group, group_line, unfinished, work
 
 Result = TypeVar("Result")
 

@@ -73,7 +73,7 @@ def _experiment(values: absl_flags.FlagValues) -> "Experiment":
 def _plan_run(experiment: "Experiment", topology: "Topology") -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, say
     from transfer.plan import fit, plan_table, too_large
-    from transfer.sweep import Group, Setting
+    from transfer.sweeps import Group, Setting
 
     setting = Setting(experiment.hyperparameters, experiment.seed)
     group = Group(experiment.model.width, str(experiment.recipe.build()), (setting,))
@@ -91,7 +91,7 @@ def _plan_sweep(
 ) -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, measuring, say
     from transfer.plan import plan_sweep, sweep_table, too_large
-    from transfer.sweep import declared_groups
+    from transfer.sweeps import declared_groups
 
     groups = declared_groups(experiment)
     with measuring("compiling") as progress:

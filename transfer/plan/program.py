@@ -15,7 +15,7 @@ from transfer.config import Experiment
 from transfer.data import ImageConfig
 from transfer.data.images.shape import image_shape
 from transfer.errors import TransferError
-from transfer.sweep import Group
+from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
 from transfer.training import Population, Trials
 from transfer.training import mesh as meshes

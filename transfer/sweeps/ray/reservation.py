@@ -8,25 +8,25 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from ray.util.tpu import SlicePlacementGroup, get_tpu_worker_resources, slice_placement_group
 
 from transfer.errors import TransferError
-from transfer.sweep.cluster.share import POD_TYPE, Share
+from transfer.sweeps.ray.resources import POD_TYPE, Resources
 
 # A slice is asked for by its first machine; where none is free the next round asks again.
 _SLICE_SECONDS = 1.0
 
 
 class Reservation:
-    """A share that is asked for by `ready`, which says when it is there."""
+    """Resources that are asked for by `ready`, which says when they are there."""
 
-    def __init__(self, share: Share):
-        self.share = share
+    def __init__(self, resources: Resources):
+        self.resources = resources
         self._slice: SlicePlacementGroup | None = None
         self._group: Any = None
         self._held: Any = None
 
     @property
     def processes(self) -> int:
-        """How many processes the share has room for: on a slice, one a machine."""
-        return self._slice.num_hosts if self._slice else self.share.processes
+        """How many processes the resources have room for: on a slice, one a machine."""
+        return self._slice.num_hosts if self._slice else self.resources.processes
 
     @property
     def asked(self) -> bool:
@@ -63,28 +63,29 @@ class Reservation:
             remove_placement_group(self._group)
 
     def _ask(self) -> None:
-        share = self.share
-        if share.slice:
-            generation, (_, sides) = share.generation, share.slice.split(":")
+        resources = self.resources
+        if resources.slice:
+            generation, (_, sides) = resources.generation, resources.slice.split(":")
             try:
                 machines, _ = get_tpu_worker_resources(sides, generation)
                 self._slice = slice_placement_group(
                     sides,
                     generation,
-                    resources_per_bundle={"CPU": share.cpus},
+                    resources_per_bundle={"CPU": resources.cpus},
                     # To Ray a slice of one machine is any with so many chips, also one of a larger
                     # slice.
-                    bundle_label_selector=[{POD_TYPE: share.pod_type}] * machines,
+                    bundle_label_selector=[{POD_TYPE: resources.pod_type}] * machines,
                     head_reservation_timeout_s=_SLICE_SECONDS,
                 )
             except TimeoutError:
                 return
             except ValueError as error:
                 raise TransferError(
-                    f"Ray has no TPU slice {share.slice} ({error}); expected another in --slices."
+                    f"Ray has no TPU slice {resources.slice} ({error}); expected another in "
+                    "--slices."
                 ) from error
             self._group = self._slice.placement_group
         else:
-            bundle = {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})
-            self._group = placement_group([bundle] * share.processes, strategy="PACK")
+            bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
+            self._group = placement_group([bundle] * resources.processes, strategy="PACK")
         self._held = self._group.ready()

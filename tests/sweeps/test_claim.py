@@ -9,7 +9,7 @@ from transfer.config import Experiment, SearchSpace, SweepConfig, read
 from transfer.data import DataConfig
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
-from transfer.sweep import claim
+from transfer.sweeps import claim
 from transfer.training import MeshConfig, TrainingConfig
 
 EXPERIMENT = Experiment(name="mine", training=TrainingConfig(steps=100))

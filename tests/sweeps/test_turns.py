@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from transfer.runs import RunDirectory
-from transfer.sweep import declared_groups
-from transfer.sweep.cluster import Share, Wish, launcher, run_on_cluster
+from transfer.sweeps import declared_groups
+from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_cluster
 
 from .small import Recorder, experiment
 
 EXPERIMENT = experiment()
 GROUPS = declared_groups(EXPERIMENT)
-SLICE, CORES = Share(1, 1, slice="v6e:4x4"), Share(1, 1)
+SLICE, CORES = Resources(1, 1, slice="v6e:4x4"), Resources(1, 1)
 
 
 class EndedError(Exception):
@@ -64,7 +64,7 @@ def one_round(monkeypatch, tmp_path):
         where = RunDirectory(tmp_path / "run")
         told = Told()
         with pytest.raises(EndedError):
-            run_on_cluster(EXPERIMENT, where, "", GROUPS, told, wish=Wish())
+            run_on_cluster(EXPERIMENT, where, "", GROUPS, told, request=ResourceRequest())
         assert sorted(told.waiting) == [8, 16]  # no machine is there at all
         return begun, asked
 

@@ -6,12 +6,12 @@ from transfer.analysis import Prediction, extrapolate_optimum
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
-from transfer.sweep.bracket import bracket
-from transfer.sweep.groups import Group, Setting, declared_groups
-from transfer.sweep.preflight import load_for
-from transfer.sweep.progress import Lines
-from transfer.sweep.provenance import claim
-from transfer.sweep.runner import Reporter, remove_orphans, run_groups
+from transfer.sweeps.bracket import bracket
+from transfer.sweeps.groups import Group, Setting, declared_groups
+from transfer.sweeps.preflight import load_for
+from transfer.sweeps.progress import Lines
+from transfer.sweeps.provenance import claim
+from transfer.sweeps.runner import Reporter, remove_orphans, run_groups
 
 
 def run_sweep(

@@ -7,9 +7,15 @@ from ray.util.tpu import infer_tpu_pod_type_from_topology
 
 from transfer.errors import TransferError
 from transfer.models import parameter_count
-from transfer.sweep import declared_groups
-from transfer.sweep.cluster import share as shares
-from transfer.sweep.cluster.share import POD_TYPE, Share, Wish, memory, share
+from transfer.sweeps import declared_groups
+from transfer.sweeps.ray import resources
+from transfer.sweeps.ray.resources import (
+    POD_TYPE,
+    ResourceRequest,
+    Resources,
+    memory,
+    resources_for,
+)
 
 from .small import experiment
 
@@ -21,32 +27,34 @@ TRIALS = len(GROUP.settings)
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=5))
 def test_a_group_has_a_core_for_every_trial_as_far_as_a_machine_has_them(cores):
     nodes = [{"CPU": float(count)} for count in cores]
-    given_share = share(EXPERIMENT, GROUP, Wish(), nodes)
-    assert given_share == Share(processes=1, cpus=min(TRIALS, max(cores)))
-    assert given_share.fits(nodes)
+    given = resources_for(EXPERIMENT, GROUP, ResourceRequest(), nodes)
+    assert given == Resources(processes=1, cpus=min(TRIALS, max(cores)))
+    assert given.fits(nodes)
 
 
 def test_trials_are_shared_among_processes():
-    assert share(EXPERIMENT, GROUP, Wish(processes=3), [{"CPU": 64.0}]) == Share(
-        3, math.ceil(TRIALS / 3)
-    )
+    assert resources_for(
+        EXPERIMENT, GROUP, ResourceRequest(processes=3), [{"CPU": 64.0}]
+    ) == Resources(3, math.ceil(TRIALS / 3))
 
 
 def test_where_there_are_gpus_a_process_has_one():
     nodes = [{"CPU": 8.0}, {"CPU": 16.0, "GPU": 4.0}]
-    assert share(EXPERIMENT, GROUP, Wish(), nodes) == Share(1, 1, gpus=1)
-    assert share(EXPERIMENT, GROUP, Wish(gpus=4, cpus=8), nodes) == Share(1, 8, gpus=4)
+    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(), nodes) == Resources(1, 1, gpus=1)
+    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(gpus=4, cpus=8), nodes) == Resources(
+        1, 8, gpus=4
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "fits"),
     [
-        (Share(2, 4), True),
-        (Share(3, 4), True),
-        (Share(4, 4), False),
-        (Share(1, 9), False),
-        (Share(1, 1, gpus=1), False),
-        (Share(1, 1, slice="v6e:2x2"), False),
+        (Resources(2, 4), True),
+        (Resources(3, 4), True),
+        (Resources(4, 4), False),
+        (Resources(1, 9), False),
+        (Resources(1, 1, gpus=1), False),
+        (Resources(1, 1, slice="v6e:2x2"), False),
     ],
 )
 def test_what_fits_on_a_machine_of_8_cores_and_one_of_4(asked, fits):
@@ -64,7 +72,7 @@ def test_what_fits_on_a_machine_of_8_cores_and_one_of_4(asked, fits):
     ],
 )
 def test_a_slice_is_that_of_machines_that_say_so(slice, pod_type):
-    asked = Share(1, 4, slice=slice)
+    asked = Resources(1, 4, slice=slice)
     # By chips and cores, as Ray itself makes the label out.
     assert asked.pod_type == pod_type
     assert pod_type == infer_tpu_pod_type_from_topology(slice.split(":")[1], asked.generation)
@@ -76,12 +84,12 @@ def test_a_slice_is_that_of_machines_that_say_so(slice, pod_type):
 
 def test_tpus_are_not_left_idle_unless_that_is_said():
     nodes = [{"CPU": 8.0}, {"CPU": 4.0, "TPU": 4.0, POD_TYPE: "v6e-16"}]
-    for wish in (Wish(), Wish(processes=2)):
+    for request in (ResourceRequest(), ResourceRequest(processes=2)):
         with pytest.raises(TransferError, match="expected --slices such as v6e:4x4, or --cpus"):
-            share(EXPERIMENT, GROUP, wish, nodes)
-    assert share(EXPERIMENT, GROUP, Wish(cpus=2), nodes) == Share(1, 2)
-    slices = Wish(cpus=2, slices=("v6e:4x4",))
-    assert share(EXPERIMENT, GROUP, slices, nodes) == Share(1, 2, slice="v6e:4x4")
+            resources_for(EXPERIMENT, GROUP, request, nodes)
+    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(cpus=2), nodes) == Resources(1, 2)
+    slices = ResourceRequest(cpus=2, slices=("v6e:4x4",))
+    assert resources_for(EXPERIMENT, GROUP, slices, nodes) == Resources(1, 2, slice="v6e:4x4")
 
 
 def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():
@@ -92,17 +100,19 @@ def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():
 def test_a_group_has_the_smallest_slice_that_holds_it(monkeypatch):
     offered = ("v6e:4x4", "v5e:1x1", "v6e:2x2")  # 500, 15.75 and 125 GiB that programs may take
     for needed, slice in ((15.7, "v5e:1x1"), (15.8, "v6e:2x2"), (125.1, "v6e:4x4")):
-        monkeypatch.setattr(shares, "memory", lambda *_, needed=needed: int(needed * 2**30))
-        assert share(EXPERIMENT, GROUP, Wish(slices=offered), []) == Share(1, 1, slice=slice)
-    monkeypatch.setattr(shares, "memory", lambda *_: 501 * 2**30)
+        monkeypatch.setattr(resources, "memory", lambda *_, needed=needed: int(needed * 2**30))
+        assert resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=offered), []) == Resources(
+            1, 1, slice=slice
+        )
+    monkeypatch.setattr(resources, "memory", lambda *_: 501 * 2**30)
     with pytest.raises(TransferError, match=r"needs 501 GiB and the largest of --slices, v6e:4x4"):
-        share(EXPERIMENT, GROUP, Wish(slices=offered), [])
+        resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=offered), [])
 
 
 def test_refusals():
     with pytest.raises(TransferError, match='The topology "v6e:3x3" is no slice of v6e'):
-        share(EXPERIMENT, GROUP, Wish(slices=("v6e:3x3",)), [])
+        resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=("v6e:3x3",)), [])
     with pytest.raises(TransferError, match=r"--cpus is -1; expected a whole number above 0"):
-        Wish(cpus=-1)
+        ResourceRequest(cpus=-1)
     with pytest.raises(TransferError, match="--slices names TPU slices"):
-        Wish(gpus=1, slices=("v6e:2x2",))
+        ResourceRequest(gpus=1, slices=("v6e:2x2",))

@@ -12,13 +12,13 @@ from ray.exceptions import RayError, RayTaskError
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
-from transfer.sweep.cluster.places import absolute, with_absolute_paths
-from transfer.sweep.cluster.reservation import Reservation
-from transfer.sweep.cluster.share import Wish, share
-from transfer.sweep.cluster.worker import Worker, environment
-from transfer.sweep.groups import Group
-from transfer.sweep.runner import Reporter, add_group, failure, unfinished, work
-from transfer.sweep.tables import Rows
+from transfer.sweeps.groups import Group
+from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
+from transfer.sweeps.ray.reservation import Reservation
+from transfer.sweeps.ray.resources import ResourceRequest, resources_for
+from transfer.sweeps.ray.worker import Worker, environment
+from transfer.sweeps.runner import Reporter, add_group, failure, unfinished, work
+from transfer.sweeps.tables import Rows
 
 # A group that loses its workers this often is what kills them.
 MOST_LOSSES = 3
@@ -54,7 +54,7 @@ class Task:
     def start(self, experiment: Experiment, run: RunDirectory, fingerprint: str) -> None:
         """Start the workers, each in its place; raises `LostError` if one does not come up."""
         processes = self.reservation.processes
-        variables = {"env_vars": environment(self.reservation.share)}
+        variables = {"env_vars": environment(self.reservation.resources)}
         remote: Any = ray.remote(Worker)
         self.workers = [
             remote.options(
@@ -131,7 +131,7 @@ def run_on_cluster(
     groups: Sequence[Group],
     reporter: ClusterReporter,
     *,
-    wish: Wish,
+    request: ResourceRequest,
 ) -> list[str]:
     """Train what is missing of the groups, as many at once as the cluster has room for.
 
@@ -143,11 +143,11 @@ def run_on_cluster(
         unfinished(run, experiment, groups), key=lambda group: -work(experiment, group)
     )
     nodes = [node["Labels"] | node["Resources"] for node in ray.nodes() if node["Alive"]]
-    shares = {group: share(experiment, group, wish, nodes) for group in missing}
-    for group, part in shares.items():
+    resources = {group: resources_for(experiment, group, request, nodes) for group in missing}
+    for group, part in resources.items():
         if not part.fits(nodes):
             reporter.wait(group, part.description)
-    tasks = [Task(group, Reservation(shares[group])) for group in missing]
+    tasks = [Task(group, Reservation(resources[group])) for group in missing]
     losses = dict.fromkeys(missing, 0)
     failures = []
     try:
@@ -155,7 +155,7 @@ def run_on_cluster(
             refused = set()
             for task in list(tasks):
                 # To ask for a slice takes a second, which those that run must not wait for.
-                if task.reservation.share in refused and not task.reservation.asked:
+                if task.reservation.resources in refused and not task.reservation.asked:
                     continue
                 try:
                     rows = _look(task, experiment, run, fingerprint, reporter)
@@ -165,7 +165,7 @@ def run_on_cluster(
                     losses[task.group] += 1
                     if losses[task.group] < MOST_LOSSES:
                         reporter.lose(task.group)
-                        tasks.append(Task(task.group, Reservation(shares[task.group])))
+                        tasks.append(Task(task.group, Reservation(resources[task.group])))
                     else:
                         failures.append(
                             failure(task.group, f"it lost its workers {MOST_LOSSES} times")
@@ -176,7 +176,7 @@ def run_on_cluster(
                     failures.append(failure(task.group, str(error)))
                 else:
                     if not task.reservation.asked:
-                        refused.add(task.reservation.share)
+                        refused.add(task.reservation.resources)
                     if rows is not None:
                         tasks.remove(task)
                         task.end()

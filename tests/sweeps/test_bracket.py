@@ -5,8 +5,8 @@ import pytest
 
 from transfer.runs import RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweep import bracket
-from transfer.sweep.bracket import MAX_ROUNDS
+from transfer.sweeps import bracket
+from transfer.sweeps.bracket import MAX_ROUNDS
 
 from .small import experiment, swept, trial
 

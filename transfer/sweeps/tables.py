@@ -10,7 +10,7 @@ from transfer import optim, probes
 from transfer.config import Experiment
 from transfer.runs import Trial
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
-from transfer.sweep.groups import Group, trial_name
+from transfer.sweeps.groups import Group, trial_name
 from transfer.training import Outcome, TrainingConfig
 
 Row = dict[str, Any]

@@ -7,8 +7,8 @@ import pytest
 from transfer.analysis import predict
 from transfer.errors import TransferError
 from transfer.report import Report
-from transfer.sweep import run, run_sweep, run_target
-from transfer.sweep.progress import Lines, group_line
+from transfer.sweeps import run, run_sweep, run_target
+from transfer.sweeps.progress import Lines, group_line
 
 from .small import Recorder, experiment, swept
 from .test_bracket import Trainer

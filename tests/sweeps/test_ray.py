@@ -14,9 +14,9 @@ from transfer.config import read, template
 from transfer.data import load_dataset, train_tokenizer
 from transfer.errors import TransferError
 from transfer.runs import RunDirectory
-from transfer.sweep import declared_groups, run_groups, unfinished
-from transfer.sweep.cluster import Share, Wish, launcher, run_on_cluster
-from transfer.sweep.cluster.reservation import Reservation
+from transfer.sweeps import declared_groups, run_groups, unfinished
+from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_cluster
+from transfer.sweeps.ray.reservation import Reservation
 
 from .small import Recorder
 
@@ -75,7 +75,7 @@ def declared():
     return read(config)
 
 
-CORE = Wish(cpus=1)
+CORE = ResourceRequest(cpus=1)
 
 
 class Killer(Recorder):
@@ -123,8 +123,11 @@ def test_a_killed_worker_costs_its_group_a_new_start_from_its_checkpoint(tasks, 
     assert run_groups(experiment, here, dataset, groups, Recorder()) == []
 
     killer = Killer(tasks)
-    wish = Wish(processes=2, cpus=1)
-    assert run_on_cluster(experiment, there, dataset.fingerprint, groups, killer, wish=wish) == []
+    request = ResourceRequest(processes=2, cpus=1)
+    assert (
+        run_on_cluster(experiment, there, dataset.fingerprint, groups, killer, request=request)
+        == []
+    )
 
     assert killer.lost == [killer.killed]
     again = killer.begun[len(killer.begun) - 1 - killer.begun[::-1].index((killer.killed, None)) :]
@@ -145,13 +148,13 @@ def test_what_a_worker_raises_is_the_sentence_of_its_group(tmp_path):
     experiment = declared()
     groups = declared_groups(experiment)[:1]
     run = RunDirectory(tmp_path / "run")
-    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), wish=CORE)
+    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), request=CORE)
     assert sentence.startswith("mup+sqrt at width 8 failed: The training data differs from that of")
     assert run.trials() == []
 
 
 def test_a_slice_is_held_whole_or_not_at_all():
-    first, second, third = (Reservation(Share(1, 1, slice=SLICE)) for _ in range(3))
+    first, second, third = (Reservation(Resources(1, 1, slice=SLICE)) for _ in range(3))
     try:
         assert all(_soon(reservation) for reservation in (first, second))
         assert not third.ready()
@@ -168,7 +171,7 @@ def test_a_slice_is_held_whole_or_not_at_all():
 
 
 def test_a_slice_of_one_machine_is_no_part_of_a_larger_one():
-    alone, another = (Reservation(Share(1, 1, slice=SMALL)) for _ in range(2))
+    alone, another = (Reservation(Resources(1, 1, slice=SMALL)) for _ in range(2))
     try:
         assert _soon(alone)
         assert _names(alone) == ["alone"]
@@ -182,7 +185,7 @@ def test_a_slice_of_one_machine_is_no_part_of_a_larger_one():
 
 
 def test_a_process_on_a_slice_has_the_cores_that_were_asked_for():
-    reservation = Reservation(Share(1, 2, slice=SMALL))
+    reservation = Reservation(Resources(1, 2, slice=SMALL))
     try:
         assert not reservation.ready()  # the machine has one
         assert reservation.options(0)["num_cpus"] == 2
@@ -196,7 +199,7 @@ def test_a_slice_that_ray_does_not_have_is_a_sentence(slice):
     with pytest.raises(
         TransferError, match=rf"^Ray has no TPU slice {slice} \(.*\); expected .*\.$"
     ):
-        Reservation(Share(1, 1, slice=slice)).ready()
+        Reservation(Resources(1, 1, slice=slice)).ready()
 
 
 def test_paths_are_those_of_this_working_directory(tmp_path, monkeypatch):
@@ -211,7 +214,7 @@ def test_paths_are_those_of_this_working_directory(tmp_path, monkeypatch):
     )
     groups, run = declared_groups(experiment)[:1], RunDirectory("run")
     fingerprint = load_dataset(experiment.data).fingerprint
-    assert run_on_cluster(experiment, run, fingerprint, groups, Recorder(), wish=CORE) == []
+    assert run_on_cluster(experiment, run, fingerprint, groups, Recorder(), request=CORE) == []
     assert len(run.trials()) == 2
     # What a worker writes by itself is where the rows are.
     assert (tmp_path / "run" / "tensorboard").is_dir()

@@ -8,7 +8,7 @@ from transfer.config import Experiment, RecipeConfig, SearchSpace, SweepConfig
 from transfer.models import TransformerConfig
 from transfer.runs import Trial
 from transfer.scaling import Hyperparameters
-from transfer.sweep import Group, Setting
+from transfer.sweeps import Group, Setting
 from transfer.training import TrainingConfig
 
 WARMUP = 4

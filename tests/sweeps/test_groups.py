@@ -10,7 +10,7 @@ from transfer.errors import TransferError
 from transfer.models import TransformerConfig
 from transfer.scaling import Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
-from transfer.sweep import Group, Setting, declared_groups, trial_name
+from transfer.sweeps import Group, Setting, declared_groups, trial_name
 from transfer.training import TrainingConfig
 
 RATES = (2.0**-8, 2.0**-7, 2.0**-6)

@@ -16,7 +16,7 @@ from transfer.errors import TransferError
 from transfer.probes import equilibrium_rms
 from transfer.runs import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweep import (
+from transfer.sweeps import (
     Group,
     Setting,
     declared_groups,
@@ -25,7 +25,7 @@ from transfer.sweep import (
     runner,
     trial_name,
 )
-from transfer.sweep import unfinished as missing
+from transfer.sweeps import unfinished as missing
 from transfer.termination import TerminatedError
 
 from .small import BASE_WIDTH, RATES, WARMUP, Recorder, experiment

@@ -25,7 +25,7 @@ def connected(address: str = "") -> Iterator[None]:
     """
     if address not in ("", "auto"):
         _require_answer(address)
-    # A share without GPUs hides them, which is what is meant here; Ray would warn of a change.
+    # Ray should hide the GPUs from a task that reserves none; without this it warns instead.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         # JAX warns of a fork; what Ray forks becomes another program at once.

@@ -9,7 +9,7 @@ import numpy as np
 from transfer.config import Experiment
 from transfer.runs import RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweep.groups import Group, Setting
+from transfer.sweeps.groups import Group, Setting
 
 MAX_ROUNDS = 4
 

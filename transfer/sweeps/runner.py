@@ -16,8 +16,8 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
 from transfer.runs import RunDirectory, Trial
-from transfer.sweep.groups import Group, trial_name
-from transfer.sweep.tables import Rows, learning_rates, tables
+from transfer.sweeps.groups import Group, trial_name
+from transfer.sweeps.tables import Rows, learning_rates, tables
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Progress, train
 

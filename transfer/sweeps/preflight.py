@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
-from transfer.sweep.groups import Group
+from transfer.sweeps.groups import Group
 from transfer.training import make_mesh
 
 

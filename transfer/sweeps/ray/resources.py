@@ -8,7 +8,7 @@ from typing import Any
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.models import parameter_count
-from transfer.sweep.groups import Group
+from transfer.sweeps.groups import Group
 from transfer.tpu import Topology
 
 # A trial's parameters, their gradients and two moments in float32, and as much again for what a
@@ -21,7 +21,7 @@ _NAMES = {"v5e": "v5litepod"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class Resources:
     """How many processes train a group, and what each of them is given.
 
     A process of a TPU slice has all chips of one of its machines.
@@ -70,7 +70,7 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class ResourceRequest:
     """What was asked for; 0 and empty leave it to what a group needs.
 
     `slices` are TPU slices such as `v6e:4x4`, of which a group gets the smallest that holds it.
@@ -95,9 +95,12 @@ class Wish:
             )
 
 
-def share(
-    experiment: Experiment, group: Group, wish: Wish, nodes: Sequence[Mapping[str, Any]]
-) -> Share:
+def resources_for(
+    experiment: Experiment,
+    group: Group,
+    request: ResourceRequest,
+    nodes: Sequence[Mapping[str, Any]],
+) -> Resources:
     """Return what a group is given on machines with these labels and resources, as Ray names them.
 
     Trials share nothing, so on CPUs a group is given a core for each of its trials, as far as one
@@ -108,17 +111,17 @@ def share(
     """
     trials = len(group.settings)
     cores = max((int(node.get("CPU", 0)) for node in nodes), default=1) or 1
-    processes = wish.processes or 1
-    if wish.slices:
-        return Share(1, wish.cpus or 1, slice=_smallest(experiment, group, wish.slices))
-    if wish.gpus or any(node.get("GPU", 0) for node in nodes):
-        return Share(processes, wish.cpus or 1, gpus=wish.gpus or 1)
-    if not wish.cpus and any(node.get("TPU", 0) for node in nodes):
+    processes = request.processes or 1
+    if request.slices:
+        return Resources(1, request.cpus or 1, slice=_smallest(experiment, group, request.slices))
+    if request.gpus or any(node.get("GPU", 0) for node in nodes):
+        return Resources(processes, request.cpus or 1, gpus=request.gpus or 1)
+    if not request.cpus and any(node.get("TPU", 0) for node in nodes):
         raise TransferError(
             "The cluster has TPUs, but it was not said which slices they are; expected --slices "
             "such as v6e:4x4, or --cpus to train on its CPU cores."
         )
-    return Share(processes, wish.cpus or min(-(-trials // processes), cores))
+    return Resources(processes, request.cpus or min(-(-trials // processes), cores))
 
 
 def memory(experiment: Experiment, group: Group) -> int:

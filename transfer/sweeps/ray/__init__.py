@@ -4,8 +4,8 @@ Ray finds the place, starts the processes of a group and notices when one is gon
 the run directory is written here, by the one process that the sweep was started in.
 """
 
-from transfer.sweep.cluster.connection import connected
-from transfer.sweep.cluster.launcher import run_on_cluster
-from transfer.sweep.cluster.share import Share, Wish
+from transfer.sweeps.ray.connection import connected
+from transfer.sweeps.ray.launcher import run_on_cluster
+from transfer.sweeps.ray.resources import ResourceRequest, Resources
 
-__all__ = ["Share", "Wish", "connected", "run_on_cluster"]
+__all__ = ["ResourceRequest", "Resources", "connected", "run_on_cluster"]

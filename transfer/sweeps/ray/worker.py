@@ -10,10 +10,10 @@ from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.distributed import cluster, exchange
 from transfer.runs import RunDirectory
-from transfer.sweep.cluster.share import Share
-from transfer.sweep.groups import Group
-from transfer.sweep.runner import train_group
-from transfer.sweep.tables import Rows
+from transfer.sweeps.groups import Group
+from transfer.sweeps.ray.resources import Resources
+from transfer.sweeps.runner import train_group
+from transfer.sweeps.tables import Rows
 
 
 class Worker:
@@ -61,11 +61,11 @@ class Worker:
         self._fraction, self._loss = fraction, loss
 
 
-def environment(share: Share) -> dict[str, str]:
+def environment(resources: Resources) -> dict[str, str]:
     """Return what a process must find in its environment before JAX starts.
 
     On CPUs every core is a device, for the trials to be spread over.
     """
-    if share.gpus or share.slice:
+    if resources.gpus or resources.slice:
         return {}
-    return {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(share.cpus)}
+    return {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(resources.cpus)}

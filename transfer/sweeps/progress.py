@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from transfer.runs import Trial
-from transfer.sweep.groups import Group
+from transfer.sweeps.groups import Group
 
 
 def group_line(group: Group, trials: Sequence[Trial]) -> str:

@@ -14,7 +14,7 @@ from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
 from transfer.runs import PLAN, RunDirectory
-from transfer.sweep.groups import declared_groups, trial_name
+from transfer.sweeps.groups import declared_groups, trial_name
 from transfer.training import TrainingConfig
 
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
