@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from transfer.cli.console import SweepProgress
 from transfer.cli.train import with_hyperparameters
 from transfer.config import read
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.scaling import Horizon
 
 from .terminal import transfer, tree

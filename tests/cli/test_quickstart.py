@@ -14,7 +14,7 @@ from training.tiny import Tiny
 from transfer import termination
 from transfer.cli.console import SweepProgress
 from transfer.config import Experiment
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .terminal import transfer, tree
 

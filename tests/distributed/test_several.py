@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfer.distributed import timeouts
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.training import restore_parameters
 
 from .jobs import COMMAND, STEPS, Jobs
@@ -19,7 +19,7 @@ from .jobs import COMMAND, STEPS, Jobs
 # A first process whose storage is slow: the others are done long before the tables are there.
 SLOW = """
 import time
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 add_group = RunDirectory.add_group
 

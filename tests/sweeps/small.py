@@ -6,7 +6,7 @@ from training.tiny import BASE_WIDTH, DATA, STEPS, Tiny
 
 from transfer.config import Experiment, RecipeConfig, SearchSpace, SweepConfig
 from transfer.models import TransformerConfig
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import Group, Setting
 from transfer.training import TrainingConfig

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import bracket
 from transfer.sweeps.bracket import MAX_ROUNDS

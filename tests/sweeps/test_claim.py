@@ -8,9 +8,10 @@ import pytest
 from transfer.config import Experiment, SearchSpace, SweepConfig, read
 from transfer.data import DataConfig
 from transfer.errors import TransferError
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
+from transfer.sharding import MeshConfig
 from transfer.sweeps import claim
-from transfer.training import MeshConfig, TrainingConfig
+from transfer.training import TrainingConfig
 
 EXPERIMENT = Experiment(name="mine", training=TrainingConfig(steps=100))
 LONGER = dataclasses.replace(EXPERIMENT, training=TrainingConfig(steps=101))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 COMMAND = "import sys; from transfer.cli.main import main; sys.exit(main(sys.argv))"
 CONFIG = """

@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 from transfer.config import read, template
 from transfer.data import load_dataset, train_tokenizer
 from transfer.errors import TransferError
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.sweeps import declared_groups, run_groups, unfinished
 from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_cluster
 from transfer.sweeps.ray.reservation import Reservation

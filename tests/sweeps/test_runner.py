@@ -14,7 +14,7 @@ from training.tiny import train as train_tiny
 from transfer.data import load_dataset
 from transfer.errors import TransferError
 from transfer.probes import equilibrium_rms
-from transfer.runs import TRIALS_SCHEMA, RunDirectory
+from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import (
     Group,

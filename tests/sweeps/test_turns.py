@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.sweeps import declared_groups
 from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_cluster
 

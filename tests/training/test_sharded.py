@@ -13,7 +13,7 @@ import pytest
 
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
-from transfer.training import MeshConfig
+from transfer.sharding import MeshConfig
 
 from . import eight_devices
 from .eight_devices import MIXED, OPTIMIZERS

@@ -11,7 +11,7 @@ from transfer.errors import TransferError
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
     from transfer.data import Dataset, ImageDataset
-    from transfer.runs import RunDirectory
+    from transfer.run_directory import RunDirectory
     from transfer.sweeps import Group
     from transfer.sweeps.ray.launcher import ClusterReporter
 

@@ -47,7 +47,7 @@ def run(values: absl_flags.FlagValues) -> int:
     # Nothing runs, so that a TPU that is there is left to others.
     platform.prepare("cpu")
     from transfer.cli.console import say
-    from transfer.runs import PLAN
+    from transfer.run_directory import PLAN
     from transfer.tpu import Topology
 
     experiment = _experiment(values)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from transfer.config import Experiment
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps.groups import Group, Setting
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
-from transfer.runs import Origin
+from transfer.run_directory import Origin
 from transfer.scaling import Hyperparameters
 from transfer.training import TrainingConfig
 

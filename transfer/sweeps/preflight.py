@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
+from transfer.sharding import make_mesh
 from transfer.sweeps.groups import Group
-from transfer.training import make_mesh
 
 
 def load_for(

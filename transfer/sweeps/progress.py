@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.sweeps.groups import Group
 
 

@@ -13,7 +13,7 @@ import jax
 from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
-from transfer.runs import PLAN, RunDirectory
+from transfer.run_directory import PLAN, RunDirectory
 from transfer.sweeps.groups import declared_groups, trial_name
 from transfer.training import TrainingConfig
 

@@ -5,7 +5,7 @@ from etils import epath
 from transfer.analysis import Prediction, extrapolate_optimum
 from transfer.config import Experiment
 from transfer.errors import TransferError
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import Group, Setting, declared_groups
 from transfer.sweeps.preflight import load_for

@@ -15,7 +15,7 @@ from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
-from transfer.runs import RunDirectory, Trial
+from transfer.run_directory import RunDirectory, Trial
 from transfer.sweeps.groups import Group, trial_name
 from transfer.sweeps.tables import Rows, learning_rates, tables
 from transfer.termination import TerminatedError

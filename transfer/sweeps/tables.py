@@ -8,7 +8,7 @@ import numpy as np
 
 from transfer import optim, probes
 from transfer.config import Experiment
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
 from transfer.sweeps.groups import Group, trial_name
 from transfer.training import Outcome, TrainingConfig

@@ -10,13 +10,13 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
 from transfer.distributed.collective_timeout import collective_timeout
 from transfer.models import ModelConfig, count, model_layout, parameter_count
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.termination import TerminatedError
-from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.history import History
@@ -78,7 +78,7 @@ def train(
     *,
     base_layers: int = 0,
     horizon: Horizon | None = None,
-    mesh: meshes.MeshConfig = meshes.MeshConfig(),
+    mesh: sharding.MeshConfig = sharding.MeshConfig(),
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
@@ -99,7 +99,7 @@ def train(
     layout = model_layout(model, base_width, base_layers)
     parameters = parameter_count(layout.parameters)
     steps = training.resolved_steps(parameters, dataset.config.tokens_per_step)
-    devices = meshes.make_mesh(
+    devices = sharding.make_mesh(
         mesh,
         trials=len(settings),
         batch_size=training.at_once(dataset.config.batch_size),
@@ -122,18 +122,18 @@ def train(
     )
 
     # The data goes first, for it refuses what is no seed.
-    own = exchange.LocalRows(meshes.batches(devices), axis=2, size=dataset.config.batch_size)
+    own = exchange.LocalRows(sharding.batches(devices), axis=2, size=dataset.config.batch_size)
     data = PopulationBatches(dataset, sorted({seed for _, seed in settings}), rows=own.rows)
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
-    padding = -len(settings) % devices.shape[meshes.TRIAL]
+    padding = -len(settings) % devices.shape[sharding.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = exchange.device_put(trials, meshes.per_trial(devices))
+    trials = exchange.device_put(trials, sharding.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
         trials,
-        _stacked(batch, (chunk, len(seeds)), meshes.batches(devices)),
-        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
+        _stacked(batch, (chunk, len(seeds)), sharding.batches(devices)),
+        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], sharding.eval_batches(devices)),
     )
 
     def begin() -> tuple[int, State, History]:
@@ -152,7 +152,7 @@ def train(
     if events is not None:
         events.start(step)
 
-    evaluated = exchange.device_put(held_out, meshes.eval_batches(devices))
+    evaluated = exchange.device_put(held_out, sharding.eval_batches(devices))
     everywhere = NamedSharding(devices, PartitionSpec())
 
     def run(state: State, batches: Batch) -> State:
@@ -268,7 +268,7 @@ def _padded(leaf: np.ndarray, length: int) -> np.ndarray:
 
 
 def _describe(shape: Any) -> str:
-    always = (meshes.TRIAL, meshes.DATA)
+    always = (sharding.TRIAL, sharding.DATA)
     return " x ".join(
         f"{size} {name}" for name, size in shape.items() if name in always or size > 1
     )

@@ -11,7 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from transfer.config import Experiment
 from transfer.errors import TransferError
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.sweeps.groups import Group
 from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
 from transfer.sweeps.ray.reservation import Reservation

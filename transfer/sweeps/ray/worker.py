@@ -9,7 +9,7 @@ import ray
 from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.distributed import cluster, exchange
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.sweeps.groups import Group
 from transfer.sweeps.ray.resources import Resources
 from transfer.sweeps.runner import train_group

@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
 from transfer.models import ResNetConfig, TransformerConfig, model_layout
-from transfer.training.mesh import AXES, MeshConfig, make_mesh, parameter_spec
+from transfer.sharding import AXES, MeshConfig, make_mesh, parameter_spec
 
 TRANSFORMER = TransformerConfig(width=64, head_dim=16, vocabulary=10)
 

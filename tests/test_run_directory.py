@@ -7,7 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from transfer.errors import TransferError
-from transfer.runs import METRICS_SCHEMA, SPECTRUM_SCHEMA, TRIALS_SCHEMA, RunDirectory, Trial
+from transfer.run_directory import (
+    METRICS_SCHEMA,
+    SPECTRUM_SCHEMA,
+    TRIALS_SCHEMA,
+    RunDirectory,
+    Trial,
+)
 
 
 def trial(name, **changes):
