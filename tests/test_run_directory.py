@@ -262,3 +262,25 @@ def test_trials_are_compared_by_the_objective(objective, expected):
     assert trial("a", objective=objective).objective_value == expected
     diverged = trial("a", objective=objective, status="diverged", loss=math.nan, eval_loss=math.nan)
     assert diverged.objective_value == math.inf
+
+
+def test_a_configuration_has_the_number_of_its_format(run):
+    assert run.config() is None
+    run.write_config({"kind": "sweep"})
+    assert run.config() == {"format": 1, "kind": "sweep"}
+
+
+@pytest.mark.parametrize(("content", "found"), [({}, "no number"), ({"format": 2}, "format 2")])
+def test_a_configuration_of_another_format_is_one_sentence(run, content, found):
+    run.write_json("config.json", content)
+    with pytest.raises(TransferError, match=rf"config\.json has .*{found}.* reads 1; .*--run"):
+        run.config()
+
+
+def test_a_folder_of_runs_names_them(tmp_path):
+    for name in ("sgd", "adamw"):
+        RunDirectory(tmp_path / name).add_group("g", [trial("a")], [], [])
+    with pytest.raises(
+        TransferError, match=r"holds no trials; .*one of the runs in it \(adamw, sgd"
+    ):
+        RunDirectory(tmp_path).require_trials()
