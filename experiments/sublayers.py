@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from transfer.analysis.names import short_names
 from transfer.cli.console import with_progress
 from transfer.config import Experiment
-from transfer.runs import RunDirectory
-from transfer.sweep import Group, claim, load_for, run_groups
+from transfer.run_directory import RunDirectory
+from transfer.sweeps import Group, claim, load_for, run_groups
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
 _ORDER = ("recipe", "width", "learning_rate", "weight_decay", "seed", "kind", "step")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 LossOf = Callable[[int, float, float], float]
 

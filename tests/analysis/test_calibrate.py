@@ -10,7 +10,7 @@ import pytest
 from transfer.analysis import Prediction, calibrate_run, predict, predicted_slope
 from transfer.analysis.calibrate import spread
 from transfer.errors import TransferError
-from transfer.runs import SPECTRUM_SCHEMA
+from transfer.run_directory import SPECTRUM_SCHEMA
 from transfer.scaling import Calibration
 
 WIDTHS = [32, 64, 128, 256]

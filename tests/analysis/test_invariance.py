@@ -17,7 +17,7 @@ from transfer.analysis import (
     predicted_slope,
     spectrum_slopes,
 )
-from transfer.runs import SPECTRUM_SCHEMA
+from transfer.run_directory import SPECTRUM_SCHEMA
 
 WIDTHS = [32, 64, 128, 256]
 GRID = [float(k) for k in range(-9, -3)]

@@ -7,7 +7,7 @@ import pytest
 
 from transfer.analysis import judge, predicted_slope, spectrum_slopes
 from transfer.errors import TransferError
-from transfer.runs import SPECTRUM_SCHEMA
+from transfer.run_directory import SPECTRUM_SCHEMA
 
 WIDTHS = [32, 64, 128]
 GRID = [float(k) for k in range(-9, -3)]

@@ -5,7 +5,7 @@ import jax
 import pyarrow.compute as pc
 import pytest
 
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .terminal import transfer
 

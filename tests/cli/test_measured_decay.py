@@ -6,7 +6,7 @@ import json
 import pytest
 
 from transfer.config import read
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .terminal import transfer
 

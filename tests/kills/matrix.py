@@ -28,7 +28,7 @@ from transfer.cli import console, platform, report, sweep, train  # noqa: F401
 from transfer.cli.main import main as transfer
 from transfer.config import Experiment
 from transfer.report import write_report  # noqa: F401
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.termination import STATUS
 
 CONFIG = """

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from transfer.runs import RunDirectory, Trial
+from transfer.run_directory import RunDirectory, Trial
 
 WIDTHS = (32, 64, 128, 256)
 GRID = range(-10, -2)

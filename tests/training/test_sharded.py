@@ -14,7 +14,7 @@ from compilation import QUICK
 
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
-from transfer.training import MeshConfig
+from transfer.sharding import MeshConfig
 
 from . import eight_devices
 from .eight_devices import MIXED, OPTIMIZERS

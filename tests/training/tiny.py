@@ -12,7 +12,8 @@ from transfer.data import DataConfig, load_dataset
 from transfer.models.layers import Embedding, Linear
 from transfer.models.variables import multiplier
 from transfer.scaling import Horizon, Hyperparameters, Recipe
-from transfer.training import Checkpoints, MeshConfig, Outcome, TrainingConfig
+from transfer.sharding import MeshConfig
+from transfer.training import Checkpoints, Outcome, TrainingConfig
 from transfer.training import train as train_population
 
 DATA = DataConfig(name="synthetic", sequence_length=8, batch_size=8, eval_sequences=16)

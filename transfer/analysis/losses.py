@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 import numpy as np
 
 from transfer.errors import TransferError
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling.hyperparameters import NAMES, Hyperparameters
 
 

@@ -9,7 +9,7 @@ from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.markup import html_table
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Calibration, Family, Move, Recipe, Scale, moves
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 

@@ -15,7 +15,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters

@@ -10,7 +10,7 @@ from transfer.errors import TransferError
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
-    from transfer.runs import RunDirectory
+    from transfer.run_directory import RunDirectory
 
 
 def wants_help(argv: Sequence[str]) -> bool:
@@ -38,7 +38,7 @@ def experiment(values: flags.FlagValues) -> "Experiment":
 
 def run_directory(values: flags.FlagValues) -> "RunDirectory":
     """Return the run directory that the flags name, or say that it is missing."""
-    from transfer.runs import RunDirectory
+    from transfer.run_directory import RunDirectory
 
     if not values["run"].value:
         raise TransferError("No run directory was given; expected --run=DIR.")

@@ -14,7 +14,7 @@ from transfer.report.invariance_html import invariance_html
 from transfer.report.picture import Picture
 from transfer.report.verdict_html import verdict_html
 from transfer.report.words import title
-from transfer.runs import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
+from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

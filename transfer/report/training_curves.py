@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transfer.analysis import Optimum
 from transfer.analysis.losses import setting_of
 from transfer.report.words import listed
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps, loss
 
