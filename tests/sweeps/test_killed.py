@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from compilation import QUICK
 
 from transfer.run_directory import RunDirectory
 
@@ -50,7 +51,7 @@ def sweep(folder: pathlib.Path, run: RunDirectory) -> subprocess.Popen:
     environment = {
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": "1",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # half the time of compiling
+        "XLA_FLAGS": QUICK,
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
