@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 import resource
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 # JAX reads these when it is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -18,23 +18,32 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 import hypothesis
 import jax
 import pytest
+import refusals
 from compilation import QUICK, compiled_once
+from sampling import sample
 
 SECONDS = pathlib.Path(__file__).parent / "tests" / "seconds.json"
 # A file that takes less is not worth a line of the table.
 LEAST_SECONDS = 2.0
+KIB_PER_GIB = 2**20
 
 hypothesis.settings.register_profile("sample", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("full", deadline=None)
 
-_PEAKS: dict[str, float] = {}
-_SECONDS_BY_FILE: collections.Counter[str] = collections.Counter()
-KIB_PER_GIB = 2**20
+# What the tests of this process, or of all workers, have taken and said.
+_peaks: dict[str, float] = {}
+_seconds: collections.Counter[str] = collections.Counter()
+_collected: set[str] = set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run every case of every matrix, not a sample of them"
+    )
+    parser.addoption(
+        "--update-messages",
+        action="store_true",
+        help="run the tests of refusals alone, and rewrite tests/messages.json",
     )
     parser.addoption(
         "--update-seconds",
@@ -46,9 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     full = config.getoption("full")
     hypothesis.settings.load_profile("full" if full else "sample")
+    refusals.updating = config.getoption("update_messages")
     if not full:
         # XLA reads it when it compiles for the first time.
         os.environ.setdefault("XLA_FLAGS", QUICK)
+
+
+# Which tests run, and in which order.
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,53 +69,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seconds = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
     # Sorting is stable: within a file, tests stay in their order.
     items.sort(key=lambda item: -seconds.get(_file(item.nodeid), 0.0))
-    if config.getoption("full"):
-        return
+    _collected.update(item.nodeid for item in items)
+    chosen = set(items) if config.getoption("full") else sample(items)
     # A test that is asked for by its name runs.
-    asked = tuple(argument for argument in config.args if "::" in argument)
-    sample = _sample(items)
-    kept = [item for item in items if item in sample or (asked and item.nodeid.startswith(asked))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    names = tuple(argument for argument in config.args if "::" in argument)
+    chosen |= {item for item in items if names and item.nodeid.startswith(names)}
+    if refusals.updating:
+        chosen = {item for item in chosen if _is_about_refusals(item)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
 
 
 def _file(name: str) -> str:
     return name.partition("::")[0]
 
 
-def _sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:
-    """All but what is marked `full`, and of each matrix marked `sampled` a cover.
+def _is_about_refusals(item: pytest.Item) -> bool:
+    module = vars(getattr(item, "module", None) or object)
+    return "refused" in module or "refused" in getattr(item, "fixturenames", ())
 
-    A cover has each value of each parameter in at least one case; it is chosen greedily, the same
-    in every process.
-    """
-    matrices = collections.defaultdict(list)
-    sample = set()
-    for item in items:
-        if item.get_closest_marker("full"):
-            continue
-        if item.get_closest_marker("sampled"):
-            matrices[item.nodeid.partition("[")[0]].append(item)
-        else:
-            sample.add(item)
-    for cases in matrices.values():
-        left = {case: set(case.callspec.indices.items()) for case in cases}
-        while any(left.values()):
-            chosen = max(cases, key=lambda case: len(left[case]))
-            sample.add(chosen)
-            covered = set(left[chosen])
-            for case in cases:
-                left[case] -= covered
-    return sample
+
+# What tests share.
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Share compiled programs among files and among workers, for as long as the tests run."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The temporary folder of the whole run, of which each worker has a part."""
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with compiled_once(str(folder / "compiled")):
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    refusals.temporary.append(str(shared))
+    return shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_cache(shared_folder: pathlib.Path) -> Iterator[None]:
+    """Compile each program once for all files and workers."""
+    with compiled_once(str(shared_folder / "compiled")):
         yield
 
 
@@ -114,28 +116,45 @@ def memory_is_returned() -> Iterator[None]:
     gc.collect()
 
 
+# What a run tells at its end.
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    _SECONDS_BY_FILE[_file(report.nodeid)] += report.duration
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
-    if hasattr(session.config, "workeroutput"):  # a worker of several
-        session.config.workeroutput["peak"] = peak
-        return
-    _PEAKS.setdefault("this process", peak)
-    if session.config.getoption("update_seconds"):
-        kept = {name: s for name, s in _SECONDS_BY_FILE.items() if s >= LEAST_SECONDS}
-        rounded = {name: round(s) for name, s in sorted(kept.items(), key=lambda each: -each[1])}
-        SECONDS.write_text(json.dumps(rounded, indent=1) + "\n")
+    _seconds[_file(report.nodeid)] += report.duration
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
-    if "peak" in getattr(node, "workeroutput", {}):
-        _PEAKS[node.gateway.id] = node.workeroutput["peak"]
+    output = getattr(node, "workeroutput", {})
+    if "peak" in output:
+        _peaks[node.gateway.id] = output["peak"]
+        _collected.update(output["collected"])
+        refusals.heard |= output["messages"]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    peaks = ", ".join(f"{name} {peak:.1f} GiB" for name, peak in sorted(_PEAKS.items()))
-    terminalreporter.write_line(f"peak memory: {peaks}")
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
+    if hasattr(config, "workeroutput"):  # a worker of several
+        collected = sorted(_collected) if refusals.updating else []
+        config.workeroutput |= {
+            "peak": peak,
+            "collected": collected,
+            "messages": refusals.heard if refusals.updating else {},
+        }
+        return
+    _peaks.setdefault("this process", peak)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    peaks = ", ".join(f"{name} {peak:.1f} GiB" for name, peak in sorted(_peaks.items()))
+    terminalreporter.write_line(f"Peak memory: {peaks}.")
+    if refusals.updating:
+        refusals.write(refusals.heard, _collected)
+        terminalreporter.write_line(f"Wrote {refusals.FILE}.")
+    if config.getoption("update_seconds"):
+        slow = {name: round(s) for name, s in _seconds.most_common() if s >= LEAST_SECONDS}
+        SECONDS.write_text(json.dumps(slow, indent=1) + "\n")
+        terminalreporter.write_line(f"Wrote {SECONDS}.")

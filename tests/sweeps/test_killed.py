@@ -72,6 +72,7 @@ def tables(run):
     return trials, run.metrics().to_pylist(), run.spectrum().to_pylist()
 
 
+@pytest.mark.full  # a sweep is killed in tests/kills too
 @pytest.mark.multidevice
 def test_a_sweep_killed_and_started_again_ends_as_one_never_killed(folder):
     killed, whole = RunDirectory(folder / "killed"), RunDirectory(folder / "whole")
