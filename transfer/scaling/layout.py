@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.markup import html_table
 from transfer.scaling.axes import Axes
 from transfer.scaling.roles import Role
+from transfer.text_table import Tabular, TextTable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Parameter:
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout(Mapping[str, Parameter]):
+class Layout(Tabular, Mapping[str, Parameter]):
     """Every parameter of a model by path, seen from a base width.
 
     `multiplied` is None for a model whose every layer reads its forward multiplier from the recipe.
@@ -190,10 +190,10 @@ class Layout(Mapping[str, Parameter]):
             ),
         ]
 
-    def _repr_html_(self) -> str:
-        """A row per parameter, for notebooks."""
+    def text_table(self) -> TextTable:
+        """Return a table with a row per parameter."""
         count = sum(math.prod(parameter.shape) for parameter in self.values())
-        return html_table(f"{count:,} numbers in {len(self)} parameters", self.cells())
+        return TextTable(f"{count:,} numbers in {len(self)} parameters", self.cells())
 
     def require(self, paths: Iterable[str]) -> None:
         """Raise `TransferError` unless `paths` are exactly the layout's: nothing goes unscaled."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.markup import html_table
 from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
 from transfer.scaling import horizon as horizon_rules
@@ -21,6 +20,7 @@ from transfer.scaling.recipe_cells import recipe_cells
 from transfer.scaling.roles import Role
 from transfer.scaling.rule import FAMILIES, Family, Rule
 from transfer.scaling.spectral import spectral_std
+from transfer.text_table import Tabular, TextTable
 
 _RATES = ("uniform", "full", "none")
 _CLIPPING = ("invariant", "raw")
@@ -33,7 +33,7 @@ _SPECTRAL_STEP = Power.parse("in^-1/2 out^1/2")
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Tabular):
     """A parametrization, its learning-rate exponents, a decay rule, and what goes with them.
 
     The learning rate's exponents depend on the size of an optimizer's step, by which optimizers
@@ -136,10 +136,10 @@ class Recipe:
             name += f"+{self.decay}"
         return f"{name} ({self.gauge})" if str(self.gauge) else name
 
-    def _repr_html_(self) -> str:
-        """A row per role, for notebooks: by which powers of m_in and m_out its numbers grow."""
+    def text_table(self) -> TextTable:
+        """Return a table with a row per role: by which powers of growth its numbers grow."""
         caption = f"{self}: powers of the growth of fan-in and fan-out, for AdamW and its kin"
-        return html_table(caption, recipe_cells(self, "entrywise"))
+        return TextTable(caption, recipe_cells(self, "entrywise"))
 
     @property
     def table(self) -> Parametrization:
