@@ -4,22 +4,19 @@ Knows nothing of JAX.
 """
 
 from transfer.scaling.axes import Axes
-from transfer.scaling.calibration import Calibration
 from transfer.scaling.coordinates import Slopes
+from transfer.scaling.decay import Calibration
 from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.exponents import Exponents, LayerExponents
-from transfer.scaling.gauge import Gauge
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
-from transfer.scaling.layout import Annotated, Layout, Parameter
+from transfer.scaling.layout import Annotated, Layout, Parameter, Role
 from transfer.scaling.moves import Move, Scale, moves
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Recipe, multiplier
+from transfer.scaling.recipe import Recipe, multiplier, spectral_std
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
-from transfer.scaling.roles import Role
-from transfer.scaling.rule import Family, Rule
-from transfer.scaling.spectral import spectral_std
-from transfer.scaling.symmetry import shift
+from transfer.scaling.reparametrization import Gauge, shift
+from transfer.scaling.rule import ExponentRow, Family, Rule
 from transfer.scaling.verdict import Condition, Regime, Verdict, Violation
 
 __all__ = [
@@ -32,6 +29,7 @@ __all__ = [
     "Calibration",
     "Condition",
     "Explanation",
+    "ExponentRow",
     "Exponents",
     "Family",
     "Gauge",

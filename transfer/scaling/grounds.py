@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from transfer.scaling.calibration import Calibration
+from transfer.scaling.decay import Calibration
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 

@@ -12,7 +12,7 @@ from typing import Literal
 from transfer.errors import TransferError
 from transfer.scaling import grounds
 from transfer.scaling.axes import Axes
-from transfer.scaling.calibration import Calibration
+from transfer.scaling.decay import Calibration
 from transfer.scaling.grounds import Ground, Standing
 from transfer.scaling.layout import Parameter
 from transfer.scaling.recipe import Recipe
@@ -170,25 +170,28 @@ _KINDS = {
 def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dict[str, float]:
     """What changes for each kind of parameter, seen from `start`.
 
-    Of a measured decay, what changes for each matrix: `start` is the widest it was measured on.
+    Under a measured decay `start` is the widest width it was measured at, and what changes of decay
+    is told for each matrix.
     """
-    measured = recipe.decay if isinstance(recipe.decay, Calibration) else None
-    if measured:
-        recipe = dataclasses.replace(recipe, decay="constant")
-    found = {}
+    paths: Mapping[str, tuple[str, ...]] = {}
+    if isinstance(recipe.decay, Calibration):
+        paths = {"hidden": recipe.decay.paths}
+        beyond = dataclasses.replace(recipe.decay, swept=0.0, widest=1.0)
+        recipe = dataclasses.replace(recipe, decay=beyond)
+    found: dict[str, float] = {}
     for kind, axes in _KINDS.items():
-        rule = recipe.rule(_parameter(axes, start, target), family)
-        for column, word in _COLUMNS.items():
-            if not (column == "epsilon" and family == "linear"):
-                found[f"{kind} {word}"] = getattr(rule, column)
-    if measured and family == "entrywise":
-        form = found.pop("hidden weight decay")
-        beyond = dataclasses.replace(measured, swept=0.0, widest=1.0)
-        growth = target.width / start.width
-        found |= {
-            f"{path} weight decay": form * beyond.factor(path, growth) for path in measured.paths
+        parameter = _parameter(axes, start, target)
+        rules = {
+            path: recipe.rule(dataclasses.replace(parameter, path=path), family)
+            for path in paths.get(kind, (kind,))
         }
-    found["branch multiplier"] = recipe.multiplier(_parameter("layers | ->", start, target))
+        for column, word in _COLUMNS.items():
+            if column == "weight_decay" and family == "entrywise":
+                found |= {f"{path} {word}": rule.weight_decay for path, rule in rules.items()}
+            elif not (column == "epsilon" and family == "linear"):
+                found[f"{kind} {word}"] = getattr(next(iter(rules.values())), column)
+    branch = _parameter("layers | ->", start, target)
+    found["branch multiplier"] = recipe.multiplier(branch)
     return _changed(found)
 
 
@@ -208,6 +211,7 @@ def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
         gain=None,
         std=None,
         tied=False,
+        activations=not axes.outputs,
     )
 
 

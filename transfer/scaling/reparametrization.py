@@ -1,18 +1,98 @@
-"""By how much a recipe's layers are shifted along the symmetry of `transfer.scaling.symmetry`."""
+"""The symmetry between forms: a layer's multiplier times theta, its weights over theta.
+
+The layer computes with W = A w alone, so A -> A theta and w -> w / theta is the same function. It
+is the same training run too, step by step, if everything that acts on w is converted:
+
+| column        | times      | for                                                             |
+|---------------|------------|-----------------------------------------------------------------|
+| multiplier    | theta      | A itself                                                        |
+| std           | theta^-1   | A std, the init of W                                            |
+| epsilon       | theta      | the gradient of w, which is A times that of W                   |
+| clip          | theta^-2   | clip |dL/dw|^2, the layer's share of the clipped norm           |
+| learning_rate | theta^-1   | A lr, the step of W; entrywise and spectral                     |
+|               | theta^-2   | A^2 lr, the step of W per gradient of W; linear                 |
+|               | 1          | lr, the step of W per size of W; relative                       |
+| weight_decay  | 1 / lr's   | lr decay, what W loses per step                                 |
+
+Betas, momentum, schedule and batches are left alone. The raw gradient norm is not invariant.
+
+Source: arXiv 2203.03466, Lemma J.1 (multiplier, std, learning_rate).
+"""
 
 import dataclasses
 import math
 from collections.abc import Mapping
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling.layout import Layout, Parameter
+from transfer.scaling.layout import Layout, Parameter, Role
 from transfer.scaling.powers import Power
-from transfer.scaling.roles import Role
+from transfer.scaling.rule import ExponentRow, Family, Rule
 
+_RATE: Mapping[Family, int] = {"entrywise": -1, "linear": -2, "relative": 0, "spectral": -1}
 _ONE = Power()
 # Which fans of a role grow with width, and may carry its multiplier.
-_FANS = {Role.INPUT: ("out",), Role.HIDDEN: ("in", "out"), Role.OUTPUT: ("in",)}
+_FANS: Mapping[Role, Mapping[str, str]] = {
+    Role.INPUT: {"out": "fan_out"},
+    Role.HIDDEN: {"in": "fan_in", "out": "fan_out"},
+    Role.OUTPUT: {"in": "fan_in"},
+}
 Shifts = Mapping[Role | str, str | float]
+
+
+def symmetry(family: Family) -> dict[str, int]:
+    """The power of theta that each column of a rule takes.
+
+    Example:
+      >>> symmetry("linear")["learning_rate"], symmetry("linear")["weight_decay"]
+      (-2, 2)
+    """
+    return {
+        "std": -1,
+        "multiplier": 1,
+        "learning_rate": _RATE[family],
+        "weight_decay": -_RATE[family],
+        "epsilon": 1,
+        "clip": -2,
+    }
+
+
+def shift(rule: Rule, theta: float, family: Family) -> Rule:
+    """The rule of the same layer with its multiplier times theta: the same training run.
+
+    The clip weight is converted as that of the invariant norm.
+
+    Example:
+      >>> table_8 = Rule(Role.OUTPUT, 1.0, 0.25, 1.0, 0.0, 0.25, 4.0)
+      >>> shift(table_8, 4.0, "entrywise")  # is Table 3
+      Rule(role=<Role.OUTPUT: 'output'>, std=0.25, multiplier=1.0, learning_rate=0.25, \
+weight_decay=0.0, epsilon=1.0, clip=0.25)
+    """
+    return dataclasses.replace(
+        rule,
+        **{
+            column: getattr(rule, column) * theta**power
+            for column, power in symmetry(family).items()
+        },
+    )
+
+
+def shift_exponents(row: ExponentRow, theta: Power, family: Family) -> ExponentRow:
+    """The row of the same role with its multiplier times theta, exactly.
+
+    Example:
+      >>> table_8 = ExponentRow(multiplier=Power.parse("in^-1"), epsilon=Power.parse("in^-1"))
+      >>> table_3 = shift_exponents(table_8, Power.parse("in"), "entrywise")
+      >>> table_3.multiplier, table_3.std, table_3.learning_rate
+      (Power.parse("1"), Power.parse("in^-1"), Power.parse("in^-1"))
+    """
+    return dataclasses.replace(
+        row,
+        **{
+            column: old * theta**power
+            for column, power in symmetry(family).items()
+            if (old := getattr(row, column)) is not None
+        },
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +125,17 @@ class Gauge:
 
     def theta(self, parameter: Parameter) -> float:
         """Theta of the layer that a weight or a multiplier belongs to; 1.0 for all else."""
-        if parameter.role not in _FANS:
+        if parameter.activations or parameter.role not in _FANS:
             return 1.0
         return dict(self.layers).get(_owner(parameter.path), 1.0)
 
     def require(self, layout: Layout) -> None:
         """Raise `TransferError` unless every layer that is shifted holds a weight of the layout."""
-        weights = {_owner(path) for path, each in layout.items() if each.role in _FANS}
+        weights = {
+            _owner(path)
+            for path, each in layout.items()
+            if each.role in _FANS and not each.activations
+        }
         for path, _ in self.layers:
             if path in weights:
                 continue
@@ -97,11 +181,12 @@ def _power(role: Role, text: str) -> Power:
             f'The shift "{text}" of {role} is no power of the width multipliers ({error}); '
             'expected text such as "in^-1/2".'
         ) from None
-    if (power.fan_in and "in" not in _FANS[role]) or (power.fan_out and "out" not in _FANS[role]):
-        (grows,) = _FANS[role]
+    grows = _FANS[role]
+    if power != Power(**{field: getattr(power, field) for field in grows.values()}):
+        sides = " and ".join(f'"{side}"' for side in grows)
         raise TransferError(
             f'The shift "{text}" of {role} names a side that does not grow with width; expected a '
-            f'power of "{grows}".'
+            f"power of {sides}."
         )
     return power
 
