@@ -106,7 +106,7 @@ def test_a_reparametrized_layer_is_divided_at_every_width(width):
     layout, wide, base = layout_at(width, ["w"]), drawn(width), drawn(BASE, seed=1)
     plain, shifted = (
         rescale_init(wide, base, layout, recipe)
-        for recipe in (Recipe("mup_table3"), Recipe("mup_table3").shifted({"w": 1 / 4}))
+        for recipe in (Recipe("mup_table3"), Recipe("mup_table3").reparametrized({"w": 1 / 4}))
     )
     np.testing.assert_allclose(shifted["w"], 4 * plain["w"], rtol=1e-6)
     for path in ("embed", "readout", "gain", "bias"):

@@ -75,7 +75,7 @@ RECIPES = [
       for decay in ("constant", "sqrt", "independent", 0.7)),
     Recipe("mup", rates="none", decay="independent"),
     Recipe("mup", decay_readout=True),
-    Recipe("mup", decay="sqrt").shifted({Role.HIDDEN: "in^1/2", Role.OUTPUT: "in"}),
+    Recipe("mup", decay="sqrt").reparametrized({Role.HIDDEN: "in^1/2", Role.OUTPUT: "in"}),
 ]  # fmt: skip
 
 

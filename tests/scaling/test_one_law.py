@@ -36,7 +36,7 @@ CLOSE = 1e-13
 
 @st.composite
 def recipes(draw, **fixed):
-    """Any recipe of a table, its rates, decay and depth rule, shifted by role or not."""
+    """Any recipe of a table, its rates, decay and depth rule, reparametrized by role or not."""
     recipe = Recipe(
         draw(st.sampled_from(list(PARAMETRIZATIONS))),
         **{
@@ -48,12 +48,12 @@ def recipes(draw, **fixed):
         }
         | fixed,
     )
-    shifts = {
+    factors = {
         role: " ".join(f"{side}^{draw(st.fractions(-2, 2, max_denominator=4))}" for side in sides)
         for role, sides in SIDES.items()
         if draw(st.booleans())
     }
-    return recipe.shifted(shifts)
+    return recipe.reparametrized(factors)
 
 
 def in_blocks(one, m_depth):
@@ -81,25 +81,25 @@ def in_blocks(one, m_depth):
 def test_the_function_and_the_method_are_the_rules_multiplier(recipe, theta, m_in, m_out):
     for role, family in itertools.product(ROLES, FAMILIES):
         weight = of_role(role, m_in, m_out)
-        shifted = recipe.shifted({"w": theta}) if role in SIDES else recipe
+        changed = recipe.reparametrized({"w": theta}) if role in SIDES else recipe
         model = Layout({"w": weight}, multiplied=frozenset({"w"}))
-        expected = shifted.rule(weight, family).multiplier
-        assert shifted.rules(model, family)["w"].multiplier == expected
-        assert shifted.multiplier(weight) == multiplier(model, shifted, "w") == expected
-        # The control: a shift of this very role or layer is in it.
-        own = recipe.table.rows[role].multiplier * recipe.gauge.power(role)
+        expected = changed.rule(weight, family).multiplier
+        assert changed.rules(model, family)["w"].multiplier == expected
+        assert changed.multiplier(weight) == multiplier(model, changed, "w") == expected
+        # The control: the factor of this very role or layer is in it.
+        own = recipe.table.rows[role].multiplier * recipe.reparametrization.power(role)
         by_hand = own.at(Growth(fan_in=weight.m_in, fan_out=weight.m_out))
         assert expected == pytest.approx(by_hand * (theta if role in SIDES else 1), rel=CLOSE)
 
 
 @pytest.mark.parametrize(
-    ("shifts", "expected"),
+    ("factors", "expected"),
     [({}, 0.25), ({Role.OUTPUT: "in"}, 1.0), ({"readout": 3.0}, 0.75)],
 )
-def test_the_multiplier_of_a_shifted_readout_by_number(shifts, expected):
+def test_the_multiplier_of_a_reparametrized_readout_by_number(factors, expected):
     readout = dataclasses.replace(of_role(Role.OUTPUT, 4), path="readout.kernel")
     model = Layout({"readout.kernel": readout}, frozenset({"readout.kernel"}))
-    assert multiplier(model, Recipe("mup").shifted(shifts), "readout.kernel") == expected
+    assert multiplier(model, Recipe("mup").reparametrized(factors), "readout.kernel") == expected
 
 
 @seed(0)
@@ -111,9 +111,9 @@ def test_the_multiplier_of_a_shifted_readout_by_number(shifts, expected):
     m=RATIOS,
 )
 def test_both_uses_of_a_tied_embedding(name, both, theta, m):
-    """One shift of the two roles and one of the layer, in the order of the array or not."""
-    shifts = {Role.INPUT: f"out^{both}", Role.OUTPUT: f"in^{both}", "w": theta}
-    recipe = Recipe(name).shifted(shifts)
+    """One factor for the two roles and one for the layer, in the order of the array or not."""
+    factors = {Role.INPUT: f"out^{both}", Role.OUTPUT: f"in^{both}", "w": theta}
+    recipe = Recipe(name).reparametrized(factors)
     base, wide = 12 * m.denominator, 12 * m.numerator
     for tied in (
         layout("vocab -> embed", (9, base), (9, wide), std=0.02, tied=True),
@@ -144,17 +144,17 @@ def numbered_tie(base, target):
 def test_a_layer_that_is_not_there_is_refused_by_the_function_too():
     model = layout("embed -> vocab", (12, 9), (36, 9))
     with pytest.raises(TransferError, match='no layer "redout"'):
-        multiplier(model, Recipe("mup").shifted({"redout": 2.0}), "w")
+        multiplier(model, Recipe("mup").reparametrized({"redout": 2.0}), "w")
 
 
-def test_a_model_of_ones_own_has_to_apply_the_shift_of_a_layer():
+def test_a_model_of_ones_own_has_to_apply_the_factor_of_a_layer():
     readout = layout("embed -> vocab", (12, 9), (36, 9))["w"]
-    shifted = Recipe("mup_table3").shifted({"w": 3.0})
+    changed = Recipe("mup_table3").reparametrized({"w": 3.0})
     with pytest.raises(TransferError, match=r"multiplies w as output weight by 3\.0 "):
-        shifted.rules(Layout({"w": readout}, frozenset()))
+        changed.rules(Layout({"w": readout}, frozenset()))
     with pytest.raises(TransferError, match=r"by in\^-1 x 3\.0 in the forward"):
-        Recipe("mup").shifted({"w": 3.0}).rules(Layout({"w": readout}, frozenset()))
-    assert shifted.rules(Layout({"w": readout}, frozenset({"w"})))["w"].multiplier == 3.0
+        Recipe("mup").reparametrized({"w": 3.0}).rules(Layout({"w": readout}, frozenset()))
+    assert changed.rules(Layout({"w": readout}, frozenset({"w"})))["w"].multiplier == 3.0
     assert Recipe("mup_table3").rules(Layout({"w": readout}, frozenset()))["w"].multiplier == 1.0
 
 
@@ -279,13 +279,13 @@ def test_a_measured_decay_is_the_forms_power_times_the_matrixs_factor(name):
 def test_an_init_is_the_bases_times_the_rules_std(recipe, theta, m):
     for role in SIDES:
         weight = of_role(role, m, gain=1.7)
-        shifted = recipe.shifted({"w": theta})
-        std = shifted.init_std(weight)
-        assert std == weight.base_std * shifted.rule(weight).std
-        assert std * shifted.multiplier(weight) == pytest.approx(
+        changed = recipe.reparametrized({"w": theta})
+        std = changed.init_std(weight)
+        assert std == weight.base_std * changed.rule(weight).std
+        assert std * changed.multiplier(weight) == pytest.approx(
             recipe.init_std(weight) * recipe.multiplier(weight), rel=CLOSE
         )
-        spectral = dataclasses.replace(shifted, parametrization="mup", initializer="spectral")
+        spectral = dataclasses.replace(changed, parametrization="mup", initializer="spectral")
         plain = Recipe("mup", depth=recipe.depth, initializer="spectral")
         effective = (each.init_std(weight) * each.multiplier(weight) for each in (spectral, plain))
         assert next(effective) == pytest.approx(next(effective), rel=CLOSE)
@@ -299,13 +299,13 @@ def test_an_init_is_the_bases_times_the_rules_std(recipe, theta, m):
 @given(recipe=recipes(), theta=st.sampled_from([1.0, 3.0]), m=RATIOS)
 def test_an_explanation_prints_the_rules(recipe, theta, m):
     for role, family in itertools.product(SIDES, FAMILIES):
-        shifted, weight = recipe.shifted({"w": theta}), of_role(role, m, gain=1.0)
-        rule = shifted.rule(weight, family)
+        changed, weight = recipe.reparametrized({"w": theta}), of_role(role, m, gain=1.0)
+        rule = changed.rule(weight, family)
         for multiplied in (None, frozenset({"w"})):
-            (row,) = explain(Layout({"w": weight}, multiplied), shifted, family)
+            (row,) = explain(Layout({"w": weight}, multiplied), changed, family)
             assert (row.multiplier, row.learning_rate) == (rule.multiplier, rule.learning_rate)
             assert (row.weight_decay, row.epsilon) == (rule.weight_decay, rule.epsilon)
-            printed = shifted.init_std(weight) if multiplied is None else f"x {rule.std:.4g}"
+            printed = changed.init_std(weight) if multiplied is None else f"x {rule.std:.4g}"
             assert row.std == printed
 
 
@@ -328,8 +328,8 @@ def test_the_predicted_spectrum_is_the_same_in_every_form_and_at_every_depth():
     constant = Recipe("mup", decay="constant")
     assert predicted_slope(constant) == 0.25
     for same in (
-        constant.shifted({Role.HIDDEN: "in^-1/2"}),
-        constant.shifted({"up": 3.0}),
+        constant.reparametrized({Role.HIDDEN: "in^-1/2"}),
+        constant.reparametrized({"up": 3.0}),
         dataclasses.replace(constant, depth="depth_mup", horizon="sde"),
     ):
         assert predicted_slope(same) == 0.25
@@ -347,13 +347,13 @@ def test_the_predicted_spectrum_is_the_same_in_every_form_and_at_every_depth():
 def test_the_symmetry_of_abc_exponents_is_that_of_recipes(recipe, family, role, theta):
     """n^-theta times the multiplier, in the one as in the other."""
     layers = {Role.INPUT: [1], Role.HIDDEN: [2, 3], Role.OUTPUT: [4]}[role]
-    shifted = Exponents.of(recipe, family, hidden_layers=3)
-    before = shifted
+    changed = Exponents.of(recipe, family, hidden_layers=3)
+    before = changed
     for layer in layers:
-        shifted = shifted.shifted(layer, theta)
+        changed = changed.reparametrized(layer, theta)
     side = SIDES[role][0]
-    assert Exponents.of(recipe.shifted({role: f"{side}^{-theta}"}), family, 3) == shifted
-    assert (shifted == before) == (theta == 0)
+    assert Exponents.of(recipe.reparametrized({role: f"{side}^{-theta}"}), family, 3) == changed
+    assert (changed == before) == (theta == 0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -3,6 +3,9 @@
 Knows nothing of JAX.
 """
 
+from typing import TYPE_CHECKING
+
+from transfer.renamed import renamed
 from transfer.scaling.axes import Axes
 from transfer.scaling.coordinates import Slopes
 from transfer.scaling.decay import Calibration
@@ -15,7 +18,7 @@ from transfer.scaling.moves import Move, Scale, moves
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
 from transfer.scaling.recipe import Recipe, multiplier, spectral_std
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
-from transfer.scaling.reparametrization import Gauge, shift
+from transfer.scaling.reparametrization import Reparametrization, reparametrize
 from transfer.scaling.rule import ExponentRow, Family, Rule
 from transfer.scaling.verdict import Condition, Regime, Verdict, Violation
 
@@ -32,7 +35,6 @@ __all__ = [
     "ExponentRow",
     "Exponents",
     "Family",
-    "Gauge",
     "Horizon",
     "Hyperparameters",
     "LayerExponents",
@@ -41,6 +43,7 @@ __all__ = [
     "Parameter",
     "Recipe",
     "Regime",
+    "Reparametrization",
     "Role",
     "Rule",
     "Scale",
@@ -51,6 +54,15 @@ __all__ = [
     "explain",
     "moves",
     "multiplier",
-    "shift",
+    "reparametrize",
     "spectral_std",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.scaling",
+        {
+            "Gauge": "transfer.scaling.Reparametrization",
+            "shift": "transfer.scaling.reparametrize",
+        },
+    )

@@ -7,8 +7,10 @@ from N(0, n^-2b) and trained at the rate lr * n^-c, each layer with exponents of
 
 import dataclasses
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from transfer.errors import TransferError
+from transfer.renamed import renamed
 from transfer.scaling.layout import Role
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.reparametrization import symmetry
@@ -42,7 +44,7 @@ class Exponents:
       >>> mup = Exponents.parse("-1/2 1/2 0 | 0 1/2 0 | 1/2 1/2 0", family="linear")
       >>> mup.layers[0].a, mup.hidden_layers
       (Fraction(-1, 2), 2)
-      >>> print(mup.shifted(1, "1/2"))
+      >>> print(mup.reparametrized(1, "1/2"))
       0 0 -1 | 0 1/2 0 | 1/2 1/2 0
 
     Source: Yang & Hu, arXiv 2011.14522 (one rate c for all layers, which equation 5 makes many).
@@ -50,6 +52,9 @@ class Exponents:
 
     layers: tuple[LayerExponents, ...]
     family: Family
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed("Exponents", {"shifted": "Exponents.reparametrized"})
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:
@@ -108,7 +113,7 @@ class Exponents:
         """L, the number of layers of width n."""
         return len(self.layers) - 1
 
-    def shifted(self, layer: int, theta: Fraction | int | str) -> "Exponents":
+    def reparametrized(self, layer: int, theta: Fraction | int | str) -> "Exponents":
         """The same network, trained the same way, with `theta` moved from the init of one layer.
 
             a -> a + theta,  b -> b - theta,  c -> c - k theta

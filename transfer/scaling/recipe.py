@@ -4,8 +4,10 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from transfer.errors import TransferError, nearest
+from transfer.renamed import renamed
 from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
 from transfer.scaling import horizon as horizon_rules
@@ -15,7 +17,12 @@ from transfer.scaling.horizon import Horizon
 from transfer.scaling.layout import Layout, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
 from transfer.scaling.powers import Growth, Power
-from transfer.scaling.reparametrization import Gauge, Shifts, shift, shift_exponents
+from transfer.scaling.reparametrization import (
+    Factors,
+    Reparametrization,
+    reparametrize,
+    reparametrize_exponents,
+)
 from transfer.scaling.rule import FAMILIES, ExponentRow, Family, Rule
 from transfer.text_table import Tabular, TextTable
 
@@ -23,7 +30,7 @@ _RATES = ("uniform", "full", "none")
 _CLIPPING = ("invariant", "raw")
 _INITIALIZERS = ("gaussian", "spectral")
 _ONE = Power()
-_OWN_GAUGE = Gauge()
+_UNCHANGED = Reparametrization()
 _NO_CALIBRATION = Calibration()
 _SPECTRAL_STEP = Power.parse("in^-1/2 out^1/2")
 
@@ -51,7 +58,7 @@ class Recipe(Tabular):
         `transfer.scaling.depth`); empty for no rule, which refuses another depth.
       horizon: what the optimizer's own settings do at another batch size or number of tokens: `sde`
         (see `transfer.scaling.horizon`); empty for no rule, which refuses both.
-      gauge: the shifts of `shifted`.
+      reparametrization: the factors of `reparametrized`.
 
     Raises `TransferError` for an unknown name.
 
@@ -71,7 +78,17 @@ class Recipe(Tabular):
     initializer: str = "gaussian"
     depth: str = ""
     horizon: str = ""
-    gauge: Gauge = _OWN_GAUGE
+    reparametrization: Reparametrization = _UNCHANGED
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed(
+            "Recipe",
+            {
+                "columns": "Recipe.exponents",
+                "gauge": "Recipe.reparametrization",
+                "shifted": "Recipe.reparametrized",
+            },
+        )
 
     def __post_init__(self) -> None:
         _known("parametrization", self.parametrization, PARAMETRIZATIONS)
@@ -120,7 +137,7 @@ class Recipe(Tabular):
         # What frameworks do needs no suffix: `standard` is standard.
         if not self.decay == "constant" == self.table.decay:
             name += f"+{self.decay}"
-        return f"{name} ({self.gauge})" if str(self.gauge) else name
+        return f"{name} ({self.reparametrization})" if str(self.reparametrization) else name
 
     def text_table(self) -> TextTable:
         """Return the powers of every role under AdamW and its kin."""
@@ -167,26 +184,26 @@ class Recipe(Tabular):
           Power.parse("out^-1 depth^-1 steps^1/2")
         """
         _known("family", family, FAMILIES)
-        row = self.table.rows[role]
+        table = self.table.rows[role]
         blocks = depth_rules.exponents(self.depth, family)
         run = horizon_rules.exponents(self.horizon, family)
 
         # What width asks for, and on top of it depth.
         learning_rate = self._learning_rate(role, family) * blocks["learning_rate"]
         epsilon = self._epsilon(role) * blocks["epsilon"]
-        clip = row.sgd["full"] * blocks["clip"]
+        clip = table.sgd["full"] * blocks["clip"]
 
         # Decay follows its own rule, which is stated for the effective weight of hidden matrices.
         weight_decay, measured = None, False
         if role == Role.HIDDEN and family == "entrywise":
             measured = isinstance(self.decay, Calibration)
-            weight_decay = row.multiplier * self._decay(step=row.multiplier * learning_rate)
+            weight_decay = table.multiplier * self._decay(step=table.multiplier * learning_rate)
         elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
             weight_decay = learning_rate**-1
 
         own = ExponentRow(
-            std=row.std,
-            multiplier=row.multiplier,
+            std=table.std,
+            multiplier=table.multiplier,
             # Batch size and number of tokens act on the optimizer's own settings.
             learning_rate=learning_rate * run["learning_rate"],
             weight_decay=None if weight_decay is None else weight_decay * run["weight_decay"],
@@ -194,8 +211,8 @@ class Recipe(Tabular):
             clip=clip,
             measured=measured,
         )
-        shifted = shift_exponents(own, self.gauge.power(role), family)
-        return dataclasses.replace(shifted, clip=_ONE) if self.clipping == "raw" else shifted
+        row = reparametrize_exponents(own, self.reparametrization.power(role), family)
+        return dataclasses.replace(row, clip=_ONE) if self.clipping == "raw" else row
 
     @property
     def contraction(self) -> Power:
@@ -263,7 +280,7 @@ class Recipe(Tabular):
             epsilon=row.epsilon.at(growth),
             clip=row.clip.at(growth),
         )
-        rule = shift(rule, self.gauge.theta(parameter), family)
+        rule = reparametrize(rule, self.reparametrization.factor(parameter), family)
         return dataclasses.replace(rule, clip=1.0) if self.clipping == "raw" else rule
 
     def init_std(self, parameter: Parameter) -> float | None:
@@ -291,15 +308,15 @@ class Recipe(Tabular):
 
         Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
         different things of the two, when its depth is not the base's and the recipe has no rule for
-        it, when the gauge names a layer that it does not hold, when the decay was measured on other
-        matrices, or when the recipe needs of a model of one's own a forward multiplier that it does
-        not apply, or an init other than its own.
+        it, when the recipe reparametrizes a layer that it does not hold, when the decay was
+        measured on other matrices, or when the recipe needs of a model of one's own a forward
+        multiplier that it does not apply, or an init other than its own.
         """
-        self.gauge.require(layout)
+        self.reparametrization.require(layout)
         if isinstance(self.decay, Calibration):
             self.decay.require(layout)
         requirements.require_multipliers(
-            layout, str(self), {role: self.exponents(role) for role in Role}, self.gauge
+            layout, str(self), {role: self.exponents(role) for role in Role}, self.reparametrization
         )
         requirements.require_relative_init(layout, self.initializer)
         return {path: self.rule(parameter, family) for path, parameter in layout.items()}
@@ -312,26 +329,27 @@ class Recipe(Tabular):
         """
         return horizon_rules.horizon(self.horizon, family, m_batch, m_tokens)
 
-    def shifted(self, shifts: Shifts) -> "Recipe":
-        """The same recipe in another gauge: an equal training run of other weights.
+    def reparametrized(self, factors: Factors) -> "Recipe":
+        """The same recipe in another form: an equal training run of other weights.
 
-        A key is a role, shifted by a power of the width multipliers (`{Role.OUTPUT: "in"}`), or a
-        layer, the module that holds a weight, shifted by a number (`{"blocks.attention.query":
-        3.7}`). Its multiplier grows by that much, and init, learning rate, decay, epsilon and clip
-        weight are converted (`transfer.scaling.symmetry`). Shifts compose. The run is equal under
-        invariant clipping alone; the raw norm tells gauges apart.
+        A key is a role, whose theta is a power of the width multipliers (`{Role.OUTPUT: "in"}`), or
+        a layer, the module that holds a weight, whose theta is a number
+        (`{"blocks.attention.query": 3.7}`). The multiplier grows by theta, and init, learning rate,
+        decay, epsilon and clip weight are converted (`transfer.scaling.reparametrization`).
+        Reparametrizations compose. The run is equal under invariant clipping alone, because the raw
+        norm differs between forms.
 
         Raises `TransferError` for a role without a multiplier, a power that is none, and a number
         that is not above 0; `rules` raises it for a layer that the model does not have.
 
         Example:
-          >>> table_3 = Recipe("mup").shifted({Role.OUTPUT: "in"})
+          >>> table_3 = Recipe("mup").reparametrized({Role.OUTPUT: "in"})
           >>> table_3.exponents(Role.OUTPUT) == Recipe("mup_table3").exponents(Role.OUTPUT)
           True
 
         Source: arXiv 2203.03466, Lemma J.1.
         """
-        return dataclasses.replace(self, gauge=self.gauge.shifted(shifts))
+        return dataclasses.replace(self, reparametrization=self.reparametrization.then(factors))
 
     def _learning_rate(self, role: Role, family: Family) -> Power:
         if self.rates == "uniform":
@@ -368,7 +386,7 @@ def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = No
       >>> multiplier(layout, Recipe("mup"), "w")
       0.25
     """
-    recipe.gauge.require(layout)
+    recipe.reparametrization.require(layout)
     parameter = layout[path]
     if role is None or role == parameter.role:
         return recipe.multiplier(parameter)

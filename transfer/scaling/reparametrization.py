@@ -1,4 +1,6 @@
-"""The symmetry between forms: a layer's multiplier times theta, its weights over theta.
+"""Reparametrization: a layer's multiplier times theta, its weights over theta.
+
+This is the symmetry between the forms of a parametrization (the abc symmetry).
 
 The layer computes with W = A w alone, so A -> A theta and w -> w / theta is the same function. It
 is the same training run too, step by step, if everything that acts on w is converted:
@@ -36,7 +38,7 @@ _FANS: Mapping[Role, Mapping[str, str]] = {
     Role.HIDDEN: {"in": "fan_in", "out": "fan_out"},
     Role.OUTPUT: {"in": "fan_in"},
 }
-Shifts = Mapping[Role | str, str | float]
+Factors = Mapping[Role | str, str | float]
 
 
 def symmetry(family: Family) -> dict[str, int]:
@@ -56,14 +58,14 @@ def symmetry(family: Family) -> dict[str, int]:
     }
 
 
-def shift(rule: Rule, theta: float, family: Family) -> Rule:
+def reparametrize(rule: Rule, theta: float, family: Family) -> Rule:
     """The rule of the same layer with its multiplier times theta: the same training run.
 
     The clip weight is converted as that of the invariant norm.
 
     Example:
       >>> table_8 = Rule(Role.OUTPUT, 1.0, 0.25, 1.0, 0.0, 0.25, 4.0)
-      >>> shift(table_8, 4.0, "entrywise")  # is Table 3
+      >>> reparametrize(table_8, 4.0, "entrywise")  # is Table 3
       Rule(role=<Role.OUTPUT: 'output'>, std=0.25, multiplier=1.0, learning_rate=0.25, \
 weight_decay=0.0, epsilon=1.0, clip=0.25)
     """
@@ -76,12 +78,12 @@ weight_decay=0.0, epsilon=1.0, clip=0.25)
     )
 
 
-def shift_exponents(row: ExponentRow, theta: Power, family: Family) -> ExponentRow:
+def reparametrize_exponents(row: ExponentRow, theta: Power, family: Family) -> ExponentRow:
     """The row of the same role with its multiplier times theta, exactly.
 
     Example:
       >>> table_8 = ExponentRow(multiplier=Power.parse("in^-1"), epsilon=Power.parse("in^-1"))
-      >>> table_3 = shift_exponents(table_8, Power.parse("in"), "entrywise")
+      >>> table_3 = reparametrize_exponents(table_8, Power.parse("in"), "entrywise")
       >>> table_3.multiplier, table_3.std, table_3.learning_rate
       (Power.parse("1"), Power.parse("in^-1"), Power.parse("in^-1"))
     """
@@ -96,25 +98,25 @@ def shift_exponents(row: ExponentRow, theta: Power, family: Family) -> ExponentR
 
 
 @dataclasses.dataclass(frozen=True)
-class Gauge:
+class Reparametrization:
     """The theta of every role, a power of the width multipliers, and of single layers, a number.
 
-    A layer is the module that holds a weight: its weight and its multipliers move together.
+    A layer is the module that holds a weight: its weight and its multipliers change together.
     """
 
     roles: tuple[tuple[Role, Power], ...] = ()
     layers: tuple[tuple[str, float], ...] = ()
 
-    def shifted(self, shifts: Shifts) -> "Gauge":
-        """Return this gauge times `shifts`; raises `TransferError` for what cannot be shifted."""
+    def then(self, factors: Factors) -> "Reparametrization":
+        """Return this one followed by `factors`; raises `TransferError` for one that is none."""
         roles, layers = dict(self.roles), dict(self.layers)
-        for key, theta in shifts.items():
+        for key, theta in factors.items():
             if isinstance(theta, str):
                 role = _role(key)
                 roles[role] = roles.get(role, _ONE) * _power(role, theta)
             else:
                 layers[_layer(key)] = layers.get(key, 1.0) * _number(key, theta)
-        return Gauge(
+        return Reparametrization(
             tuple((role, roles[role]) for role in sorted(roles) if roles[role] != _ONE),
             tuple((path, layers[path]) for path in sorted(layers) if layers[path] != 1.0),
         )
@@ -123,14 +125,14 @@ class Gauge:
         """Theta of a role, as a power of the width multipliers."""
         return dict(self.roles).get(role, _ONE)
 
-    def theta(self, parameter: Parameter) -> float:
+    def factor(self, parameter: Parameter) -> float:
         """Theta of the layer that a weight or a multiplier belongs to; 1.0 for all else."""
         if parameter.activations or parameter.role not in _FANS:
             return 1.0
         return dict(self.layers).get(_owner(parameter.path), 1.0)
 
     def require(self, layout: Layout) -> None:
-        """Raise `TransferError` unless every layer that is shifted holds a weight of the layout."""
+        """Raise `TransferError` unless every layer of it holds a weight of the layout."""
         weights = {
             _owner(path)
             for path, each in layout.items()
@@ -142,11 +144,11 @@ class Gauge:
             if path in {_owner(each) for each in layout}:
                 raise TransferError(
                     f"{path} holds vectors and scalars alone, which carry no multiplier; expected "
-                    "a layer with a weight to shift."
+                    "a layer with a weight to reparametrize."
                 )
             raise TransferError(
                 f'The layout holds no layer "{path}"{nearest(path, weights)}; expected the module '
-                "of a weight to shift, such as "
+                "of a weight to reparametrize, such as "
                 f"{min(weights, default='readout')}."
             )
 
@@ -161,14 +163,14 @@ def _owner(path: str) -> str:
 def _role(key: Role | str) -> Role:
     if key not in list(Role):
         raise TransferError(
-            f'"{key}" is shifted by a power of the width multipliers but is no role'
+            f'"{key}" is reparametrized by a power of the width multipliers but is no role'
             f"{nearest(key, _FANS)}; expected input, hidden or output, or a number for one layer."
         )
     role = Role(key)
     if role not in _FANS:
         raise TransferError(
-            f"A {role} carries no multiplier, so it cannot be shifted; expected input, hidden or "
-            "output."
+            f"A {role} carries no multiplier, so it cannot be reparametrized; expected input, "
+            "hidden or output."
         )
     return role
 
@@ -178,15 +180,15 @@ def _power(role: Role, text: str) -> Power:
         power = Power.parse(text)
     except ValueError as error:
         raise TransferError(
-            f'The shift "{text}" of {role} is no power of the width multipliers ({error}); '
+            f'The factor "{text}" of {role} is no power of the width multipliers ({error}); '
             'expected text such as "in^-1/2".'
         ) from None
     grows = _FANS[role]
     if power != Power(**{field: getattr(power, field) for field in grows.values()}):
         sides = " and ".join(f'"{side}"' for side in grows)
         raise TransferError(
-            f'The shift "{text}" of {role} names a side that does not grow with width; expected a '
-            f"power of {sides}."
+            f'The factor "{text}" of {role} names a side that does not grow with width; expected '
+            f"a power of {sides}."
         )
     return power
 
@@ -194,13 +196,15 @@ def _power(role: Role, text: str) -> Power:
 def _layer(key: Role | str) -> str:
     if isinstance(key, Role):
         raise TransferError(
-            f"The role {key} is shifted by a number; expected a power of the width multipliers as "
-            'text, such as "in^-1/2", since at the base width all forms are one.'
+            f"The role {key} is reparametrized by a number; expected a power of the width "
+            'multipliers as text, such as "in^-1/2", since at the base width all forms are one.'
         )
     return key
 
 
 def _number(key: str, theta: float) -> float:
     if not 0 < theta < math.inf:
-        raise TransferError(f"{key} is shifted by {theta}; expected a finite number above 0.")
+        raise TransferError(
+            f"{key} is reparametrized by {theta}; expected a finite number above 0."
+        )
     return float(theta)

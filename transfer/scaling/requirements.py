@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from transfer.errors import TransferError
 from transfer.scaling.layout import Layout, Parameter, Role
 from transfer.scaling.powers import Power
-from transfer.scaling.reparametrization import Gauge
+from transfer.scaling.reparametrization import Reparametrization
 from transfer.scaling.rule import ExponentRow
 
 _ONE = Power()
@@ -45,7 +45,7 @@ def require_equal_tie(
 
 
 def require_multipliers(
-    layout: Layout, recipe: str, rows: Mapping[Role, ExponentRow], gauge: Gauge
+    layout: Layout, recipe: str, rows: Mapping[Role, ExponentRow], changed: Reparametrization
 ) -> None:
     """Raise `TransferError` where a recipe multiplies a weight that its own model does not.
 
@@ -53,7 +53,7 @@ def require_multipliers(
     """
     for path, parameter in layout.items():
         uses = (parameter.role, Role.OUTPUT) if parameter.tied else (parameter.role,)
-        theta = gauge.theta(parameter)
+        theta = changed.factor(parameter)
         for role in uses:
             power = rows[role].multiplier
             if layout.multiplied is None or path in layout.multiplied:
