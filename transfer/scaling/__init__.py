@@ -9,12 +9,13 @@ from transfer.renamed import renamed
 from transfer.scaling.axes import Axes
 from transfer.scaling.coordinates import Slopes
 from transfer.scaling.decay import Calibration
+from transfer.scaling.evidence import Evidence
 from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.exponents import Exponents, LayerExponents
+from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter, Role
-from transfer.scaling.moves import Move, Scale, moves
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
 from transfer.scaling.recipe import Recipe, multiplier, spectral_std
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
@@ -31,15 +32,16 @@ __all__ = [
     "Axes",
     "Calibration",
     "Condition",
+    "Evidence",
     "Explanation",
     "ExponentRow",
     "Exponents",
+    "Extrapolation",
     "Family",
     "Horizon",
     "Hyperparameters",
     "LayerExponents",
     "Layout",
-    "Move",
     "Parameter",
     "Recipe",
     "Regime",
@@ -52,7 +54,7 @@ __all__ = [
     "Violation",
     "classify_regime",
     "explain",
-    "moves",
+    "extrapolate",
     "multiplier",
     "reparametrize",
     "spectral_std",
@@ -63,6 +65,8 @@ if not TYPE_CHECKING:
         "transfer.scaling",
         {
             "Gauge": "transfer.scaling.Reparametrization",
+            "Move": "transfer.scaling.Extrapolation",
+            "moves": "transfer.scaling.extrapolate",
             "shift": "transfer.scaling.reparametrize",
         },
     )
