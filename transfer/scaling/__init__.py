@@ -18,10 +18,10 @@ from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Annotated, Layout, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
 from transfer.scaling.recipe import Recipe, multiplier, spectral_std
+from transfer.scaling.regime_report import Condition, Regime, RegimeReport, Violation
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
 from transfer.scaling.reparametrization import Reparametrization, reparametrize
 from transfer.scaling.rule import ExponentRow, Family, Rule
-from transfer.scaling.verdict import Condition, Regime, Verdict, Violation
 
 __all__ = [
     "ALIGNMENTS",
@@ -45,12 +45,12 @@ __all__ = [
     "Parameter",
     "Recipe",
     "Regime",
+    "RegimeReport",
     "Reparametrization",
     "Role",
     "Rule",
     "Scale",
     "Slopes",
-    "Verdict",
     "Violation",
     "classify_regime",
     "explain",
@@ -66,6 +66,7 @@ if not TYPE_CHECKING:
         {
             "Gauge": "transfer.scaling.Reparametrization",
             "Move": "transfer.scaling.Extrapolation",
+            "Verdict": "transfer.scaling.RegimeReport",
             "moves": "transfer.scaling.extrapolate",
             "shift": "transfer.scaling.reparametrize",
         },

@@ -10,7 +10,7 @@ from transfer.text_table import Tabular, TextTable
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ExplanationRow:
     """One parameter: its place in the model and the five numbers a recipe gives it.
 
     `std` is the init std itself, None for a constant; for a model of one's own, whose init the
@@ -38,14 +38,14 @@ class Explanation(Tabular):
 
     recipe: Recipe
     family: Family
-    rows: tuple[Row, ...]
+    rows: tuple[ExplanationRow, ...]
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ExplanationRow]:
         return iter(self.rows)
 
     def cells(self) -> list[list[str]]:
         """Header and rows as text, for any renderer."""
-        header = [field.name.replace("_", " ") for field in dataclasses.fields(Row)]
+        header = [field.name.replace("_", " ") for field in dataclasses.fields(ExplanationRow)]
         return [header, *([_text(value) for value in dataclasses.astuple(row)] for row in self)]
 
     def text_table(self) -> TextTable:
@@ -81,7 +81,7 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
     for path, rule in recipe.rules(layout, family).items():
         parameter = layout[path]
         rows.append(
-            Row(
+            ExplanationRow(
                 parameter=path,
                 axes=str(parameter.axes),
                 shape=parameter.shape,

@@ -50,7 +50,7 @@ class Violation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict(Tabular):
+class RegimeReport(Tabular):
     """What `classify_regime` found; prints as a few lines.
 
     `updates` says for each layer, readout last, by which power of 1/n its own update moves its
