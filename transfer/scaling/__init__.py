@@ -6,12 +6,12 @@ Knows nothing of JAX.
 from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
+from transfer.scaling.abc_exponents import Exponents, LayerExponents
 from transfer.scaling.axes import Axes
 from transfer.scaling.coordinates import Slopes
 from transfer.scaling.decay import Calibration
 from transfer.scaling.evidence import Evidence
 from transfer.scaling.explain import Explanation, explain
-from transfer.scaling.exponents import Exponents, LayerExponents
 from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from fractions import Fraction
 
-from transfer.scaling.exponents import Exponents
+from transfer.scaling.abc_exponents import Exponents
 from transfer.text_table import Tabular, TextTable
 
 

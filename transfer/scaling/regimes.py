@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling.exponents import Exponents
+from transfer.scaling.abc_exponents import Exponents
 from transfer.scaling.regime_report import Condition, RegimeReport, Violation
 
 _HALF = Fraction(1, 2)
