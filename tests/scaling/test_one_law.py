@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, seed
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from transfer.analysis import predicted_slope
@@ -30,16 +30,24 @@ from .parameters import ROLES, few, layout, of_role, parameter
 FAMILIES = ("entrywise", "linear", "relative", "spectral")
 SIDES = {Role.INPUT: ("out",), Role.HIDDEN: ("in", "out"), Role.OUTPUT: ("in",)}
 RATIOS = st.sampled_from([Fraction(1), Fraction(3), Fraction(4), Fraction(5, 2), Fraction(1, 3)])
+WIDER = st.sampled_from([Fraction(3), Fraction(4), Fraction(5, 2)])
 # A rule is rounded once a factor; each of its exponents is at most 3.
 CLOSE = 1e-13
+
+
+# Every table under all of its rates, and of the rest a sample each.
+every = pytest.mark.parametrize(
+    ("name", "rates"), list(itertools.product(PARAMETRIZATIONS, ("uniform", "full", "none")))
+)
+sampled = settings(max_examples=4, deadline=None)
 
 
 @st.composite
 def recipes(draw, **fixed):
     """Any recipe of a table, its rates, decay and depth rule, reparametrized by role or not."""
     recipe = Recipe(
-        draw(st.sampled_from(list(PARAMETRIZATIONS))),
         **{
+            "parametrization": draw(st.sampled_from(list(PARAMETRIZATIONS))),
             "rates": draw(st.sampled_from(["uniform", "full", "none"])),
             "decay": draw(st.sampled_from(["constant", "sqrt", "independent", 0.7])),
             "clipping": draw(st.sampled_from(["invariant", "raw"])),
@@ -70,15 +78,14 @@ def in_blocks(one, m_depth):
 # The function and the method.
 
 
+@every
 @seed(0)
-@few
-@given(
-    recipe=recipes(),
-    theta=st.sampled_from([1.0, 3.0, 0.37]),
-    m_in=RATIOS,
-    m_out=RATIOS,
-)
-def test_the_function_and_the_method_are_the_rules_multiplier(recipe, theta, m_in, m_out):
+@sampled
+@given(data=st.data(), theta=st.sampled_from([1.0, 3.0, 0.37]), m_in=WIDER, m_out=WIDER)
+def test_the_function_and_the_method_are_the_rules_multiplier(
+    name, rates, data, theta, m_in, m_out
+):
+    recipe = data.draw(recipes(parametrization=name, rates=rates))
     for role, family in itertools.product(ROLES, FAMILIES):
         weight = of_role(role, m_in, m_out)
         changed = recipe.reparametrized({"w": theta}) if role in SIDES else recipe
@@ -161,10 +168,11 @@ def test_a_model_of_ones_own_has_to_apply_the_factor_of_a_layer():
 # Exponents and rules.
 
 
+@every
 @seed(0)
-@few
+@sampled
 @given(
-    recipe=recipes(),
+    data=st.data(),
     decay_readout=st.booleans(),
     m_in=RATIOS,
     m_out=RATIOS,
@@ -173,9 +181,9 @@ def test_a_model_of_ones_own_has_to_apply_the_factor_of_a_layer():
     m_tokens=RATIOS,
 )
 def test_a_rule_is_its_exponents_at_the_growth(
-    recipe, decay_readout, m_in, m_out, m_depth, m_batch, m_tokens
+    name, rates, data, decay_readout, m_in, m_out, m_depth, m_batch, m_tokens
 ):
-    recipe = dataclasses.replace(recipe, decay_readout=decay_readout)
+    recipe = data.draw(recipes(parametrization=name, rates=rates, decay_readout=decay_readout))
     for role, family in itertools.product(ROLES, ("entrywise", "linear")):
         weight = in_blocks(of_role(role, m_in, m_out), m_depth)
         rule = recipe.rule(weight, family, m_batch=m_batch, m_tokens=m_tokens)
@@ -309,11 +317,15 @@ def test_an_explanation_prints_the_rules(recipe, theta, m):
             assert row.std == printed
 
 
+@every
 @seed(0)
-@few
-@given(recipe=recipes(), start=RATIOS, growth=st.sampled_from([Fraction(3), Fraction(4)]))
-def test_the_predicted_spectrum_is_what_the_rules_say_at_two_widths(recipe, start, growth):
+@sampled
+@given(data=st.data(), start=RATIOS, growth=st.sampled_from([Fraction(3), Fraction(4)]))
+def test_the_predicted_spectrum_is_what_the_rules_say_at_two_widths(
+    name, rates, data, start, growth
+):
     """sigma_1 ~ sqrt(step / decay) width^(3/4), with step and decay of the effective weight."""
+    recipe = data.draw(recipes(parametrization=name, rates=rates))
 
     def sigma_1(m):
         rule = recipe.rule(of_role(Role.HIDDEN, m, 1))
@@ -336,24 +348,22 @@ def test_the_predicted_spectrum_is_the_same_in_every_form_and_at_every_depth():
     assert predicted_slope(dataclasses.replace(constant, decay="sqrt")) == 0.0
 
 
+@every
 @seed(0)
-@few
-@given(
-    recipe=recipes(rates="full"),
-    family=st.sampled_from(FAMILIES),
-    role=st.sampled_from([Role.INPUT, Role.HIDDEN, Role.OUTPUT]),
-    theta=st.fractions(-2, 2, max_denominator=4),
-)
-def test_the_symmetry_of_abc_exponents_is_that_of_recipes(recipe, family, role, theta):
+@sampled
+@given(data=st.data(), theta=st.fractions(-2, 2, max_denominator=4))
+def test_the_symmetry_of_abc_exponents_is_that_of_recipes(name, rates, data, theta):
     """n^-theta times the multiplier, in the one as in the other."""
-    layers = {Role.INPUT: [1], Role.HIDDEN: [2, 3], Role.OUTPUT: [4]}[role]
-    changed = Exponents.of(recipe, family, hidden_layers=3)
-    before = changed
-    for layer in layers:
-        changed = changed.reparametrized(layer, theta)
-    side = SIDES[role][0]
-    assert Exponents.of(recipe.reparametrized({role: f"{side}^{-theta}"}), family, 3) == changed
-    assert (changed == before) == (theta == 0)
+    recipe = data.draw(recipes(parametrization=name, rates=rates))
+    for family, (role, layers) in itertools.product(
+        FAMILIES, [(Role.INPUT, [1]), (Role.HIDDEN, [2, 3]), (Role.OUTPUT, [4])]
+    ):
+        before = changed = Exponents.of(recipe, family, hidden_layers=3)
+        for layer in layers:
+            changed = changed.reparametrized(layer, theta)
+        there = recipe.reparametrized({role: f"{SIDES[role][0]}^{-theta}"})
+        assert Exponents.of(there, family, hidden_layers=3) == changed
+        assert (changed == before) == (theta == 0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

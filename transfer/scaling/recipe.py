@@ -214,6 +214,27 @@ class Recipe(Tabular):
         row = reparametrize_exponents(own, self.reparametrization.power(role), family)
         return dataclasses.replace(row, clip=_ONE) if self.clipping == "raw" else row
 
+    def _learning_rate(self, role: Role, family: Family) -> Power:
+        if self.rates == "uniform":
+            return _ONE
+        row = self.table.rows[role]
+        if family == "linear":
+            return row.sgd[self.rates]
+        if family == "relative":
+            return row.adam[self.rates] / row.std
+        if family == "spectral" and role == Role.HIDDEN:
+            return _SPECTRAL_STEP / row.multiplier
+        return row.adam[self.rates]
+
+    def _epsilon(self, role: Role) -> Power:
+        if self.rates == "uniform" and self.table.framework_epsilon:
+            return _ONE
+        return self.table.rows[role].epsilon
+
+    def _decay(self, step: Power) -> Power:
+        """Decay of the effective weight, whose effective step grows as `step`."""
+        return _ONE if isinstance(self.decay, Calibration) else decay_rules.power(self.decay, step)
+
     @property
     def contraction(self) -> Power:
         """By which power the multiplier of a contraction of activations follows its fan-in."""
@@ -351,33 +372,20 @@ class Recipe(Tabular):
         """
         return dataclasses.replace(self, reparametrization=self.reparametrization.then(factors))
 
-    def _learning_rate(self, role: Role, family: Family) -> Power:
-        if self.rates == "uniform":
-            return _ONE
-        row = self.table.rows[role]
-        if family == "linear":
-            return row.sgd[self.rates]
-        if family == "relative":
-            return row.adam[self.rates] / row.std
-        if family == "spectral" and role == Role.HIDDEN:
-            return _SPECTRAL_STEP / row.multiplier
-        return row.adam[self.rates]
-
-    def _epsilon(self, role: Role) -> Power:
-        if self.rates == "uniform" and self.table.framework_epsilon:
-            return _ONE
-        return self.table.rows[role].epsilon
-
-    def _decay(self, step: Power) -> Power:
-        """Decay of the effective weight, whose effective step grows as `step`."""
-        return _ONE if isinstance(self.decay, Calibration) else decay_rules.power(self.decay, step)
-
 
 def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = None) -> float:
     """Return the forward multiplier that a model has to apply to the weight at `path`.
 
-    For a model of one's own that follows a form with multipliers, such as `mup`'s readout. `role`
-    says which use of a tied embedding is meant: `Role.OUTPUT` scales its logits.
+    It is `Recipe.multiplier`, for a model of one's own that follows a form with multipliers, such
+    as `mup`'s readout.
+
+    Arguments:
+      layout: of that model (`transfer.infer_layout`), at the width to be trained.
+      path: the weight, as the layout names it.
+      role: which use of a tied embedding is meant; `Role.OUTPUT` scales its logits.
+
+    Raises `TransferError` for a path or a reparametrized layer that the layout does not hold, and
+    for a role that the weight does not have.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
