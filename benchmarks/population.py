@@ -4,10 +4,10 @@ import jax
 import numpy as np
 
 from benchmarks.side_by_side import Ratio, ratio
+from transfer import sharding
 from transfer.data import DataConfig
 from transfer.models import TransformerConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
-from transfer.training import mesh as meshes
 from transfer.training.config import TrainingConfig
 from transfer.training.population import Population, Trials
 from transfer.training.task import NEXT_TOKEN
@@ -41,7 +41,7 @@ def _run(model: TransformerConfig, execution: str, count: int):
 def prepare(model: TransformerConfig, execution: str, count: int):
     """Return the compiled population, with trials, batches for `STEPS` steps and held-out ones."""
     training = TrainingConfig(steps=STEPS, warmup=2)
-    mesh = meshes.make_mesh(trials=count, batch_size=DATA.batch_size)
+    mesh = sharding.make_mesh(trials=count, batch_size=DATA.batch_size)
     population = Population(
         model,
         model_layout(model, 16),
@@ -53,9 +53,9 @@ def prepare(model: TransformerConfig, execution: str, count: int):
         execution,
     )
     settings = [(Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1), 0)] * count
-    trials = jax.device_put(Trials.of(settings)[0], meshes.per_trial(mesh))
+    trials = jax.device_put(Trials.of(settings)[0], sharding.per_trial(mesh))
     shape = (STEPS, 1, DATA.batch_size, DATA.sequence_length + 1)
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, shape).astype(np.int32)
-    batches = jax.device_put(tokens, meshes.batches(mesh))
-    held_out = jax.device_put(tokens[:, 0], meshes.eval_batches(mesh))
+    batches = jax.device_put(tokens, sharding.batches(mesh))
+    held_out = jax.device_put(tokens[:, 0], sharding.eval_batches(mesh))
     return population.compile(trials, batches, held_out), trials, batches, held_out

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from transfer.analysis.names import short_names
 from transfer.cli.console import with_progress
 from transfer.config import Experiment
-from transfer.runs import RunDirectory
-from transfer.sweep import Group, claim, load_for, run_groups
+from transfer.run_directory import RunDirectory
+from transfer.sweeps import Group, claim, load_for, run_groups
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
 _ORDER = ("recipe", "width", "learning_rate", "weight_decay", "seed", "kind", "step")
@@ -80,7 +80,9 @@ def _decay_times(run: RunDirectory) -> dict[str, np.ndarray]:
     for row in run.metrics().sort_by("step").select(["trial", "learning_rate"]).to_pylist():
         rates[row["trial"]].append(row["learning_rate"])
     sums = {trial: np.cumsum([0.0, *each]) for trial, each in rates.items()}
-    return {trial.trial: trial.settled * (s := sums[trial.trial]) / s[-1] for trial in run.trials()}
+    return {
+        trial.trial: trial.decay_times * (s := sums[trial.trial]) / s[-1] for trial in run.trials()
+    }
 
 
 def _means(

@@ -4,12 +4,10 @@ import os
 from unittest import mock
 
 import pytest
+from compilation import QUICK
 
-SMALL = {
-    "NOTEBOOK_SIZE": "small",
-    # Small runs are over before a program that took twice as long to compile has paid off.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
-}
+# Small runs are over before a program that took longer to compile has paid off.
+SMALL = {"NOTEBOOK_SIZE": "small", "XLA_FLAGS": QUICK}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ import pytest
 
 from transfer.cli.main import main
 from transfer.config import read, template
-from transfer.sweep import declared_groups
+from transfer.sweeps import declared_groups
 
 FILES = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.py"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

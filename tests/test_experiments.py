@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from transfer.report import Report
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RUNS = [path.parent for path in sorted(FOLDER.rglob("trials.parquet"))]

@@ -11,7 +11,6 @@ from transfer.renamed import renamed
 if typing.TYPE_CHECKING:
     from transfer.checks import check
     from transfer.errors import TransferError
-    from transfer.inference import infer_layout, rescale_init
     from transfer.models import model_layout
     from transfer.optim import (
         adafactor,
@@ -42,11 +41,12 @@ if typing.TYPE_CHECKING:
         multiplier,
         spectral_std,
     )
+    from transfer.tracing import infer_layout, rescale_init
 
 _HOMES = {
     "transfer.checks": ("check",),
     "transfer.errors": ("TransferError",),
-    "transfer.inference": ("infer_layout", "rescale_init"),
+    "transfer.tracing": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
     "transfer.optim": (
         "adafactor",

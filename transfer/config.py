@@ -25,10 +25,10 @@ from transfer.models import (
     model_layout,
     parameter_count,
 )
-from transfer.runs import OBJECTIVES
+from transfer.run_directory import OBJECTIVES
 from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
+from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
-from transfer.training.mesh import MeshConfig
 
 # Sections of several kinds, which `kind` in them tells apart; the first is the default.
 Model = TransformerConfig | ResNetConfig | CNNConfig

@@ -23,7 +23,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, RecipeConfig, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Calibration, Role
-from transfer.sweep import Group, Setting
+from transfer.sweeps import Group, Setting
 
 TABLE = HERE / "text.parquet"
 COLUMNS = (

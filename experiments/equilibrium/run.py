@@ -22,7 +22,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Hyperparameters
-from transfer.sweep import Group, Setting
+from transfer.sweeps import Group, Setting
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "sublayers.parquet"

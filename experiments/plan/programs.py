@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.cli.flags import config_file
 from transfer.config import Experiment, read, template
-from transfer.sweep import Group, Setting
+from transfer.sweeps import Group, Setting
 
 COUNTS = (4, 16, 64)
 # Tokens that a chip sees at once, and the width, where depth grows.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 LossOf = Callable[[int, float, float], float]
 
@@ -57,10 +57,16 @@ class Sweep:
             "origin": origin,
             "width": width,
             "base_width": 32,
+            "layers": 2,
+            "batch_size": 16,
             "recipe": self.recipe,
             "parametrization": self.recipe.partition("+")[0],
             "rates": self.rates,
-            "decay": self.decay,
+            "decay_rule": self.decay,
+            "depth_rule": "",
+            "horizon_rule": "",
+            "clipping": "invariant",
+            "optimizer": "adamw",
             "learning_rate": 2.0**rate,
             "weight_decay": 2.0**decay,
             "input_learning_rate": 1.0,
@@ -72,6 +78,7 @@ class Sweep:
             "seed": seed,
             "steps": 100,
             "tokens": 1000,
+            "trunk": "",
             "parameters": width * width,
             "flops": 6.0 * width * width * 1000,
             "status": "diverged" if diverged else "completed",
@@ -79,8 +86,9 @@ class Sweep:
             "eval_loss": float("nan") if diverged else value,
             "eval_accuracy": float("nan") if diverged else 0.5,
             "objective": "eval_loss",
-            "settled": self.settled,
-            "seconds": 1.0,
+            "decay_times": self.settled,
+            "wall_seconds": 1.0,
+            "compile_seconds": 0.5,
             "execution": "vectorised",
         }
         return Trial(**(fields | changes))

@@ -10,7 +10,7 @@ import pytest
 from transfer.analysis import Prediction, calibrate_run, predict, predicted_slope
 from transfer.analysis.calibrate import spread
 from transfer.errors import TransferError
-from transfer.runs import SPECTRUM_SCHEMA
+from transfer.run_directory import SPECTRUM_SCHEMA
 from transfer.scaling import Calibration, Recipe
 
 WIDTHS = [32, 64, 128, 256]
@@ -144,7 +144,7 @@ def test_exponents_that_do_not_hold_on_the_held_out_width_are_not_used(sweep):
 @pytest.mark.parametrize("short", [32, 256])
 def test_runs_that_have_not_settled_are_refused(sweep, short):
     trials = [
-        dataclasses.replace(trial, settled=2.9) if trial.width == short else trial
+        dataclasses.replace(trial, decay_times=2.9) if trial.width == short else trial
         for trial in sweep()(loss, WIDTHS, GRID, seeds=2)
     ]
     with pytest.raises(

@@ -131,7 +131,7 @@ def test_a_vocabulary_smaller_than_the_tokenizers_is_refused_by_all_who_train(re
 
 def test_a_vocabulary_may_be_padded(workplace):
     from transfer.config import read
-    from transfer.sweep import load_for
+    from transfer.sweeps import load_for
 
     experiment = read({"model": {"vocabulary": 384}, "data": {"name": "synthetic"}})
     assert load_for(experiment, []).vocabulary_size == 256

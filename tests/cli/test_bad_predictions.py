@@ -7,7 +7,7 @@ import re
 import pytest
 
 from transfer.analysis import Prediction
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 
 @pytest.fixture

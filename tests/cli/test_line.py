@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from transfer.cli.console import SweepProgress
 from transfer.cli.train import with_hyperparameters
 from transfer.config import read
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 from transfer.scaling import Horizon
 
 from .terminal import transfer, tree
@@ -30,7 +30,7 @@ def test_a_sweep_records_every_trial_it_declares(swept):
 
 
 def test_the_same_sweep_again_trains_nothing(swept, config, capsys, monkeypatch):
-    monkeypatch.setattr("transfer.sweep.runner.train", None)
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
     before = tree(swept)
     (swept / "checkpoints/mup+sqrt-8-01234567").mkdir()  # which nothing goes on from
     assert transfer("sweep", f"--config={config}", f"--run={swept}") == 0
@@ -158,7 +158,7 @@ def test_the_widest_proxy_is_the_target_where_only_other_axes_move(ruled):
 
 
 def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):
-    monkeypatch.setattr("transfer.sweep.runner.train", None)
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
     before = tree(trained)
     arguments = (f"--config={config}", f"--hyperparameters={predicted}", f"--run={trained}")
     assert transfer("train", *arguments) == 0

@@ -14,7 +14,7 @@ from training.tiny import Tiny
 from transfer import termination
 from transfer.cli.console import SweepProgress
 from transfer.config import Experiment
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .terminal import transfer, tree
 
@@ -142,6 +142,6 @@ def test_what_is_written_to_a_file_has_no_control_characters(shown):
 def test_a_second_run_trains_nothing_and_finds_the_same(run, config, monkeypatch):
     before = tree(run)
     (run / "checkpoints/standard-8-01234567").mkdir()  # which nothing goes on from
-    monkeypatch.setattr("transfer.sweep.runner.train", None)
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
     assert quickstart(config, run) == 0
     assert tree(run) == before

@@ -8,7 +8,7 @@ import pytest
 
 from transfer.cli import together
 from transfer.cli.main import main
-from transfer.processes import cluster, supervisor, timeouts
+from transfer.distributed import cluster, supervisor, timeouts
 
 
 @pytest.fixture

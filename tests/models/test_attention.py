@@ -7,9 +7,8 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from transfer.errors import TransferError
-from transfer.models import partition
 from transfer.models.attention import causal_attention, select_backend
-from transfer.training.mesh import Rules
+from transfer.sharding import Rules, collectives
 
 HALF, FULL = jnp.dtype("bfloat16"), jnp.dtype("float32")
 
@@ -83,7 +82,7 @@ def test_splash_splits_the_batch_by_hand_where_the_mesh_is_left_to_the_compiler(
     mesh = jax.make_mesh((1, 1, 1, 1), ("trial", "data", "fsdp", "tensor"))
 
     def attended(q, k, v):
-        with partition.partitioned(Rules(mesh)):
+        with collectives.use_rules(Rules(mesh)):
             return causal_attention(q, k, v, "splash")
 
     attend = jax.shard_map(

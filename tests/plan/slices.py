@@ -4,7 +4,7 @@ import dataclasses
 
 from transfer.config import Experiment, read
 from transfer.plan.program import compile_group
-from transfer.sweep import Group, Setting
+from transfer.sweeps import Group, Setting
 from transfer.tpu import Topology
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from transfer.runs import RunDirectory, Trial
+from transfer.run_directory import RunDirectory, Trial
 
 WIDTHS = (32, 64, 128, 256)
 GRID = range(-10, -2)
@@ -47,10 +47,16 @@ def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
         origin=origin,
         width=width,
         base_width=32,
+        layers=2,
+        batch_size=16,
         recipe=recipe.name,
         parametrization=recipe.name.partition("+")[0],
         rates=recipe.rates,
-        decay=recipe.decay,
+        decay_rule=recipe.decay,
+        depth_rule="",
+        horizon_rule="",
+        clipping="invariant",
+        optimizer="adamw",
         learning_rate=2.0**rate,
         weight_decay=0.1,
         input_learning_rate=1.0,
@@ -62,6 +68,7 @@ def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
         seed=seed,
         steps=400,
         tokens=400_000,
+        trunk="",
         parameters=12 * width**2,
         flops=6.0 * 12 * width**2 * 400_000,
         status="diverged" if diverged else "completed",
@@ -69,8 +76,9 @@ def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
         eval_loss=float("nan") if diverged else loss,
         eval_accuracy=float("nan") if diverged else 0.5,
         objective="eval_loss",
-        settled=3.5,
-        seconds=1.0,
+        decay_times=3.5,
+        wall_seconds=1.0,
+        compile_seconds=0.5,
         execution="vectorised",
     )
 

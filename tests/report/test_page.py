@@ -13,7 +13,7 @@ import pytest
 
 from transfer.analysis import judge
 from transfer.report.page.looks import colour_variables
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .conftest import GRID, RECIPES, SUBLAYERS, WIDTHS, build_run
 from .pages import Page, data_of, page_of
@@ -101,7 +101,7 @@ def test_the_same_tables_give_the_same_bytes(decay_run):
     code = (
         "import hashlib\n"
         "from tests.report.pages import page_of\n"
-        "from transfer.runs import RunDirectory\n"
+        "from transfer.run_directory import RunDirectory\n"
         f"run, configuration = RunDirectory({str(decay_run)!r}), {CONFIGURATION}\n"
         "page = page_of(run, configuration=configuration)\n"
         "print(hashlib.sha256(page.encode()).hexdigest())"

@@ -6,7 +6,7 @@ import pytest
 
 from transfer.errors import TransferError
 from transfer.report import write_report
-from transfer.runs import RunDirectory
+from transfer.run_directory import RunDirectory
 
 from .conftest import RECIPES, build_run
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
+from transfer.sharding import MeshConfig, make_mesh
 from transfer.tpu import CHIPS, Topology
-from transfer.training.mesh import MeshConfig, make_mesh
 
 needs_libtpu = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="describing a slice needs libtpu"

@@ -11,10 +11,9 @@ from unittest import mock
 import jax
 import numpy as np
 
-from transfer.models import partition
+from transfer import sharding
 from transfer.paths import leaves
-from transfer.training import MeshConfig
-from transfer.training import mesh as meshes
+from transfer.sharding import MeshConfig, collectives
 
 from .sharded import (
     MESHES,
@@ -56,7 +55,7 @@ def main(folder: pathlib.Path) -> None:
             if kind == "transformer" and name == MIXED:
                 keep(f"{kind}, {name}, vectorized", train(model, mesh, 4, start, "vectorized"))
             if kind == "transformer" and name == "fsdp 8":
-                with mock.patch.object(partition, "_summed", _own_part):
+                with mock.patch.object(collectives, "_reduce_scatter", _own_part):
                     keep(f"{kind}, {name}, unsummed", train(model, mesh, trials, start))
     rounded = dataclasses.replace(TRANSFORMER, dtype="bfloat16")
     start = initial(rounded, 1)
@@ -67,8 +66,8 @@ def main(folder: pathlib.Path) -> None:
         for name, mesh in (("one device", MeshConfig()), (MIXED, MESHES[MIXED])):
             keep(f"{optimizer}, {name}", train(TRANSFORMER, mesh, 2, start, optimizer=optimizer))
     said["measuring"] = measuring(MESHES["fsdp 8"]).as_text()
-    gathering = functools.partial(meshes.Rules, gathers=True)
-    with mock.patch.object(meshes, "Rules", lambda mesh, gathers=True: gathering(mesh)):
+    gathering = functools.partial(sharding.Rules, gathers=True)
+    with mock.patch.object(sharding, "Rules", lambda mesh, gathers=True: gathering(mesh)):
         said["measuring, gathered"] = measuring(MESHES["fsdp 8"]).as_text()
     np.savez(folder / "whole run.npz", **whole_run(MESHES[MIXED]))
     (folder / "said.json").write_text(json.dumps(said))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from transfer.scaling import Hyperparameters
-from transfer.training.mesh import make_mesh
+from transfer.sharding import make_mesh
 
 from .images import BATCH, train
 

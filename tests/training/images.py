@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from transfer import sharding
 from transfer.models import ResNetConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training import Population, State, TrainingConfig, Trials
-from transfer.training import mesh as meshes
 from transfer.training.population import Compiled
 from transfer.training.task import CLASSIFICATION
 
@@ -39,7 +39,7 @@ HELD_OUT = images(100, 2)
 
 def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) -> Any:
     """Return the compiled population with its trials, batches and mesh."""
-    mesh = meshes.make_mesh(trials=len(settings), batch_size=BATCH)
+    mesh = sharding.make_mesh(trials=len(settings), batch_size=BATCH)
     made = Population(
         model,
         model_layout(model, BASE_WIDTH),
@@ -52,10 +52,10 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         execution,
     )
     trials, seeds = Trials.of(settings)
-    trials = jax.device_put(trials, meshes.per_trial(mesh))
+    trials = jax.device_put(trials, sharding.per_trial(mesh))
     batches = jax.tree.map(lambda *each: np.stack(each, 1), *[images(seed) for seed in seeds])
-    batches = jax.device_put(batches, meshes.batches(mesh))
-    held_out = jax.device_put(HELD_OUT, meshes.eval_batches(mesh))
+    batches = jax.device_put(batches, sharding.batches(mesh))
+    held_out = jax.device_put(HELD_OUT, sharding.eval_batches(mesh))
     return made.compile(trials, *jax.tree.map(_abstract, (batches, held_out))), trials, batches
 
 
@@ -63,8 +63,8 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
     """Return the last state, and `loss`, `grad_norm` (trial, step) and `eval_loss` (trial,)."""
     compiled, trials, batches = population(settings, **choices)
     state, history = run(compiled, compiled.init(trials), trials, batches)
-    mesh = meshes.make_mesh(trials=len(settings), batch_size=BATCH)
-    held_out = jax.device_put(HELD_OUT, meshes.eval_batches(mesh))
+    mesh = sharding.make_mesh(trials=len(settings), batch_size=BATCH)
+    held_out = jax.device_put(HELD_OUT, sharding.eval_batches(mesh))
     return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out)["loss"])}
 
 

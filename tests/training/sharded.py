@@ -7,11 +7,12 @@ from unittest import mock
 import jax
 import numpy as np
 
+from transfer import sharding
 from transfer.models import ResNetConfig, TransformerConfig, model_layout
 from transfer.probes import tracking
 from transfer.scaling import Hyperparameters, Recipe
-from transfer.training import MeshConfig, Population, State, TrainingConfig, Trials, make_mesh
-from transfer.training import mesh as meshes
+from transfer.sharding import MeshConfig, make_mesh
+from transfer.training import Population, State, TrainingConfig, Trials
 from transfer.training.task import CLASSIFICATION, NEXT_TOKEN
 
 from . import tiny
@@ -96,8 +97,8 @@ def train(
 ) -> Trained:
     """Train the first of the settings from the first of the trials of a state."""
     made = population(model, mesh, trials, execution, **changes)
-    settings = jax.device_put(Trials.of(SETTINGS[:trials])[0], meshes.per_trial(made.mesh))
-    data = jax.device_put(batches(model), meshes.batches(made.mesh))
+    settings = jax.device_put(Trials.of(SETTINGS[:trials])[0], sharding.per_trial(made.mesh))
+    data = jax.device_put(batches(model), sharding.batches(made.mesh))
     if trials == 1:  # of one seed, whose data are the first
         data = jax.tree.map(lambda leaf: leaf[:, :1], data)
     program = made.lower_run(settings, jax.tree.map(_shape, data)).compile()
@@ -111,9 +112,9 @@ def train(
 def measuring(mesh: MeshConfig) -> Any:
     """Compile the program that measures a trial of `WIDE`."""
     made = population(WIDE, mesh, 1)
-    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], meshes.per_trial(made.mesh))
+    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], sharding.per_trial(made.mesh))
     state = made._shapes(settings)
-    data = jax.device_put(batches(WIDE)[:2, 0], meshes.eval_batches(made.mesh))
+    data = jax.device_put(batches(WIDE)[:2, 0], sharding.eval_batches(made.mesh))
     hidden = made._hidden(state.parameters)
     return jax.jit(made._measure).lower(state, hidden, _shape(data)).compile()
 
@@ -121,9 +122,9 @@ def measuring(mesh: MeshConfig) -> Any:
 def evaluating(model: Any, **changes: Any) -> Any:
     """Compile the program that scores a trial on held-out batches."""
     made = population(model, MeshConfig(), 1, **changes)
-    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], meshes.per_trial(made.mesh))
+    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], sharding.per_trial(made.mesh))
     data = jax.tree.map(lambda leaf: leaf[:2, 0], batches(model))
-    data = jax.device_put(data, meshes.eval_batches(made.mesh))
+    data = jax.device_put(data, sharding.eval_batches(made.mesh))
     shapes = jax.tree.map(_shape, data)
     return jax.jit(made._evaluate).lower(made._shapes(settings), shapes).compile()
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from transfer.errors import TransferError
-from transfer.training import MeshConfig, TrainingConfig
+from transfer.sharding import MeshConfig
+from transfer.training import TrainingConfig
 
 from .sharded import RESNET, evaluating, initial
 from .sharded import train as train_population

@@ -5,13 +5,14 @@ import jax
 import numpy as np
 import pytest
 
+from transfer import sharding
 from transfer.data import load_dataset
 from transfer.errors import TransferError
 from transfer.models import model_layout
 from transfer.scaling import Horizon, Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
-from transfer.training import MeshConfig, Population, TrainingConfig, Trials
-from transfer.training import mesh as meshes
+from transfer.sharding import MeshConfig
+from transfer.training import Population, TrainingConfig, Trials
 from transfer.training.config import EXECUTIONS
 from transfer.training.task import NEXT_TOKEN
 
@@ -164,7 +165,7 @@ def test_another_horizon_is_another_optimizer(optimizer, averages):
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
     config = TrainingConfig(steps=STEPS, warmup=4, log_every=LOG_EVERY)
-    mesh = meshes.make_mesh(trials=len(SETTINGS), batch_size=DATA.batch_size)
+    mesh = sharding.make_mesh(trials=len(SETTINGS), batch_size=DATA.batch_size)
     population = Population(
         Tiny(),
         model_layout(Tiny(), BASE_WIDTH),
@@ -176,14 +177,14 @@ def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
         "in_turn",
     )
     trials, seeds = Trials.of(SETTINGS)
-    trials = jax.device_put(trials, meshes.per_trial(mesh))
+    trials = jax.device_put(trials, sharding.per_trial(mesh))
     shape = (len(seeds), DATA.batch_size, DATA.sequence_length + 1)
-    tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), meshes.batches(mesh))
+    tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), sharding.batches(mesh))
     held_out = load_dataset(DATA).eval_batches().shape
     compiled = population.compile(
         trials,
-        jax.ShapeDtypeStruct(tokens.shape, np.int32, sharding=meshes.batches(mesh)),
-        jax.ShapeDtypeStruct(held_out, np.int32, sharding=meshes.eval_batches(mesh)),
+        jax.ShapeDtypeStruct(tokens.shape, np.int32, sharding=sharding.batches(mesh)),
+        jax.ShapeDtypeStruct(held_out, np.int32, sharding=sharding.eval_batches(mesh)),
     )
     state, measured = compiled.run(compiled.init(trials), trials, tokens, np.int32(3))
 

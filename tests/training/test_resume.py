@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from transfer.errors import TransferError
-from transfer.processes import watch
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Population, restore_parameters
 
@@ -104,7 +103,7 @@ def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
     inside, called = [], set()
 
     @contextlib.contextmanager
-    def for_others():
+    def timed():
         inside.append(True)
         yield
         inside.pop()
@@ -126,7 +125,7 @@ def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
         }
         return dataclasses.replace(compiled, **functions)
 
-    monkeypatch.setattr(watch, "for_others", for_others)
+    monkeypatch.setattr("transfer.training.loop.collective_timeout", timed)
     monkeypatch.setattr(Population, "compile", compile_watched)
     for name in ("restore", "save"):
         monkeypatch.setattr(Checkpoints, name, watched(name, getattr(Checkpoints, name)))

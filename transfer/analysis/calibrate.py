@@ -25,7 +25,7 @@ from transfer.analysis.spectrum import (
 )
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Calibration, Recipe
 
 Sigma = Mapping[int, Mapping[int, float]]  # by width and seed

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 
 def compute_spent(trials: Iterable[Trial]) -> dict[str, Any]:

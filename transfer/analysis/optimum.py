@@ -11,7 +11,7 @@ from transfer.analysis.losses import LossTable
 from transfer.analysis.quadratic import curve_minimum, surface_minimum
 from transfer.errors import TransferError
 from transfer.markup import html_table
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 Place = tuple[float, float]

@@ -10,7 +10,7 @@ from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.markup import html_table
 from transfer.renamed import renamed
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import (
     Calibration,
     Evidence,

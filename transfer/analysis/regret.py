@@ -14,7 +14,7 @@ from transfer.analysis.losses import LossTable, common_seeds, setting_of
 from transfer.analysis.optimum import Optimum
 from transfer.analysis.quadratic import power
 from transfer.errors import TransferError
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 Source = Literal["trained", "interpolated"]
 # (loss at the transferred hyperparameters, best loss of the sweep) under weights of the seeds.

@@ -10,7 +10,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import common_seeds
 from transfer.analysis.optimum import Optimum, find_optimum
 from transfer.errors import TransferError
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
 from transfer.errors import TransferError
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters
@@ -205,7 +205,7 @@ def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
     """
     times: dict[int, float] = {}
     for trial in sorted(trials, key=lambda trial: trial.width):
-        times[trial.width] = min(trial.settled, times.get(trial.width, math.inf))
+        times[trial.width] = min(trial.decay_times, times.get(trial.width, math.inf))
     return times
 
 
@@ -260,8 +260,8 @@ def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperpara
     for trial in trials:
         setting = setting_of(trial)
         by_width[trial.width].add(setting)
-        loss[setting].append(trial.compared)
-        settled[setting] &= trial.settled >= SETTLED
+        loss[setting].append(trial.objective_value)
+        settled[setting] &= trial.decay_times >= SETTLED
     if len(by_width) < 2:
         return None
     return min(

@@ -15,7 +15,7 @@ from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import spectrum_slopes
 from transfer.analysis.transferability import judge_transfer
 from transfer.errors import TransferError
-from transfer.runs import OBJECTIVES, Trial
+from transfer.run_directory import OBJECTIVES, Trial
 
 
 def judge(

@@ -11,10 +11,10 @@ import optax
 from transfer import paths
 from transfer.checks.subject import Subject
 from transfer.errors import TransferError
-from transfer.inference.infer import read
-from transfer.inference.reader import Location, Reader
-from transfer.inference.taps import rms, tapped
 from transfer.scaling import Layout, Role
+from transfer.tracing.infer import read
+from transfer.tracing.intermediates import rms, tapped
+from transfer.tracing.interpreter import Location, Reader
 
 OUTPUT = "output"
 LOSS = "loss"

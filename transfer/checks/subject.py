@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from transfer.errors import TransferError
-from transfer.inference import infer_layout, rescale_init
-from transfer.inference.foreign import Foreign, concrete
 from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
+from transfer.tracing import infer_layout, rescale_init
+from transfer.tracing.user_model import Foreign, concrete
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
-from transfer.runs import RunDirectory, Trial
-from transfer.sweep import Group, group_line, unfinished, work
+from transfer.run_directory import RunDirectory, Trial
+from transfer.sweeps import Group, group_line, unfinished, work
 
 Result = TypeVar("Result")
 

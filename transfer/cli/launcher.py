@@ -11,9 +11,9 @@ from transfer.errors import TransferError
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
     from transfer.data import Dataset, ImageDataset
-    from transfer.runs import RunDirectory
-    from transfer.sweep import Group
-    from transfer.sweep.cluster.launcher import ClusterReporter
+    from transfer.run_directory import RunDirectory
+    from transfer.sweeps import Group
+    from transfer.sweeps.ray.launcher import ClusterReporter
 
 # Experiment, run directory, dataset, groups and reporter to what failed.
 Launch = Callable[..., list[str]]
@@ -63,10 +63,10 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
     import jax
 
     jax.config.update("jax_platforms", "cpu")
-    from transfer.sweep.cluster import Wish, connected, run_on_cluster
+    from transfer.sweeps.ray import ResourceRequest, connected, run_on_cluster
 
     counts = {name: int(values[name].value or 0) for name in _COUNTS}
-    wish = Wish(slices=tuple(values["slices"].value or ()), **counts)
+    request = ResourceRequest(slices=tuple(values["slices"].value or ()), **counts)
     address = str(values["address"].value or "")
 
     def launch(
@@ -77,7 +77,9 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
         reporter: "ClusterReporter",
     ) -> list[str]:
         with connected(address):
-            return run_on_cluster(experiment, run, dataset.fingerprint, groups, reporter, wish=wish)
+            return run_on_cluster(
+                experiment, run, dataset.fingerprint, groups, reporter, request=request
+            )
 
     return launch
 

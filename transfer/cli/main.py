@@ -18,8 +18,8 @@ from absl import flags
 from transfer import termination
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
+from transfer.distributed import cluster, supervisor, timeouts
 from transfer.errors import TransferError, nearest
-from transfer.processes import cluster, supervisor, timeouts
 
 VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",

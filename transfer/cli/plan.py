@@ -47,7 +47,7 @@ def run(values: absl_flags.FlagValues) -> int:
     # Nothing runs, so that a TPU that is there is left to others.
     platform.prepare("cpu")
     from transfer.cli.console import say
-    from transfer.runs import PLAN
+    from transfer.run_directory import PLAN
     from transfer.tpu import Topology
 
     experiment = _experiment(values)
@@ -73,7 +73,7 @@ def _experiment(values: absl_flags.FlagValues) -> "Experiment":
 def _plan_run(experiment: "Experiment", topology: "Topology") -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, say
     from transfer.plan import fit, plan_table, too_large
-    from transfer.sweep import Group, Setting
+    from transfer.sweeps import Group, Setting
 
     setting = Setting(experiment.hyperparameters, experiment.seed)
     group = Group(experiment.model.width, str(experiment.recipe.build()), (setting,))
@@ -91,7 +91,7 @@ def _plan_sweep(
 ) -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, measuring, say
     from transfer.plan import plan_sweep, sweep_table, too_large
-    from transfer.sweep import declared_groups
+    from transfer.sweeps import declared_groups
 
     groups = declared_groups(experiment)
     with measuring("compiling") as progress:

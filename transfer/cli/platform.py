@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from transfer.processes import tpu_vm
+from transfer.distributed import tpu_vm
 
 MAX_CPU_DEVICES = 8
 

@@ -19,7 +19,7 @@ from transfer.cli.target import moved
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
     from transfer.config import Experiment
-    from transfer.runs import RunDirectory
+    from transfer.run_directory import RunDirectory
 
 _AXES = {
     "width": "width",

@@ -33,7 +33,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.cli.console import SweepProgress, say, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweep import (
+    from transfer.sweeps import (
         Group,
         bracket,
         claim,

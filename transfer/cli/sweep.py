@@ -34,12 +34,12 @@ def run(values: absl_flags.FlagValues) -> int:
 
 def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
     from transfer.cli.console import say, with_progress
-    from transfer.processes.exchange import first_alone, is_first
-    from transfer.sweep import claim, declared_groups, load_for, remove_orphans
+    from transfer.distributed.exchange import first_process_first, is_first
+    from transfer.sweeps import claim, declared_groups, load_for, remove_orphans
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
-    with first_alone():
+    with first_process_first():
         dataset = load_for(experiment, groups, here=here)
         if is_first():
             claim(directory, experiment, dataset.fingerprint, "sweep")
@@ -59,6 +59,6 @@ def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) 
 
 
 def _here(*what: Any, **how: Any) -> list[str]:
-    from transfer.sweep import run_groups
+    from transfer.sweeps import run_groups
 
     return run_groups(*what, **how)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from transfer.processes import cluster
+from transfer.distributed import cluster
 from transfer.termination import listening
 
 
@@ -17,7 +17,7 @@ def together() -> Iterator[Callable[[], bool]]:
         if cluster.described():
             joins.enter_context(cluster.join())
             from transfer.cli.console import console
-            from transfer.processes.exchange import is_first
+            from transfer.distributed.exchange import is_first
 
             console.quiet = not is_first()
         # While it waits for the others to come there is nothing to save, and SIGTERM ends it; while

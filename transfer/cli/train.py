@@ -36,8 +36,8 @@ def run(values: absl_flags.FlagValues) -> int:
 
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
-    from transfer.processes.exchange import first_alone, is_first
-    from transfer.sweep import Group, Setting, claim, load_for, run_groups
+    from transfer.distributed.exchange import first_process_first, is_first
+    from transfer.sweeps import Group, Setting, claim, load_for, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
@@ -52,7 +52,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             ),
         ),
     )
-    with first_alone():
+    with first_process_first():
         dataset = load_for(experiment, [group])
         if is_first():
             claim(directory, experiment, dataset.fingerprint, "training run")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from transfer.errors import TransferError
-from transfer.models import partition
+from transfer.sharding import collectives
 
 Backend = Literal["xla", "cudnn", "splash"]
 BACKENDS: tuple[Backend, ...] = ("xla", "cudnn", "splash")
@@ -65,7 +65,7 @@ def causal_attention(
     # The compiler cannot split a kernel. Query heads go with the head that they read.
     keys, queries = "batch time kv_heads head_dim", "batch time kv_heads queries head_dim"
     (B, T, _, H), K = q_BTNH.shape, k_BTKH.shape[2]
-    y_BTKGH = partition.locally(attend, (queries, keys, keys), queries)(
+    y_BTKGH = collectives.per_device(attend, (queries, keys, keys), queries)(
         q_BTNH.reshape(B, T, K, -1, H), k_BTKH, v_BTKH
     )
     return y_BTKGH.reshape(q_BTNH.shape)

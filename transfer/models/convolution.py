@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from transfer.errors import TransferError
-from transfer.models import partition, variables
+from transfer.models import variables
 from transfer.scaling import Axes
+from transfer.sharding import collectives
 
 AXES = "kernel_height kernel_width in_channels -> out_channels"
 _KERNEL = Axes.parse(AXES)
@@ -116,8 +117,8 @@ class Convolution(nnx.Module):
         def multiply(x_BHWC: jax.Array, kernel_KKCF: jax.Array) -> jax.Array:
             return convolve(x_BHWC, kernel_KKCF, self.stride, self.backend)
 
-        y_BHWC = partition.product(multiply, x_BHWC.astype(self.dtype), kernel, _KERNEL)
-        return partition.activation(y_BHWC, "batch height width channels")
+        y_BHWC = collectives.product(multiply, x_BHWC.astype(self.dtype), kernel, _KERNEL)
+        return collectives.activation(y_BHWC, "batch height width channels")
 
 
 def max_pool(x_BHWC: jax.Array) -> jax.Array:

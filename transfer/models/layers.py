@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from transfer.models import partition, variables
+from transfer.models import variables
 from transfer.scaling import Axes
+from transfer.sharding import collectives
 
 DTYPES = ("bfloat16", "float32", "float64")
 
@@ -51,7 +52,7 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (..., *inputs) to (..., *outputs)."""
-        return partition.product(
+        return collectives.product(
             self._multiply, x.astype(self.dtype), self.effective_kernel, self.axes
         )
 
@@ -105,7 +106,7 @@ class Embedding(nnx.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """Look up token ids (B, T): vectors (B, T, D)."""
-        x_BTD = partition.looked_up(self.table[...], tokens_BT, _TABLE)
+        x_BTD = collectives.lookup(self.table[...], tokens_BT, _TABLE)
         return (x_BTD * self.multiplier[...]).astype(self.dtype)
 
     @property
@@ -119,7 +120,7 @@ class Embedding(nnx.Module):
         def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
             return jnp.matmul(x_BTD, kernel_DV, preferred_element_type=exact(self.dtype))
 
-        return partition.product(multiply, x_BTD, self.readout_kernel, _READOUT)
+        return collectives.product(multiply, x_BTD, self.readout_kernel, _READOUT)
 
 
 class RMSNorm(nnx.Module):

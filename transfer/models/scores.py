@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transfer.models import partition
 from transfer.models.layers import exact
 from transfer.scaling import Axes
+from transfer.sharding import collectives
 
 _READOUT = Axes.parse("embed -> vocab")
 # Of each sequence so many logits are there at a time: in float32 they would take more memory than
@@ -63,19 +63,19 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
     dtype = x_BTD.dtype
 
     def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
-        return partition.product(jnp.matmul, x_BTD, kernel_DV, _READOUT)
+        return collectives.product(jnp.matmul, x_BTD, kernel_DV, _READOUT)
 
     def scored(x: jax.Array, kernel: jax.Array, labels: jax.Array, *, slopes: bool) -> Any:
         # Not before there is what it multiplies, or it would be held while the layers run.
         kernel, x = jax.lax.optimization_barrier((kernel, x))
-        kernel = partition.gathered(kernel, _READOUT)
+        kernel = collectives.gather(kernel, _READOUT)
 
         def one(start: Any) -> tuple[jax.Array, ...]:
             x_BtD, labels_Bt = (
                 jax.lax.dynamic_slice_in_dim(each, start, length, axis=1) for each in (x, labels)
             )
             logits_BtV = jnp.matmul(x_BtD, kernel, preferred_element_type=exact(dtype))
-            logits_BtV = partition.activation(logits_BtV, "batch time vocab")
+            logits_BtV = collectives.activation(logits_BtV, "batch time vocab")
             found = scores(logits_BtV, labels_Bt)
             if not slopes:
                 return found
@@ -104,7 +104,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
         x, kernel, slope_BTV = kept
         _, back = jax.vjp(multiply, x, kernel)
         of_logits = (towards.losses[..., None] * slope_BTV).astype(dtype)
-        towards_both = back(partition.activation(of_logits, "batch time vocab"))
+        towards_both = back(collectives.activation(of_logits, "batch time vocab"))
         # Nor does what the kernel's gradient is made of wait for the way back through the layers.
         nothing = np.zeros(labels_BT.shape, jax.dtypes.float0)
         return *jax.lax.optimization_barrier(towards_both), nothing

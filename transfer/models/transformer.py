@@ -15,10 +15,11 @@ from flax import nnx
 
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
-from transfer.models import partition, variables
+from transfer.models import variables
 from transfer.models.attention import BACKENDS, Backend, causal_attention, select_backend
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 from transfer.models.scores import Scores, readout_scores
+from transfer.sharding import collectives
 
 _POLICIES = {
     "": None,
@@ -203,9 +204,9 @@ class Attention(nnx.Module):
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Attend; keeps the shape (B, T, D)."""
-        q_BTNH = partition.activation(self.query(x_BTD), "batch time heads head_dim")
-        k_BTKH = partition.activation(self.key(x_BTD), "batch time kv_heads head_dim")
-        v_BTKH = partition.activation(self.value(x_BTD), "batch time kv_heads head_dim")
+        q_BTNH = collectives.activation(self.query(x_BTD), "batch time heads head_dim")
+        k_BTKH = collectives.activation(self.key(x_BTD), "batch time kv_heads head_dim")
+        v_BTKH = collectives.activation(self.value(x_BTD), "batch time kv_heads head_dim")
         if self.query_norm is not None and self.key_norm is not None:
             q_BTNH, k_BTKH = self.query_norm(q_BTNH), self.key_norm(k_BTKH)
         q_BTNH = (rotary(q_BTNH) * self.logit_multiplier[...]).astype(self.dtype)
@@ -227,7 +228,7 @@ class SwiGLU(nnx.Module):
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """Feed forward; keeps the shape (B, T, D)."""
         y_BTF = jax.nn.silu(self.gate(x_BTD)) * self.up(x_BTD)
-        return self.down(partition.activation(y_BTF, "batch time feed_forward"))
+        return self.down(collectives.activation(y_BTF, "batch time feed_forward"))
 
 
 class Block(nnx.Module):
@@ -244,7 +245,7 @@ class Block(nnx.Module):
         """Add both branches; keeps the shape (B, T, D)."""
         x_BTD = x_BTD + self._branch(self.attention(self.attention_norm(x_BTD)))
         x_BTD = x_BTD + self._branch(self.feed_forward(self.feed_forward_norm(x_BTD)))
-        return partition.activation(x_BTD, "batch time embed")
+        return collectives.activation(x_BTD, "batch time embed")
 
     def _branch(self, y_BTD: jax.Array) -> jax.Array:
         return (y_BTD * self.branch_multiplier[...]).astype(y_BTD.dtype)
@@ -289,7 +290,7 @@ class Transformer(nnx.Module):
         """Map token ids (B, T) to logits (B, T, V)."""
         x_BTD = self._features(tokens_BT)
         logits_BTV = self.embedding.logits(x_BTD) if self.readout is None else self.readout(x_BTD)
-        return partition.activation(logits_BTV, "batch time vocab")
+        return collectives.activation(logits_BTV, "batch time vocab")
 
     def scores(self, tokens_BT: jax.Array, labels_BT: jax.Array) -> Scores:
         """Score the logits of token ids (B, T) by labels (B, T), without holding all of them."""
@@ -309,7 +310,7 @@ class Transformer(nnx.Module):
         else:
             each = forward
         layers = nnx.scan(each, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
-        x_BTD = partition.activation(self.embedding(tokens_BT), "batch time embed")
+        x_BTD = collectives.activation(self.embedding(tokens_BT), "batch time embed")
         return self.norm(layers(self.blocks, x_BTD))
 
 

@@ -8,7 +8,7 @@ from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
-from transfer.sweep import Group
+from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 
+from transfer import sharding
 from transfer.models import initialize
 from transfer.plan.program import Program
 from transfer.scaling import Hyperparameters
-from transfer.training import mesh as meshes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,14 +85,14 @@ def _activations(program: Program) -> float:
     """Bytes that grow with the batch among those that a forward pass leaves for its gradient."""
     population = program.population
     shape = population.mesh.shape
-    ways = shape[meshes.DATA] * shape[meshes.FSDP]
+    ways = shape[sharding.DATA] * shape[sharding.FSDP]
     at_a_time = program.batch_size // population.training.microbatches
     examples = math.ceil(at_a_time / ways)
     at_once = 1
     if population.execution == "vectorized":
-        at_once = math.ceil(program.trials / shape[meshes.TRIAL])
+        at_once = math.ceil(program.trials / shape[sharding.TRIAL])
     grown = _kept(program, 2 * examples) - _kept(program, examples)
-    return at_once * grown / shape[meshes.TENSOR]
+    return at_once * grown / shape[sharding.TENSOR]
 
 
 def _kept(program: Program, examples: int) -> float:

@@ -14,7 +14,7 @@ from transfer.plan.cost import Cost, cost
 from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
-from transfer.sweep import Group
+from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
 
 

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from transfer import sharding
 from transfer.config import Experiment
 from transfer.data import ImageConfig
 from transfer.data.images.shape import image_shape
 from transfer.errors import TransferError
-from transfer.sweep import Group
+from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
 from transfer.training import Population, Trials
-from transfer.training import mesh as meshes
 from transfer.training.task import task_of
 
 
@@ -54,7 +54,7 @@ class Program:
 
 def group_mesh(experiment: Experiment, group: Group, topology: Topology) -> Mesh:
     """How a group lies on a slice, as `train` would lay it out there."""
-    return meshes.make_mesh(
+    return sharding.make_mesh(
         experiment.mesh,
         trials=len(group.settings),
         batch_size=experiment.training.at_once(experiment.data.batch_size),
@@ -111,13 +111,13 @@ def _population(experiment: Experiment, group: Group, mesh: Mesh) -> tuple[Popul
         experiment.horizon(group.width, group.recipe),
     )
     settings = [(setting.hyperparameters, setting.seed) for setting in group.settings]
-    padding = -len(settings) % mesh.shape[meshes.TRIAL]
+    padding = -len(settings) % mesh.shape[sharding.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
     leading = (min(training.log_every, steps), len(seeds))
     return (
         population,
-        _shapes(trials, (), meshes.per_trial(mesh)),
-        _shapes(batch, leading, meshes.batches(mesh)),
+        _shapes(trials, (), sharding.per_trial(mesh)),
+        _shapes(batch, leading, sharding.batches(mesh)),
     )
 
 

@@ -9,7 +9,7 @@ from transfer.config import Experiment
 from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError, group_mesh
-from transfer.sweep import Group
+from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
 
 

@@ -11,7 +11,7 @@ from transfer.analysis import Optimum
 from transfer.report.style import house_style, panels, width_colours
 from transfer.report.training_curves import close_up, curves_claim, training_curves
 from transfer.report.words import title, training_loss
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 
 def curves_figure(

@@ -14,7 +14,7 @@ from transfer.analysis import Optimum
 from transfer.report.decay_maps import DecayMap, decay_maps, scale_end
 from transfer.report.style import INK, grid, house_style
 from transfer.report.words import objective
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 _SHADES = matplotlib.colormaps["viridis_r"]
 

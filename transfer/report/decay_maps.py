@@ -9,7 +9,7 @@ import numpy as np
 
 from transfer.analysis import Optimum
 from transfer.analysis.losses import LossTable
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 Rows = list[dict[str, Any]]
 

@@ -14,7 +14,7 @@ from transfer.report.invariance_html import invariance_html
 from transfer.report.picture import Picture
 from transfer.report.verdict_html import verdict_html
 from transfer.report.words import title
-from transfer.runs import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
+from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +162,7 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     }
     for name, image in images.items():
         run.write_bytes(f"report/{name}.png", image)
-    configuration = (run.read_json("config.json") or {}).get("experiment", {})
+    configuration = (run.config() or {}).get("experiment", {})
     run.write_bytes("report/report.html", report.page(configuration).encode())
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict)

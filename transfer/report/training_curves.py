@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transfer.analysis import Optimum
 from transfer.analysis.losses import setting_of
 from transfer.report.words import listed
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps, loss
 
@@ -89,7 +89,9 @@ def _shown(
     for width in widths:
         here = [trial for trial in mine if trial.width == width]
         here = [trial for trial in here if trial.origin == "predicted"] or here
-        nearest = min(here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), t.compared))
+        nearest = min(
+            here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), t.objective_value)
+        )
         setting = setting_of(nearest)
         shown[width] = [trial for trial in here if setting_of(trial) == setting]
     return shown

@@ -3,12 +3,10 @@
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.mesh import MeshConfig, make_mesh
 from transfer.training.population import Population, State, Trials
 
 __all__ = [
     "Checkpoints",
-    "MeshConfig",
     "Outcome",
     "Population",
     "Progress",
@@ -16,7 +14,6 @@ __all__ = [
     "State",
     "TrainingConfig",
     "Trials",
-    "make_mesh",
     "restore_parameters",
     "train",
 ]

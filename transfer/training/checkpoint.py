@@ -23,9 +23,9 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from transfer import paths
+from transfer.distributed import exchange
 from transfer.errors import TransferError
 from transfer.models import Arrays
-from transfer.processes import exchange
 from transfer.termination import TerminatedError
 from transfer.training.digests import checksum, digests
 from transfer.training.history import History
@@ -169,7 +169,7 @@ class Checkpoints:
             raise
         except Exception as error:  # damaged files give errors of every kind
             reason, passing = _in_brief(error), _may_pass(error)
-        failed, not_now = exchange.largest(float(snapshot is None), float(passing))
+        failed, not_now = exchange.allgather_max(float(snapshot is None), float(passing))
         if failed or snapshot is None:
             reason = reason or "another process cannot read it"
             if not_now:

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
+from transfer.distributed import exchange
+from transfer.distributed.collective_timeout import collective_timeout
 from transfer.models import ModelConfig, count, model_layout, parameter_count
-from transfer.processes import exchange, watch
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.termination import TerminatedError
-from transfer.training import mesh as meshes
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.history import History
@@ -40,8 +41,9 @@ class Outcome:
     the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
-    are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
-    wall time, and `execution` says how the trials shared the devices.
+    are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
+    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    says how the trials shared the devices.
     """
 
     steps: int
@@ -53,6 +55,7 @@ class Outcome:
     measured_at: tuple[int, ...]
     measured: dict[str, dict[str, np.ndarray]]
     seconds: float
+    compile_seconds: float
     execution: str
 
     @property
@@ -77,7 +80,7 @@ def train(
     *,
     base_layers: int = 0,
     horizon: Horizon | None = None,
-    mesh: meshes.MeshConfig = meshes.MeshConfig(),
+    mesh: sharding.MeshConfig = sharding.MeshConfig(),
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
@@ -98,7 +101,7 @@ def train(
     layout = model_layout(model, base_width, base_layers)
     parameters = parameter_count(layout.parameters)
     steps = training.resolved_steps(parameters, dataset.config.tokens_per_step)
-    devices = meshes.make_mesh(
+    devices = sharding.make_mesh(
         mesh,
         trials=len(settings),
         batch_size=training.at_once(dataset.config.batch_size),
@@ -121,19 +124,21 @@ def train(
     )
 
     # The data goes first, for it refuses what is no seed.
-    own = exchange.LocalRows(meshes.batches(devices), axis=2, size=dataset.config.batch_size)
+    own = exchange.LocalRows(sharding.batches(devices), axis=2, size=dataset.config.batch_size)
     data = PopulationBatches(dataset, sorted({seed for _, seed in settings}), rows=own.rows)
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
-    padding = -len(settings) % devices.shape[meshes.TRIAL]
+    padding = -len(settings) % devices.shape[sharding.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = exchange.put(trials, meshes.per_trial(devices))
+    trials = exchange.device_put(trials, sharding.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
     compiled = population.compile(
         trials,
-        _stacked(batch, (chunk, len(seeds)), meshes.batches(devices)),
-        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], meshes.eval_batches(devices)),
+        _stacked(batch, (chunk, len(seeds)), sharding.batches(devices)),
+        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], sharding.eval_batches(devices)),
     )
+
+    compile_seconds = time.perf_counter() - started
 
     def begin() -> tuple[int, State, History]:
         """From the last checkpoint, or from the init: a device has room for one of them."""
@@ -145,13 +150,13 @@ def train(
                 return snapshot.step, snapshot.state, snapshot.history
         return 0, compiled.init(trials), history
 
-    exchange.meet()  # one may have compiled for longer
-    with watch.for_others():
+    exchange.barrier()  # one may have compiled for longer
+    with collective_timeout():
         step, state, history = begin()
     if events is not None:
         events.start(step)
 
-    evaluated = exchange.put(held_out, meshes.eval_batches(devices))
+    evaluated = exchange.device_put(held_out, sharding.eval_batches(devices))
     everywhere = NamedSharding(devices, PartitionSpec())
 
     def run(state: State, batches: Batch) -> State:
@@ -159,10 +164,10 @@ def train(
         state, curves = compiled.run(
             state,
             trials,
-            own.put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
-            exchange.put(np.int32(taken), everywhere),
+            own.device_put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
+            exchange.device_put(np.int32(taken), everywhere),
         )
-        history.add_steps(step, taken, exchange.fetch(curves))
+        history.add_steps(step, taken, exchange.process_allgather(curves))
         if events is not None:
             events.add_steps(step, taken, history.curves)
         return state
@@ -172,7 +177,7 @@ def train(
         for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
             vectors, measured = compiled.measure(state, earlier, evaluated)
             state = dataclasses.replace(state, vectors=vectors)
-        measured = exchange.fetch(measured)
+        measured = exchange.process_allgather(measured)
         history.add_measurement(step, measured)
         if events is not None:
             events.add_measurement(step, measured)
@@ -196,18 +201,18 @@ def train(
         return measure(state, earlier)
 
     if step == 0 and step in history.steps:
-        with watch.for_others():
+        with collective_timeout():
             state = measure(state, compiled.hidden(state))
     pace, stop = Pace(most=chunk), step
     while step < steps:
         if step == stop:
             stop = _next_stop(step, chunk, training, steps)
         begun, taken = time.perf_counter(), min(pace.steps, stop - step)
-        with watch.for_others():
+        with collective_timeout():
             state = advance(state, data.take(taken))
             # All processes have to take as many steps, and to stop after the same.
             lasted = time.perf_counter() - begun
-            lasted, stopping = exchange.largest(lasted, float(asked_to_stop()))
+            lasted, stopping = exchange.allgather_max(lasted, float(asked_to_stop()))
         pace.took(taken, lasted)
         if step == stop:
             progress(step / steps, _median(history.curves["loss"][:, step - 1]))
@@ -216,14 +221,14 @@ def train(
             or (step == steps and checkpoints.final)
             or (training.checkpoint_every and step % training.checkpoint_every == 0)
         ):
-            with watch.for_others():
+            with collective_timeout():
                 checkpoints.save(Snapshot(step, state, data.get_state(), history))
         if stopping:
             saved = "which is saved" if checkpoints is not None else "and nothing is saved"
             raise TerminatedError(f"It was asked to stop after step {step} of {steps}, {saved}.")
 
-    with watch.for_others():
-        scores = exchange.fetch(compiled.evaluate(state, evaluated))
+    with collective_timeout():
+        scores = exchange.process_allgather(compiled.evaluate(state, evaluated))
     inputs, _ = jax.eval_shape(task.split, batch)
     return Outcome(
         steps=steps,
@@ -235,6 +240,7 @@ def train(
         measured_at=history.steps,
         measured=history.measured,
         seconds=time.perf_counter() - started,
+        compile_seconds=compile_seconds,
         execution=f"{execution}, {_describe(devices.shape)}",
     )
 
@@ -267,7 +273,7 @@ def _padded(leaf: np.ndarray, length: int) -> np.ndarray:
 
 
 def _describe(shape: Any) -> str:
-    always = (meshes.TRIAL, meshes.DATA)
+    always = (sharding.TRIAL, sharding.DATA)
     return " x ".join(
         f"{size} {name}" for name, size in shape.items() if name in always or size > 1
     )

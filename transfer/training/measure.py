@@ -5,9 +5,9 @@ from typing import Any
 import jax
 
 from transfer import paths, probes
-from transfer.inference import sublayer_gains
 from transfer.models import Arrays, ModelConfig, stateful_pass
 from transfer.scaling import Layout, Recipe, Role
+from transfer.tracing import sublayer_gains
 
 # How many singular values are measured, and by how many pairs of products.
 RANKS, _PAIRS = 4, 8

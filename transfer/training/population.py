@@ -16,17 +16,16 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from transfer import optim, paths, probes
+from transfer import optim, paths, probes, sharding
 from transfer.models import (
     Arrays,
     ModelConfig,
     ModelLayout,
     initial_statistics,
     initialize,
-    partition,
 )
 from transfer.scaling import Horizon, Hyperparameters, Recipe
-from transfer.training import mesh as meshes
+from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
 from transfer.training.task import Batch, Loss, Task
@@ -138,7 +137,7 @@ class Population:
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
         """
-        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
+        trial, state = sharding.per_trial(self.mesh), self._shapes(trials)
         hidden = self._hidden(state.parameters)
         # A program, what it is given, and how its results lie.
         programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
@@ -167,7 +166,7 @@ class Population:
 
     def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
         """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
-        trial, state = meshes.per_trial(self.mesh), self._shapes(trials)
+        trial, state = sharding.per_trial(self.mesh), self._shapes(trials)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
         program = jax.jit(self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial))
@@ -177,8 +176,10 @@ class Population:
         """The state before anything is allocated, and how it lies."""
         shapes = jax.eval_shape(self._init, trials)
         laid_out = dataclasses.replace(
-            meshes.state_shardings(shapes, self.layout.parameters, self.mesh),
-            vectors={path: meshes.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()},
+            sharding.state_shardings(shapes, self.layout.parameters, self.mesh),
+            vectors={
+                path: sharding.spread(leaf, self.mesh) for path, leaf in shapes.vectors.items()
+            },
         )
         return jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -294,7 +295,7 @@ class Population:
             *,
             training: bool,
         ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Arrays]]:
-            with partition.partitioned(meshes.Rules(self.mesh)):
+            with collectives.use_rules(sharding.Rules(self.mesh)):
                 return loss(parameters, multipliers, statistics, batch, training=training)
 
         return laid_out
@@ -303,7 +304,7 @@ class Population:
         """A tree of the parameters' shapes, laid out as they are."""
         return paths.map_leaves(
             lambda path, leaf: jax.lax.with_sharding_constraint(
-                leaf, meshes.parameter_spec(self.layout.parameters[path], self.mesh)
+                leaf, sharding.parameter_spec(self.layout.parameters[path], self.mesh)
             ),
             parameters,
         )
@@ -345,7 +346,7 @@ class Population:
             vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             others = (state.multipliers, state.statistics)
             # So few examples go to the weights, and not the weights to them.
-            with partition.partitioned(meshes.Rules(self.mesh, gathers=False)):
+            with collectives.use_rules(sharding.Rules(self.mesh, gathers=False)):
                 return measure(
                     self.model,
                     self.layout.parameters,
@@ -380,13 +381,13 @@ class Population:
                 return jax.vmap(lambda each: one(each, *shared))(mapped)
             return jax.lax.map(lambda each: one(each, *shared), mapped)
 
-        trial = PartitionSpec(meshes.TRIAL)
+        trial = PartitionSpec(sharding.TRIAL)
         return jax.shard_map(
             local,
             mesh=self.mesh,
             in_specs=(trial, *(PartitionSpec() for _ in shared)),
             out_specs=trial,
-            axis_names={meshes.TRIAL},
+            axis_names={sharding.TRIAL},
             check_vma=False,
         )(mapped, *shared)
 

@@ -13,7 +13,7 @@ from transfer.report.page.figure import WHOLE_RANGE, Figure, Panel, Table, by_re
 from transfer.report.page.looks import Look
 from transfer.report.training_curves import RecipeCurves, close_up, curves_claim, training_curves
 from transfer.report.words import title, training_loss
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 _POINTS = 240  # per curve: as many as a screen shows apart
 _STEPS = 6  # per curve in the table

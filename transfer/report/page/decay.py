@@ -22,7 +22,7 @@ from transfer.report.page.figure import (
     by_recipe,
 )
 from transfer.report.words import objective
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 _CELL = 34  # the height of a row, in pixels
 _MOST_NUMBERS = 10  # columns that have room for a number each

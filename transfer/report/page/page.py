@@ -19,7 +19,7 @@ from transfer.report.page.optimum import optimum_figure
 from transfer.report.page.spectrum import spectrum_figure
 from transfer.report.page.spectrum_training import spectrum_training_figure
 from transfer.report.words import claim
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 
 def report_page(

@@ -16,7 +16,7 @@ from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
 from transfer.report.words import title
-from transfer.runs import Trial
+from transfer.run_directory import Trial
 
 Rows = list[dict[str, Any]]
 

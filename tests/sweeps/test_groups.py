@@ -1,0 +1,194 @@
+import dataclasses
+import itertools
+import math
+
+import pytest
+
+from transfer.config import Experiment, SearchSpace, SweepConfig
+from transfer.data import DataConfig
+from transfer.errors import TransferError
+from transfer.models import TransformerConfig
+from transfer.scaling import Hyperparameters
+from transfer.scaling.hyperparameters import NAMES
+from transfer.sweeps import Group, Setting, declared_groups, trial_name
+from transfer.training import TrainingConfig
+
+RATES = (2.0**-8, 2.0**-7, 2.0**-6)
+GRID = SweepConfig(
+    widths=(64, 16, 32),
+    recipes=("standard", "mup+sqrt"),
+    seeds=(0, 1),
+    space=SearchSpace(learning_rate=RATES, weight_decay=(0.05, 0.2), readout_output=(1.0, 4.0)),
+)
+EXPERIMENT = Experiment(
+    base_width=16,
+    hyperparameters=Hyperparameters(learning_rate=0.5, weight_decay=0.1, init_scale=0.7),
+    sweep=GRID,
+)
+RANDOM = dataclasses.replace(
+    GRID,
+    search="random",
+    samples=200,
+    space=SearchSpace(learning_rate=(1e-4, 1.0), weight_decay=(0.01, 0.1)),
+)
+
+
+def groups(**changes):
+    sweep = dataclasses.replace(EXPERIMENT.sweep, **changes)
+    return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))
+
+
+def points(group):
+    return [setting.hyperparameters for setting in group.settings]
+
+
+def test_a_group_has_every_combination_at_every_seed_once():
+    for group in groups():
+        found = {
+            (s.hyperparameters.learning_rate, s.hyperparameters.weight_decay,
+             s.hyperparameters.readout_output, s.seed)
+            for s in group.settings
+        }  # fmt: skip
+        assert found == set(itertools.product(RATES, (0.05, 0.2), (1.0, 4.0), (0, 1)))
+        assert len(group.settings) == 3 * 2 * 2 * 2
+        assert {setting.origin for setting in group.settings} == {"sweep"}
+
+
+def test_there_is_a_group_for_every_width_and_recipe_and_narrow_ones_come_first():
+    assert [(group.width, group.recipe) for group in groups()] == [
+        (width, recipe) for width in (16, 32, 64) for recipe in ("standard", "mup+sqrt")
+    ]
+
+
+def test_what_is_not_searched_stays_at_the_experiments_own_value():
+    for point in points(groups()[0]):
+        assert point.init_scale == 0.7
+        assert point.input_learning_rate == 1.0
+
+
+def test_a_value_listed_twice_is_trained_once():
+    space = SearchSpace(learning_rate=(*RATES, RATES[0]))
+    assert len(groups(space=space, seeds=(0,))[0].settings) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"widths": ()}, r"sweep.widths is \(\); expected at least one value"),
+        ({"recipes": ()}, "sweep.recipes is"),
+        ({"seeds": ()}, "sweep.seeds is"),
+        ({"widths": (16, 16)}, r"sweep.widths is \(16, 16\); .* none twice"),
+        ({"seeds": (1, 1)}, "sweep.seeds is .* none twice"),
+        ({"recipes": ("mup", "mup")}, "sweep.recipes is .* none twice"),
+        # The same rules by two names would be trained twice and compared with themselves.
+        ({"recipes": ("mup", "mup+sqrt")}, "sweep.recipes is .* none twice"),
+        ({"space": SearchSpace(learning_rate=(0.1,))}, "learning-rate grid has one point"),
+        ({"space": SearchSpace(learning_rate=(0.1, 0.1))}, "learning-rate grid has one point"),
+        ({"space": SearchSpace(weight_decay=(0.1, 0.2))}, "learning-rate grid has one point"),
+    ],
+)
+def test_a_sweep_that_answers_nothing_is_refused(changes, message):
+    with pytest.raises(TransferError, match=message):
+        groups(**changes)
+
+
+def test_a_random_search_tries_the_same_points_at_every_width_and_recipe():
+    sweeps = declared_groups(dataclasses.replace(EXPERIMENT, sweep=RANDOM))
+
+    assert len(sweeps) == 6
+    assert len({group.settings for group in sweeps}) == 1
+    assert len(sweeps[0].settings) == 2 * RANDOM.samples
+
+
+def test_a_random_search_is_set_by_its_seed():
+    def draw(search_seed):
+        sweep = dataclasses.replace(RANDOM, search_seed=search_seed)
+        return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))[0].settings
+
+    assert draw(0) == draw(0)
+    assert not set(draw(0)) & set(draw(1))
+
+
+def test_a_random_search_is_uniform_in_the_logarithm_between_its_bounds():
+    group = declared_groups(dataclasses.replace(EXPERIMENT, sweep=RANDOM))[0]
+    for name, low, high in (("learning_rate", 1e-4, 1.0), ("weight_decay", 0.01, 0.1)):
+        drawn = [getattr(point, name) for point in dict.fromkeys(points(group))]
+        assert all(low <= value <= high for value in drawn)
+        places = [math.log(value / low) / math.log(high / low) for value in drawn]
+        # Of 200 uniform draws, a quarter falls into each quarter within 4 standard deviations.
+        for quarter in range(4):
+            inside = sum(quarter <= 4 * place < quarter + 1 for place in places)
+            assert abs(inside - 50) < 4 * math.sqrt(200 * 0.25 * 0.75)
+    rates, decays = ([getattr(p, name) for p in points(group)] for name in NAMES[:2])
+    assert len(set(zip(rates, decays, strict=True))) == RANDOM.samples
+    # Drawn one by one: the largest rate does not come with the largest decay.
+    assert rates.index(max(rates)) != decays.index(max(decays))
+
+
+GROUP = Group(32, "mup+sqrt", (Setting(Hyperparameters(learning_rate=0.1), 0),))
+
+
+def named(experiment=EXPERIMENT, group=GROUP, **changes):
+    setting = dataclasses.replace(group.settings[0], **changes)
+    return trial_name(experiment, group, setting)
+
+
+def changed(**changes):
+    return dataclasses.replace(EXPERIMENT, **changes)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        named(seed=1),
+        named(origin="predicted"),
+        *(
+            named(hyperparameters=Hyperparameters(**({"learning_rate": 0.1} | {name: 0.3})))
+            for name in NAMES
+        ),
+        named(group=dataclasses.replace(GROUP, width=64)),
+        named(group=dataclasses.replace(GROUP, recipe="standard")),
+        named(changed(base_width=32)),
+        named(changed(model=TransformerConfig(layers=2))),
+        named(changed(model=TransformerConfig(dtype="float32"))),
+        named(changed(training=TrainingConfig(steps=100))),
+        named(changed(training=TrainingConfig(schedule="linear"))),
+        named(changed(data=DataConfig(name="synthetic"))),
+        named(changed(data=DataConfig(batch_size=8))),
+        named(changed(data=DataConfig(eval_sequences=32))),
+        named(changed(recipe=dataclasses.replace(EXPERIMENT.recipe, clipping="raw"))),
+        named(changed(recipe=dataclasses.replace(EXPERIMENT.recipe, decay_readout=True))),
+    ],
+)
+def test_a_trial_is_named_by_what_decides_its_outcome(other):
+    assert other != named()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        named(changed(data=DataConfig(data_dir="/elsewhere"))),
+        named(changed(name="another name")),
+        named(changed(seed=9)),  # that of a single run; a setting has its own
+        named(changed(model=TransformerConfig(width=1024))),  # the target's; a group has its own
+        named(changed(sweep=RANDOM)),
+        named(changed(hyperparameters=Hyperparameters(learning_rate=9.0))),
+        named(changed(recipe=dataclasses.replace(EXPERIMENT.recipe, name="standard"))),
+        named(group=dataclasses.replace(GROUP, settings=GROUP.settings * 2)),
+    ],
+)
+def test_a_trial_is_not_named_by_anything_else(other):
+    assert other == named()
+
+
+def test_a_group_keeps_its_name():
+    # A run directory of last week is only gone on with if names mean the same today.
+    assert GROUP.name == "mup+sqrt-32-53e67b75"
+
+
+def test_a_group_is_named_by_its_settings_in_a_way_that_a_file_can_be():
+    uniform = dataclasses.replace(GROUP, recipe="mup/uniform+sqrt")
+    seeds = dataclasses.replace(GROUP, settings=(Setting(Hyperparameters(learning_rate=0.1), 1),))
+
+    assert "/" not in uniform.name
+    assert len({GROUP.name, uniform.name, seeds.name}) == 3

@@ -1,0 +1,202 @@
+"""The init of a model of one's own, at any width, is its base width's times the recipe's factor."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen, nnx
+
+from transfer.errors import TransferError
+from transfer.scaling import Recipe, Role
+from transfer.tracing import infer_layout, rescale_init
+
+from .inferred import ROWS, between, example, inner
+
+BASE, WIDTH = 16, 64  # four times the base width
+RECIPES = ("mup_table3", "standard", "standard/full")
+FACTORS = {
+    "mup_table3": {Role.INPUT: 1.0, Role.HIDDEN: 0.5, Role.OUTPUT: 0.25},
+    "standard": {Role.INPUT: 1.0, Role.HIDDEN: 0.5, Role.OUTPUT: 0.5},
+    "standard/full": {Role.INPUT: 1.0, Role.HIDDEN: 0.5, Role.OUTPUT: 0.5},
+}
+LAWS = {
+    "lecun": jax.nn.initializers.lecun_normal(),
+    "of the embeddings of flax": nnx.initializers.variance_scaling(
+        1.0, "fan_in", "normal", out_axis=0
+    ),
+    "the same at every width": jax.nn.initializers.normal(0.02),
+    "uniform": jax.nn.initializers.glorot_uniform(),
+}
+SHAPES = {"w": lambda n: (n, n), "gain": lambda n: (n,), "bias": lambda n: (n,)}
+
+
+def layout_at(width, multiplied=()):
+    return infer_layout(
+        inner(**SHAPES),
+        base_width=BASE,
+        width=width,
+        apply=between(lambda p, h: (h @ p["w"]) * p["gain"] + p["bias"]),
+        inputs=ROWS,
+        multiplied=multiplied,
+    )
+
+
+@functools.cache
+def drawn(width, law=LAWS["lecun"], seed=0):
+    shapes = {"embed": (3, width), "w": (width, width), "readout": (width, 2)}
+    keys = jax.random.split(jax.random.key(seed), len(shapes))
+    return {
+        "gain": jnp.ones(width),
+        "bias": jnp.zeros(width),
+        **{name: law(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)},
+    }
+
+
+def rms(leaf):
+    return np.sqrt(np.mean(np.square(np.float32(leaf))))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("law", LAWS)
+def test_the_std_is_the_base_widths_times_the_factor_whatever_the_law(law, recipe):
+    layout, wide, base = layout_at(WIDTH), drawn(WIDTH, LAWS[law]), drawn(BASE, LAWS[law], seed=1)
+    scaled = rescale_init(wide, base, layout, Recipe.parse(recipe))
+    for path in ("embed", "w", "readout"):
+        factor = FACTORS[recipe][layout[path].role]
+        # Measured on the very arrays, so that only rounding is left.
+        np.testing.assert_allclose(rms(scaled[path]), factor * rms(base[path]), rtol=1e-5)
+        ratio = scaled[path] / wide[path]
+        np.testing.assert_allclose(ratio, np.full_like(ratio, ratio[0, 0]), rtol=1e-5)
+
+
+def test_a_law_that_follows_width_is_not_followed():
+    """The embeddings of flax shrink with width, which no parametrization asks for."""
+    layout, law = layout_at(WIDTH), LAWS["of the embeddings of flax"]
+    wide, base = drawn(WIDTH, law), drawn(BASE, law)
+    assert rms(wide["embed"]) < 0.7 * rms(base["embed"])
+    scaled = rescale_init(wide, base, layout, Recipe("mup_table3"))
+    np.testing.assert_allclose(rms(scaled["embed"]), rms(base["embed"]), rtol=1e-5)
+
+
+def test_gains_and_biases_stay():
+    scaled = rescale_init(drawn(WIDTH), drawn(BASE), layout_at(WIDTH), Recipe("mup_table3"))
+    np.testing.assert_array_equal(scaled["gain"], np.ones(WIDTH))
+    np.testing.assert_array_equal(scaled["bias"], np.zeros(WIDTH))
+
+
+def test_a_zero_readout_stays():
+    wide, base = ({**drawn(n), "readout": jnp.zeros((n, 2))} for n in (WIDTH, BASE))
+    scaled = rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
+    assert not scaled["readout"].any()
+    assert scaled["w"].any()
+
+
+def test_it_changes_no_bit_at_the_base_width():
+    parameters = drawn(BASE)
+    scaled = rescale_init(parameters, drawn(BASE, seed=1), layout_at(BASE), Recipe("mup_table3"))
+    for path, leaf in parameters.items():
+        np.testing.assert_array_equal(scaled[path], leaf)
+
+
+@pytest.mark.parametrize("width", [BASE, WIDTH])
+def test_a_reparametrized_layer_is_divided_at_every_width(width):
+    """At the base width too, where no other factor is at work; other layers stay as they are."""
+    layout, wide, base = layout_at(width, ["w"]), drawn(width), drawn(BASE, seed=1)
+    plain, shifted = (
+        rescale_init(wide, base, layout, recipe)
+        for recipe in (Recipe("mup_table3"), Recipe("mup_table3").reparametrized({"w": 1 / 4}))
+    )
+    np.testing.assert_allclose(shifted["w"], 4 * plain["w"], rtol=1e-6)
+    for path in ("embed", "readout", "gain", "bias"):
+        np.testing.assert_array_equal(shifted[path], plain[path])
+
+
+def test_the_type_of_a_leaf_stays():
+    wide, base = (jax.tree.map(lambda x: x.astype("bfloat16"), drawn(n)) for n in (WIDTH, BASE))
+    scaled = rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
+    assert {leaf.dtype for leaf in scaled.values()} == {jnp.dtype("bfloat16")}
+    # bfloat16 keeps 8 bits.
+    np.testing.assert_allclose(rms(scaled["w"]), 0.5 * rms(base["w"]), rtol=2**-7)
+
+
+def test_gains_drawn_around_one_stay_around_one():
+    def around_one(n):
+        return {**drawn(n), "gain": 1.0 + 0.02 * jax.random.normal(jax.random.key(n), n)}
+
+    wide, base = around_one(WIDTH), around_one(BASE)
+    scaled = rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
+    # Of 16 gains the mean is off by 0.02 / 4; the ratio of stds would be off by 18%.
+    assert abs(np.mean(scaled["gain"]) - 1.0) < 0.02
+
+
+def test_a_state_of_nnx_comes_back_as_one():
+    def build(n):
+        return nnx.Linear(3, n, rngs=nnx.Rngs(0))
+
+    layout = infer_layout(build, base_width=BASE, width=WIDTH, inputs=ROWS)
+    model = build(WIDTH)
+    base = nnx.state(build(BASE), nnx.Param)
+    scaled = rescale_init(nnx.state(model, nnx.Param), base, layout, Recipe("mup_table3"))
+    nnx.update(model, scaled)
+    np.testing.assert_allclose(rms(model.kernel[...]), rms(base.kernel[...]), rtol=1e-5)
+
+
+def test_partitioned_parameters_of_linen_stay_partitioned():
+    def build(n):
+        init = linen.with_partitioning(jax.nn.initializers.lecun_normal(), ("features", "embed"))
+        return linen.Dense(n, kernel_init=init)
+
+    layout = infer_layout(build, base_width=BASE, width=WIDTH, inputs=ROWS)
+    wide, base = (
+        build(n).init(jax.random.key(0), jnp.ones((1, 3)))["params"] for n in (WIDTH, BASE)
+    )
+    scaled = rescale_init(wide, base, layout, Recipe("mup_table3"))
+    assert scaled["kernel"].names == ("features", "embed")
+    np.testing.assert_allclose(rms(scaled["kernel"].value), rms(base["kernel"].value), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wide", "base", "message"),
+    [
+        (drawn(WIDTH // 2), drawn(BASE), r"has the shape .* the layout expects"),
+        (drawn(WIDTH), drawn(WIDTH), r"has the shape .* the layout expects"),
+        (
+            {**drawn(WIDTH), "w": jnp.zeros((WIDTH, WIDTH))},
+            drawn(BASE),
+            "w is random at one width and constant at the other",
+        ),
+        ({"w": drawn(WIDTH)["w"]}, drawn(BASE), "Parameters and layout differ at bias"),
+        (drawn(WIDTH), {"w": drawn(BASE)["w"]}, "Parameters and layout differ at bias"),
+    ],
+    ids=["another width", "not the base width", "constant", "a part", "a part of the base"],
+)
+def test_trees_that_do_not_fit_the_layout_are_refused(wide, base, message):
+    with pytest.raises(TransferError, match=message):
+        rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
+
+
+def test_a_recipe_that_needs_multipliers_is_refused():
+    with pytest.raises(TransferError, match=r"transfer\.multiplier"):
+        rescale_init(drawn(WIDTH), drawn(BASE), layout_at(WIDTH), Recipe("mup"))
+
+
+def test_stacked_matrices_share_one_factor():
+    layout = infer_layout(
+        inner(w=lambda n: (3, n, n)),
+        base_width=BASE,
+        width=WIDTH,
+        apply=between(lambda p, h: jax.lax.scan(lambda h, w: (h @ w, None), h, p["w"])[0]),
+        inputs=example(5, 3),
+    )
+    wide, base = (
+        {
+            **{k: drawn(n)[k] for k in ("embed", "readout")},
+            "w": jnp.stack([drawn(n)["w"] * i for i in (1, 2, 3)]),
+        }
+        for n in (WIDTH, BASE)
+    )
+    scaled = rescale_init(wide, base, layout, Recipe("mup_table3"))["w"]
+    np.testing.assert_allclose(rms(scaled[2]) / rms(scaled[0]), 3.0, rtol=1e-5)
+    np.testing.assert_allclose(rms(scaled), 0.5 * rms(base["w"]), rtol=1e-5)

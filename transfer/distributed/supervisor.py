@@ -1,0 +1,110 @@
+"""A parent for a process of several, so that it ends with a sentence whatever ends it.
+
+When the first process of a job dies, JAX ends the others where they stand, with a page of C++ and
+an abort. So a process of several does its work in a child: what the child says passes through, but
+for what C++ says of other processes, which the parent puts into one sentence. A parent that is
+killed takes its child along.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO
+
+from transfer import termination
+from transfer.distributed import timeouts
+
+# Names the pipe that closes when the parent is gone.
+_LIFELINE = "TRANSFER_LIFELINE"
+# How a message of C++ begins, and one of those parts of it that watch the other processes.
+_NATIVE = rb"[IWEF]\d{4} [\d:.]+ +\d+ "
+_OF_OTHERS = re.compile(_NATIVE + rb"(coordination_service|preemption|client\.h)")
+_OF_SOMETHING_ELSE = re.compile(_NATIVE + rb"|transfer|Traceback")
+_GONE = b"another process of the job is gone"
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def is_supervised() -> bool:
+    """Whether this is the child; it then sees to it that it does not outlive its parent."""
+    lifeline = os.environ.pop(_LIFELINE, "")
+    if lifeline:
+        threading.Thread(target=_die_with_parent, args=(int(lifeline),), daemon=True).start()
+    return bool(lifeline)
+
+
+def supervise() -> int:
+    """Run this command again as a child and return the status to exit with."""
+    lifeline, ours = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, *sys.orig_argv[1:]],
+        env=os.environ | {_LIFELINE: str(lifeline)},
+        pass_fds=(lifeline,),
+        stderr=subprocess.PIPE,
+        # What a terminal sends to all processes in front would reach the child twice.
+        process_group=0,
+    )
+    os.close(lifeline)
+    asked: set[int] = set()
+
+    def forward(received: int, _: object) -> None:
+        asked.add(received)
+        child.send_signal(received)
+
+    for number in _FORWARDED:
+        signal.signal(number, forward)
+    assert child.stderr is not None
+    of_others, told = _relay(child.stderr)
+    status = child.wait()
+    os.close(ours)
+    if status == timeouts.ALONE:
+        return status
+    if status == -signal.SIGABRT and b"JAX distributed service" in of_others:
+        if not told:
+            _say(
+                f"{_GONE.decode()}, gives no sign of life or never came; the same command, for "
+                "all, goes on from the last checkpoint."
+            )
+        return timeouts.ALONE
+    if status:
+        sys.stderr.buffer.write(of_others)
+        sys.stderr.flush()
+    if status >= 0:
+        return status
+    ended = f"ended by {signal.Signals(-status).name}"
+    if status == -signal.SIGTERM:
+        # At work it listens, and ends by itself.
+        ended += " before it was at work, or after"
+    elif status == -signal.SIGKILL and not asked:
+        ended += ", which often means too little memory"
+    _say(f"{ended}; the same command, for all, goes on from the last checkpoint.")
+    return termination.STATUS if status == -signal.SIGTERM else 128 - status
+
+
+def _relay(stream: IO[bytes]) -> tuple[bytes, bool]:
+    """Pass on what is said, but for what C++ says of other processes.
+
+    Returns that, and whether a sentence said that one of them is gone.
+    """
+    kept, keeping, told = b"", False, False
+    for line in stream:
+        keeping = bool(_OF_OTHERS.match(line) or (keeping and not _OF_SOMETHING_ELSE.match(line)))
+        if keeping:
+            kept += line
+            continue
+        told = told or _GONE in line
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+    return kept, told
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.flush()
+    print(f"transfer: {sentence}", file=sys.stderr, flush=True)
+
+
+def _die_with_parent(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os._exit(timeouts.ALONE)

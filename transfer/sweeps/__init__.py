@@ -1,0 +1,28 @@
+"""Sweeps: what is declared, what is missing, and running it."""
+
+from transfer.sweeps.bracket import bracket
+from transfer.sweeps.groups import Group, Setting, declared_groups, trial_name
+from transfer.sweeps.preflight import load_for
+from transfer.sweeps.progress import group_line
+from transfer.sweeps.provenance import claim, provenance
+from transfer.sweeps.run import run_sweep, run_target
+from transfer.sweeps.runner import Reporter, remove_orphans, run_groups, unfinished, work
+
+__all__ = [
+    "Group",
+    "Reporter",
+    "Setting",
+    "bracket",
+    "claim",
+    "declared_groups",
+    "group_line",
+    "load_for",
+    "provenance",
+    "remove_orphans",
+    "run_groups",
+    "run_sweep",
+    "run_target",
+    "trial_name",
+    "unfinished",
+    "work",
+]

@@ -1,0 +1,138 @@
+"""Where a run comes from, and whether a directory is this run's own."""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from transfer.config import Experiment, read
+from transfer.data import check_fingerprint
+from transfer.errors import TransferError
+from transfer.run_directory import PLAN, RunDirectory
+from transfer.sweeps.groups import declared_groups, trial_name
+from transfer.training import TrainingConfig
+
+_PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
+
+_SWEEPS = ("sweep", "quickstart")
+
+# Where the data lies does not change what they are, which their fingerprint tells; nor does how
+# devices share the work, or what is kept of it meanwhile, change what the work is.
+_BESIDE = (
+    "config.data.data_dir",
+    "config.mesh",
+    *(f"config.training.{name}" for name in TrainingConfig.KEEPING),
+)
+
+
+def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
+    """Write config.json into a new run directory, or check that an old one is the same run.
+
+    A sweep may declare more than it did; config.json then says so.
+    Raises `TransferError`, and changes nothing, when the directory belongs to another
+    configuration, was made from other data, or holds files but no configuration.
+    """
+    content = {
+        "kind": kind,
+        "experiment": json.loads(json.dumps(dataclasses.asdict(experiment))),
+        "data_fingerprint": fingerprint,
+        "provenance": provenance(),
+    }
+    known = run.config()
+    if known is None:
+        if run.path.exists() and not run.path.is_dir():
+            raise TransferError(
+                f"{run} is a file; expected a directory, new or of an earlier run: choose another "
+                "--run."
+            )
+        # A first write that was cut off leaves a partial file behind, which is no one's; a plan is
+        # made before the run that it is of.
+        files = run.path.iterdir() if run.path.exists() else ()
+        if any(file.suffix != ".partial" and file.name != PLAN for file in files):
+            raise TransferError(
+                f"The directory {run} holds files but no config.json, so it is no run directory; "
+                "expected a new directory or that of an earlier run: choose another --run."
+            )
+        run.write_config(content)
+        return
+    if known.get("kind") != kind:
+        raise TransferError(
+            f"The run directory {run} belongs to a {known.get('kind')}, not to a {kind}; expected "
+            "its own verb, or another --run."
+        )
+    recorded = known.get("experiment", {})
+    difference = _difference(recorded, content["experiment"], "config")
+    grown = (
+        kind in _SWEEPS
+        and difference.startswith("config.sweep.")
+        and _has_grown(read(recorded), experiment)
+    )
+    if difference and not grown:
+        raise TransferError(
+            f"The run directory {run} belongs to another configuration ({difference}); expected "
+            "the configuration it was started with, or another --run."
+        )
+    check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
+    if grown:
+        run.write_config(content)
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, revision, machine and devices, for config.json and the verdict."""
+    return {
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "revision": _revision(),
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+    }
+
+
+def _has_grown(old: Experiment, new: Experiment) -> bool:
+    """Whether a sweep holds all of an old one: an optimum on the edge asks for more points."""
+    return old.sweep.objective == new.sweep.objective and _trials(old) <= _trials(new)
+
+
+def _trials(experiment: Experiment) -> set[str]:
+    return {
+        trial_name(experiment, group, setting)
+        for group in declared_groups(experiment)
+        for setting in group.settings
+    }
+
+
+def _difference(old: Any, new: Any, path: str) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            if f"{path}.{key}" in _BESIDE:
+                continue
+            found = _difference(old.get(key), new.get(key), f"{path}.{key}")
+            if found:
+                return found
+        return ""
+    return "" if old == new else f"{path} was {old} and is now {new}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _revision() -> str | None:
+    try:
+        shown = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return shown.stdout.strip()

@@ -1,0 +1,71 @@
+"""One process of a group's, on whatever machine it was given."""
+
+import math
+import socket
+from contextlib import nullcontext
+
+import ray
+
+from transfer.config import Experiment
+from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
+from transfer.distributed import cluster, exchange
+from transfer.run_directory import RunDirectory
+from transfer.sweeps.groups import Group
+from transfer.sweeps.ray.resources import Resources
+from transfer.sweeps.runner import train_group
+from transfer.sweeps.tables import Rows
+
+
+class Worker:
+    """Trains its part of a group, and says meanwhile how far it is."""
+
+    def __init__(self) -> None:
+        self._fraction, self._loss = 0.0, math.nan
+
+    def coordinator(self) -> str:
+        """Return an address on this machine at which the processes of the group can meet."""
+        with socket.socket() as free:
+            free.bind(("", 0))
+            port = free.getsockname()[1]
+        return f"{ray.util.get_node_ip_address()}:{port}"
+
+    def progress(self) -> tuple[float, float]:
+        """Return the fraction done and the loss."""
+        return self._fraction, self._loss
+
+    def train(
+        self,
+        experiment: Experiment,
+        data: DataConfig | ImageConfig,
+        run: str,
+        group: Group,
+        fingerprint: str,
+        coordinator: str,
+        processes: int,
+        rank: int,
+    ) -> Rows | None:
+        """Train the group together with the other processes; the first returns its rows.
+
+        `data` are those of the experiment and `run` its directory, by paths that hold here.
+        """
+        alone = processes == 1
+        with nullcontext() if alone else cluster.join(coordinator, processes, rank):
+            # Every machine prepares its own.
+            dataset = load_dataset(data)
+            check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
+            exchange.barrier()  # which may have taken one of them longer
+            rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
+        return rows if rank == 0 else None
+
+    def _tell(self, fraction: float, loss: float) -> None:
+        self._fraction, self._loss = fraction, loss
+
+
+def environment(resources: Resources) -> dict[str, str]:
+    """Return what a process must find in its environment before JAX starts.
+
+    On CPUs every core is a device, for the trials to be spread over.
+    """
+    if resources.gpus or resources.slice:
+        return {}
+    return {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(resources.cpus)}

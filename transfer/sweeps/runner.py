@@ -1,0 +1,208 @@
+"""Run groups on this machine, adding each to the run directory as it ends."""
+
+import dataclasses
+import functools
+import json
+import typing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import jax
+from etils import epath
+
+from transfer.config import Experiment
+from transfer.data import Dataset, ImageDataset
+from transfer.distributed import exchange
+from transfer.models import parameter_count
+from transfer.run_directory import RunDirectory, Trial
+from transfer.sweeps.groups import Group, trial_name
+from transfer.sweeps.tables import Rows, learning_rates, tables
+from transfer.termination import TerminatedError
+from transfer.training import Checkpoints, Progress, train
+
+if typing.TYPE_CHECKING:
+    from transfer.training.events import Events
+
+
+class Reporter(Protocol):
+    """What is told about the work while it goes on."""
+
+    def start(self, group: Group, work: float) -> None:
+        """A group begins; `work` is its share of all that is left, in arbitrary units."""
+
+    def step(self, group: Group, fraction: float, loss: float) -> None:
+        """This fraction of the group is done; `loss` is the median over its trials."""
+
+    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+        """The group is in the run directory."""
+
+
+def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
+    """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
+    exchange.barrier()
+    # The first process wrote them, and what it sees is what all go by.
+    names = [trial.trial for trial in run.trials()] if exchange.is_first() else []
+    done = set(json.loads(exchange.broadcast_one_to_all(json.dumps(names).encode())))
+    missing = []
+    for group in groups:
+        settings = tuple(
+            setting
+            for setting in group.settings
+            if trial_name(experiment, group, setting) not in done
+        )
+        if settings:
+            missing.append(dataclasses.replace(group, settings=settings))
+    return missing
+
+
+def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> None:
+    """Remove checkpoints of a sweep, given all of its groups, that no missing group goes on from.
+
+    A sweep that has grown trains groups of other names at its widths, and a kill after a group is
+    in the tables may leave its checkpoints. Those of other widths, such as a target's, stay.
+    """
+    missing = {group.name for group in unfinished(run, experiment, groups)}
+    if exchange.is_first() and run.checkpoints.exists():
+        kinds = {group.kind for group in groups}
+        for folder in run.checkpoints.iterdir():
+            if folder.name.rpartition("-")[0] in kinds and folder.name not in missing:
+                folder.rmtree(missing_ok=True)
+
+
+def run_groups(
+    experiment: Experiment,
+    run: RunDirectory,
+    dataset: Dataset | ImageDataset,
+    groups: Sequence[Group],
+    reporter: Reporter,
+    *,
+    checkpoint_folder: epath.Path | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Train what is missing of the groups; returns a sentence for each group that failed.
+
+    A group that the hardware gives up on (out of memory) is left missing, to be tried again by the
+    next run, and the others go on; of several processes one may be alone in that, so they all end.
+    A group resumes from its checkpoints, which lie in a folder of their own until its trials are in
+    the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked before each
+    group and while it trains; if it says so, the group is saved and `TerminatedError` ends this.
+    """
+    failures: list[str] = []
+    missing = unfinished(run, experiment, groups)
+    if exchange.is_first():
+        _remove_checkpoints(run, [group for group in groups if group not in missing])
+    for number, group in enumerate(missing):
+        exchange.barrier()  # the first may have written for longer
+        (stopping,) = exchange.allgather_max(float(asked_to_stop()))
+        if stopping:
+            raise TerminatedError(
+                f"It was asked to stop with {len(missing) - number} groups to go."
+            )
+        reporter.start(group, work(experiment, group))
+        try:
+            rows = train_group(
+                experiment,
+                run,
+                dataset,
+                group,
+                functools.partial(reporter.step, group),
+                checkpoint_folder=checkpoint_folder,
+                asked_to_stop=asked_to_stop,
+            )
+        except jax.errors.JaxRuntimeError as error:
+            if jax.process_count() > 1:
+                raise
+            failures.append(failure(group, str(error)))
+            continue
+        if exchange.is_first():
+            add_group(run, group, rows)
+        reporter.finish(group, rows[0])
+    exchange.barrier()  # what is read from here on has been written
+    return failures
+
+
+def add_group(run: RunDirectory, group: Group, rows: Rows) -> None:
+    """Add a trained group to the run directory, which its checkpoints then leave."""
+    run.add_group(group.name, *rows)
+    _remove_checkpoints(run, [group])
+
+
+def train_group(
+    experiment: Experiment,
+    run: RunDirectory,
+    dataset: Dataset | ImageDataset,
+    group: Group,
+    progress: Progress,
+    *,
+    checkpoint_folder: epath.Path | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Rows:
+    """Train a group; returns its rows of trials, metrics, spectrum and gains.
+
+    What it writes into the run directory itself are checkpoints and events.
+    """
+    kept = experiment.training.checkpoints_kept
+    with (
+        Checkpoints(
+            checkpoint_folder or _checkpoints(run, group),
+            keep=kept,
+            final=checkpoint_folder is not None,
+        ) as checkpoints,
+        _events(experiment, run, group) as events,
+    ):
+        outcome = train(
+            experiment.at(group.width),
+            experiment.base_width,
+            experiment.recipe.build(group.recipe),
+            experiment.training,
+            dataset,
+            [(setting.hyperparameters, setting.seed) for setting in group.settings],
+            base_layers=experiment.base_layers,
+            horizon=experiment.horizon(group.width, group.recipe),
+            mesh=experiment.mesh,
+            checkpoints=checkpoints,
+            events=events,
+            progress=progress,
+            asked_to_stop=asked_to_stop,
+        )
+    return tables(experiment, group, outcome)
+
+
+def failure(group: Group, reason: str) -> str:
+    """Say in a sentence, without its full stop, that a group failed and why."""
+    first_line = reason.partition("\n")[0].rstrip(".")
+    return f"{group.recipe} at width {group.width} failed: {first_line}"
+
+
+def work(experiment: Experiment, group: Group) -> float:
+    """Estimate a group's cost, for the time left.
+
+    Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
+    """
+    count = parameter_count(experiment.layout(group.width).parameters)
+    tokens = experiment.steps(group.width) * experiment.data.tokens_per_step
+    return len(group.settings) * tokens * (count + 1e5)
+
+
+def _checkpoints(run: RunDirectory, group: Group) -> epath.Path:
+    return run.checkpoints / group.name
+
+
+def _remove_checkpoints(run: RunDirectory, groups: Sequence[Group]) -> None:
+    if run.checkpoints.exists():
+        for group in groups:
+            _checkpoints(run, group).rmtree(missing_ok=True)
+
+
+def _events(
+    experiment: Experiment, run: RunDirectory, group: Group
+) -> "AbstractContextManager[Events | None]":
+    if not (experiment.training.tensorboard and exchange.is_first()):
+        return nullcontext()
+    # Imported here because few runs want it.
+    from transfer.training.events import Events
+
+    names = [trial_name(experiment, group, setting) for setting in group.settings]
+    rates = learning_rates(experiment, group, experiment.steps(group.width))
+    return Events(run.tensorboard, names, rates)
