@@ -1,6 +1,7 @@
 """Whether the top singular value of a sublayer keeps its size as width grows."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from transfer.analysis.estimate import Estimate, Interval
@@ -33,6 +34,12 @@ class Invariance:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {"invariance": self.answer, "reason": self.reason, **self.measured.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Invariance":
+        """Read what `to_json` wrote; other keys are ignored."""
+        measured = MeasuredDecay(Estimate.from_json(content["p"]))
+        return cls(content["invariance"], content["reason"], measured)
 
     def _repr_html_(self) -> str:
         """The sentence, for notebooks; it begins with the answer."""

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transfer.analysis.estimate import Estimate
+from transfer.analysis.estimate import Estimate, interval_json
 from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
@@ -53,13 +53,27 @@ class SpectrumSlope:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            **self.slope.to_json(),
+            "value": self.slope.value,
+            "interval": interval_json(self.slope.interval),
+            **({"slope_reason": self.slope.reason} if self.slope.reason else {}),
             "predicted": self.predicted,
             "settled": self.settled,
             "decay_times": {str(width): times for width, times in self.decay_times.items()},
             "log2_learning_rate": self.log2_learning_rate,
             "values": {str(width): value for width, value in self.values.items()},
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "SpectrumSlope":
+        """Read what `to_json` wrote; other keys are ignored."""
+        slope = Estimate.from_json({**content, "reason": content.get("slope_reason")})
+        return cls(
+            slope=slope,
+            predicted=content["predicted"],
+            decay_times={int(width): times for width, times in content["decay_times"].items()},
+            log2_learning_rate=content["log2_learning_rate"],
+            values={int(width): value for width, value in content["values"].items()},
+        )
 
 
 def predicted_slope(recipe: str) -> float:
