@@ -82,4 +82,4 @@ def test_the_campaign_keeps_the_spectrum_of_its_settled_runs():
     sublayers = found.recipes["mup+sqrt"].sublayers
 
     assert len(sublayers) == 7
-    assert all(each.spectrum.settled for each in sublayers.values())
+    assert all(each.spectrum.is_settled for each in sublayers.values())

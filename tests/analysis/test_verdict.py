@@ -61,7 +61,7 @@ def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sw
     assert query.slope.interval == pytest.approx((0.3, 0.3))
     assert query.log2_learning_rate == -6.0
     assert query.predicted == 0.0
-    assert query.settled
+    assert query.is_settled
     assert query.values == pytest.approx({32: 1.0, 64: 2**0.3, 128: 2**0.6})
 
 
@@ -78,23 +78,25 @@ def test_noise_in_the_spectrum_gives_an_interval_around_the_slope(sweep):
 
 def test_one_unsettled_run_unsettles_the_spectrum(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
-    short = [dataclasses.replace(t, settled=2.9) if t.width == 64 else t for t in trials]
+    short = [dataclasses.replace(t, decay_times=2.9) if t.width == 64 else t for t in trials]
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
-    assert not slopes["attention.query"].settled
+    assert not slopes["attention.query"].is_settled
 
 
 def test_spectra_are_compared_where_runs_have_settled(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
     short = [
-        dataclasses.replace(t, settled=2.9) if t.width == 64 and t.learning_rate < 2**-5.5 else t
+        dataclasses.replace(t, decay_times=2.9)
+        if t.width == 64 and t.learning_rate < 2**-5.5
+        else t
         for t in trials
     ]
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
-    assert slopes["attention.query"].settled
+    assert slopes["attention.query"].is_settled
     assert slopes["attention.query"].log2_learning_rate == -5.0
 
 

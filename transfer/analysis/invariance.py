@@ -61,7 +61,7 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
       >>> judged.answer, judged.measured.p.value
       ('drifts as predicted', 0.77)
     """
-    if not found.settled:
+    if not found.is_settled:
         width, times = min(found.decay_times.items(), key=lambda item: item[1])
         return Invariance(
             "not settled",

@@ -36,7 +36,7 @@ class SpectrumSlope:
 
     `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds, and
     `decay_times` how long the runs at each width lasted, sum_t lr_t * decay. `predicted` is what
-    the recipe's rates and decay rule say, which holds only once every run has `settled`.
+    the recipe's rates and decay rule say, which holds only once every run `is_settled`.
     """
 
     slope: Estimate
@@ -46,7 +46,7 @@ class SpectrumSlope:
     values: dict[int, float]
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the runs of every width have all but forgotten their init."""
         return all(times >= SETTLED for times in self.decay_times.values())
 
@@ -57,7 +57,7 @@ class SpectrumSlope:
             "interval": interval_json(self.slope.interval),
             **({"slope_reason": self.slope.reason} if self.slope.reason else {}),
             "predicted": self.predicted,
-            "settled": self.settled,
+            "settled": self.is_settled,
             "decay_times": {str(width): times for width, times in self.decay_times.items()},
             "log2_learning_rate": self.log2_learning_rate,
             "values": {str(width): value for width, value in self.values.items()},
@@ -212,7 +212,7 @@ def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
     """
     times: dict[int, float] = {}
     for trial in sorted(trials, key=lambda trial: trial.width):
-        times[trial.width] = min(trial.settled, times.get(trial.width, math.inf))
+        times[trial.width] = min(trial.decay_times, times.get(trial.width, math.inf))
     return times
 
 
@@ -267,8 +267,8 @@ def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperpara
     for trial in trials:
         setting = setting_of(trial)
         by_width[trial.width].add(setting)
-        loss[setting].append(trial.compared)
-        settled[setting] &= trial.settled >= SETTLED
+        loss[setting].append(trial.objective_value)
+        settled[setting] &= trial.decay_times >= SETTLED
     if len(by_width) < 2:
         return None
     return min(

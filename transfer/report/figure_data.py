@@ -182,7 +182,9 @@ def _shown(trials: Sequence[Trial], judged: RecipeVerdict) -> dict[int, list[Tri
     for width in widths:
         here = [trial for trial in mine if trial.width == width]
         here = [trial for trial in here if trial.origin == "predicted"] or here
-        nearest = min(here, key=lambda t: (abs(math.log2(t.learning_rate) - place), t.compared))
+        nearest = min(
+            here, key=lambda t: (abs(math.log2(t.learning_rate) - place), t.objective_value)
+        )
         setting = setting_of(nearest)
         shown[width] = [trial for trial in here if setting_of(trial) == setting]
     return shown

@@ -129,7 +129,7 @@ def spectrum_table(verdict: SweepVerdict) -> "Group":
         if sublayers:
             parts += [_values(sublayers).rich(), Text()]
             # Runs that have not settled have not settled for all sublayers.
-            settled = first.spectrum.settled
+            settled = first.spectrum.is_settled
             parts += [_exponents(sublayers).rich() if settled else Text(first.invariance.reason)]
             parts.append(Text())
     return Group(*parts)
@@ -223,7 +223,7 @@ def spectrum_title(recipe: str, sublayers: Mapping[str, SublayerVerdict]) -> str
     slopes = _slopes(sublayers)
     predicted = next(iter(sublayers.values())).spectrum.predicted
     # The prediction is for runs that have lasted long enough to forget their init.
-    settled = all(each.spectrum.settled for each in sublayers.values())
+    settled = all(each.spectrum.is_settled for each in sublayers.values())
     warning = "" if settled else " (not settled yet)"
     return (
         f"{recipe}{warning}\nslopes {min(slopes):+z.2f} to {max(slopes):+z.2f}, predicted "
