@@ -1,6 +1,7 @@
 """Whether the top singular value of a sublayer keeps its size as width grows."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from transfer.analysis.estimate import Estimate, Interval
@@ -34,6 +35,12 @@ class Invariance:
         """Return plain JSON."""
         return {"invariance": self.answer, "reason": self.reason, **self.measured.to_json()}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Invariance":
+        """Read what `to_json` wrote; other keys are ignored."""
+        measured = MeasuredDecay(Estimate.from_json(content["p"]))
+        return cls(content["invariance"], content["reason"], measured)
+
     def _repr_html_(self) -> str:
         """The sentence, for notebooks; it begins with the answer."""
         return html_paragraph(self.reason)
@@ -54,7 +61,7 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
       >>> judged.answer, judged.measured.p.value
       ('drifts as predicted', 0.77)
     """
-    if not found.settled:
+    if not found.is_settled:
         width, times = min(found.decay_times.items(), key=lambda item: item[1])
         return Invariance(
             "not settled",

@@ -3,14 +3,14 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transfer.analysis.estimate import Estimate
+from transfer.analysis.estimate import Estimate, interval_json
 from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
@@ -36,7 +36,7 @@ class SpectrumSlope:
 
     `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds, and
     `decay_times` how long the runs at each width lasted, sum_t lr_t * decay. `predicted` is what
-    the recipe's rates and decay rule say, which holds only once every run has `settled`.
+    the recipe's rates and decay rule say, which holds only once every run `is_settled`.
     """
 
     slope: Estimate
@@ -46,20 +46,34 @@ class SpectrumSlope:
     values: dict[int, float]
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the runs of every width have all but forgotten their init."""
         return all(times >= SETTLED for times in self.decay_times.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            **self.slope.to_json(),
+            "value": self.slope.value,
+            "interval": interval_json(self.slope.interval),
+            **({"slope_reason": self.slope.reason} if self.slope.reason else {}),
             "predicted": self.predicted,
-            "settled": self.settled,
+            "settled": self.is_settled,
             "decay_times": {str(width): times for width, times in self.decay_times.items()},
             "log2_learning_rate": self.log2_learning_rate,
             "values": {str(width): value for width, value in self.values.items()},
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "SpectrumSlope":
+        """Read what `to_json` wrote; other keys are ignored."""
+        slope = Estimate.from_json({**content, "reason": content.get("slope_reason")})
+        return cls(
+            slope=slope,
+            predicted=content["predicted"],
+            decay_times={int(width): times for width, times in content["decay_times"].items()},
+            log2_learning_rate=content["log2_learning_rate"],
+            values={int(width): value for width, value in content["values"].items()},
+        )
 
 
 def named_recipe(name: str) -> Recipe | None:

@@ -2,8 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,6 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory, Trial
 from transfer.sweeps import Group, group_line, unfinished, work
+
+if TYPE_CHECKING:
+    from transfer.analysis import SweepVerdict
 
 Result = TypeVar("Result")
 
@@ -125,7 +128,7 @@ def with_progress(
         return function(progress)
 
 
-def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
+def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
     """Print the verdict as a table, and where its page and figures are."""
     from transfer.report import verdict_table
 
