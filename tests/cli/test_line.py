@@ -137,7 +137,7 @@ def test_a_prediction_moves_along_every_axis_and_is_trained(ruled, config, tmp_p
     # Twice the steps, of which the warmup is the same share.
     assert (experiment.training.steps, experiment.training.warmup) == (24, 4)
     assert experiment.horizon(32) == Horizon(
-        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=1 / 0.5**0.5, averaging=0.5
+        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=2**0.5, averaging=0.5
     )
     (trial,) = trials(run)
     assert (trial.tokens, trial.status, trial.width) == (3072, "completed", 32)
