@@ -8,6 +8,7 @@ import pytest
 from transfer.analysis import SweepVerdict, judge, predicted_slope, spectrum_slopes
 from transfer.errors import TransferError
 from transfer.run_directory import SPECTRUM_SCHEMA
+from transfer.scaling import Recipe
 
 WIDTHS = [32, 64, 128]
 GRID = [float(k) for k in range(-9, -3)]
@@ -47,7 +48,7 @@ def spectrum_of(trials, slope, noise=0.0):
     ],
 )
 def test_the_recipe_predicts_the_spectrums_slope(recipe, slope):
-    assert predicted_slope(recipe) == pytest.approx(slope)
+    assert predicted_slope(Recipe.parse(recipe)) == pytest.approx(slope)
 
 
 def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sweep):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from transfer.analysis import Estimate
-from transfer.columns import aligned
 from transfer.markup import html_table
+from transfer.text_table import aligned
 
 if TYPE_CHECKING:
     import rich.table
