@@ -1,5 +1,7 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
+from typing import TYPE_CHECKING
+
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
@@ -16,6 +18,7 @@ from transfer.analysis.transferability import (
     judge_transfer,
 )
 from transfer.analysis.verdict import RecipeVerdict, SublayerVerdict, SweepVerdict, judge
+from transfer.renamed import renamed
 
 __all__ = [
     "GAIN_BAND",
@@ -50,3 +53,12 @@ __all__ = [
     "spectrum_slopes",
     "sweeps_by_recipe",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.analysis",
+        {
+            "ZeroShot": "transfer.analysis.Regret",
+            "zero_shot_regret": "transfer.analysis.find_regret",
+        },
+    )

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from transfer.analysis.losses import LossTable
 from transfer.analysis.quadratic import curve_minimum, surface_minimum
 from transfer.errors import TransferError
 from transfer.markup import html_table
+from transfer.renamed import renamed
 from transfer.run_directory import Trial
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
@@ -92,6 +94,11 @@ class Optimum:
     best_loss: float | None
     seeds: int
     note: str | None = None
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed(
+            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.landscape"}
+        )
 
     def _repr_html_(self) -> str:
         """What is known of it, and why what is not is not, for notebooks."""

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
 from transfer.errors import TransferError
+from transfer.renamed import renamed
 from transfer.run_directory import Trial
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
@@ -36,7 +37,7 @@ class SpectrumSlope:
 
     `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds, and
     `decay_times` how long the runs at each width lasted, sum_t lr_t * decay. `predicted` is what
-    the recipe's rates and decay rule say, which holds only once every run `is_settled`.
+    the recipe's rates and decay rule say, which holds only where every run `is_settled`.
     """
 
     slope: Estimate
@@ -44,6 +45,9 @@ class SpectrumSlope:
     decay_times: dict[int, float]
     log2_learning_rate: float
     values: dict[int, float]
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed("SpectrumSlope", {"settled": "SpectrumSlope.is_settled"})
 
     @property
     def is_settled(self) -> bool:
