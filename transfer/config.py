@@ -29,7 +29,7 @@ from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 
-# A section of several kinds, which `kind` in it tells apart, as `Model` is; the first is the default.
+# Kinds of data, which `kind` tells apart as it does those of `Model`; the first is the default.
 Data = DataConfig | ImageConfig
 
 

@@ -11,7 +11,7 @@ from transfer.report.picture import Picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from transfer.checks import CoordinateCheck, Row
+    from transfer.checks import CheckRow, CoordinateCheck
 
 Key = tuple[str, str, int]
 
@@ -59,7 +59,7 @@ def size_chart(
     return Picture.of(figure)
 
 
-def _draw(axis: "Axes", row: "Row", colour: str, thick: float, what: str) -> None:
+def _draw(axis: "Axes", row: "CheckRow", colour: str, thick: float, what: str) -> None:
     if row.slope is None or row.predicted is None:
         raise TransferError(
             f"There is no size of {what} to draw ({row.verdict}); expected one that is not zero "
