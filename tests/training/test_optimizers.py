@@ -15,6 +15,7 @@ from .tiny import SETTINGS, train
 
 FAMILIES = {
     "adamw": "entrywise",
+    "nadam": "entrywise",
     "adam_atan2": "entrywise",
     "adamp": "entrywise",
     "lion": "entrywise",

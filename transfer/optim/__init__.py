@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 if typing.TYPE_CHECKING:
     import optax
 
-    from transfer.optim.adam import adam_atan2, adamp, adamw
+    from transfer.optim.adam import adam_atan2, adamp, adamw, nadam
     from transfer.optim.factors import Factors, LearningRate, Scalar, gradient_norm, scaled
     from transfer.optim.matrix_wise import adafactor, muon
     from transfer.optim.momentum import lion, sgd
@@ -33,6 +33,7 @@ __all__ = [
     "gradient_norm",
     "lion",
     "muon",
+    "nadam",
     "scaled",
     "schedule",
     "sgd",
@@ -77,6 +78,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     each.name: each
     for each in (
         Optimizer("adamw", "adam", "entrywise", _ADAM),
+        Optimizer("nadam", "adam", "entrywise", _ADAM),
         Optimizer("adam_atan2", "adam", "entrywise", _MOMENTS),
         Optimizer("adamp", "adam", "entrywise", _ADAM),
         Optimizer("lion", "momentum", "entrywise", _MOMENTS, follows_horizon=False),

@@ -60,6 +60,54 @@ def adamw(
     )
 
 
+def nadam(
+    learning_rate: LearningRate,
+    weight_decay: Scalar = 0.0,
+    *,
+    layout: Layout,
+    recipe: Recipe,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.95,
+    eps: Scalar = 1e-8,
+    **shared: Unpack[Shared],
+) -> optax.GradientTransformation:
+    """NAdam with a recipe's learning rate, decay and epsilon for every parameter of a layout.
+
+    For a parameter with factors (c, d, e), Adam's moments m and v after step t, and the momentum n
+    that Nesterov's step looks ahead with,
+
+        n = b1 m / (1 - b1^(t + 1)) + (1 - b1) g / (1 - b1^t)
+        w <- w - c lr_t (n / (sqrt(v / (1 - b2^t)) + e eps) + d decay w).
+
+    The step has the size of Adam's, so it takes Adam's exponents. As in `optax.nadamw`, two things
+    differ from the paper: b1 is the same at every step, and the decay is decoupled. `shared` and
+    errors are those of `scaled`.
+
+    Example:
+      >>> from transfer.scaling import Annotated, Axes
+      >>> axes = Axes.parse("embed -> ffn")
+      >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
+      >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
+      >>> tx = nadam(0.5, layout=layout, recipe=Recipe("mup"))
+      >>> params = {"up": jnp.ones((8, 8))}
+      >>> updates, _ = tx.update({"up": jnp.ones((8, 8))}, tx.init(params), params)
+      >>> round(float(updates["up"][0, 0]), 6)  # -(0.5 / 4) * (1 + 0.9 / 1.9)
+      -0.18421
+
+    Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016 (Algorithm 2);
+    exponents of arXiv 2203.03466 for Adam.
+    """
+    return scaled(
+        lambda factors: optax.scale_by_adam(b1, b2, eps * factors.epsilon, nesterov=True),
+        learning_rate,
+        weight_decay,
+        family="entrywise",
+        layout=layout,
+        recipe=recipe,
+        **shared,
+    )
+
+
 def adam_atan2(
     learning_rate: LearningRate,
     weight_decay: Scalar = 0.0,
