@@ -144,7 +144,7 @@ def test_exponents_that_do_not_hold_on_the_held_out_width_are_not_used(sweep):
 @pytest.mark.parametrize("short", [32, 256])
 def test_runs_that_have_not_settled_are_refused(sweep, short):
     trials = [
-        dataclasses.replace(trial, settled=2.9) if trial.width == short else trial
+        dataclasses.replace(trial, decay_times=2.9) if trial.width == short else trial
         for trial in sweep()(loss, WIDTHS, GRID, seeds=2)
     ]
     with pytest.raises(

@@ -97,7 +97,7 @@ def test_another_p_is_found_and_where_it_leads_is_called_by_its_name(sweep, reci
 @pytest.mark.parametrize("short", WIDTHS)
 def test_one_run_that_has_not_settled_is_called_so_and_not_judged(sweep, short):
     trials = [
-        dataclasses.replace(trial, settled=2.9) if trial.width == short else trial
+        dataclasses.replace(trial, decay_times=2.9) if trial.width == short else trial
         for trial in sweep()(loss, WIDTHS, GRID, seeds=2)
     ]
     verdict = judge(trials, planted(trials, {"up": 0.0}), task="", provenance={})
@@ -114,7 +114,8 @@ def test_three_decay_times_are_enough_and_the_shortest_seed_counts(sweep):
     trials = sweep(settled=3.0)(loss, WIDTHS, GRID, seeds=2)
     assert spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)["up"].settled
     trials = [
-        dataclasses.replace(t, settled=2.99) if (t.width, t.seed) == (64, 1) else t for t in trials
+        dataclasses.replace(t, decay_times=2.99) if (t.width, t.seed) == (64, 1) else t
+        for t in trials
     ]
     slopes = spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)
     assert slopes["up"].decay_times == {32: 3.0, 64: 2.99, 128: 3.0, 256: 3.0}

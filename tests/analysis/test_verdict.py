@@ -78,7 +78,7 @@ def test_noise_in_the_spectrum_gives_an_interval_around_the_slope(sweep):
 
 def test_one_unsettled_run_unsettles_the_spectrum(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
-    short = [dataclasses.replace(t, settled=2.9) if t.width == 64 else t for t in trials]
+    short = [dataclasses.replace(t, decay_times=2.9) if t.width == 64 else t for t in trials]
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
@@ -88,7 +88,9 @@ def test_one_unsettled_run_unsettles_the_spectrum(sweep):
 def test_spectra_are_compared_where_runs_have_settled(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
     short = [
-        dataclasses.replace(t, settled=2.9) if t.width == 64 and t.learning_rate < 2**-5.5 else t
+        dataclasses.replace(t, decay_times=2.9)
+        if t.width == 64 and t.learning_rate < 2**-5.5
+        else t
         for t in trials
     ]
 

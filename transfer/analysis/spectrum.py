@@ -198,7 +198,7 @@ def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
     """
     times: dict[int, float] = {}
     for trial in sorted(trials, key=lambda trial: trial.width):
-        times[trial.width] = min(trial.settled, times.get(trial.width, math.inf))
+        times[trial.width] = min(trial.decay_times, times.get(trial.width, math.inf))
     return times
 
 
@@ -253,8 +253,8 @@ def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperpara
     for trial in trials:
         setting = setting_of(trial)
         by_width[trial.width].add(setting)
-        loss[setting].append(trial.compared)
-        settled[setting] &= trial.settled >= SETTLED
+        loss[setting].append(trial.objective_value)
+        settled[setting] &= trial.decay_times >= SETTLED
     if len(by_width) < 2:
         return None
     return min(
