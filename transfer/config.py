@@ -18,9 +18,8 @@ from ml_collections import ConfigDict
 from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError, nearest
 from transfer.models import (
-    CNNConfig,
+    Model,
     ModelLayout,
-    ResNetConfig,
     TransformerConfig,
     model_layout,
     parameter_count,
@@ -30,8 +29,7 @@ from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 
-# Sections of several kinds, which `kind` in them tells apart; the first is the default.
-Model = TransformerConfig | ResNetConfig | CNNConfig
+# Kinds of data, which `kind` tells apart as it does those of `Model`; the first is the default.
 Data = DataConfig | ImageConfig
 
 

@@ -13,8 +13,7 @@ from jax.sharding import Mesh
 
 from transfer import sharding
 from transfer.config import Experiment
-from transfer.data import ImageConfig
-from transfer.data.images.shape import image_shape
+from transfer.data import ImageConfig, image_shape
 from transfer.errors import TransferError
 from transfer.sweeps import Group
 from transfer.tpu.topology import Topology

@@ -7,6 +7,7 @@ from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
 from transfer.sharding import make_mesh
 from transfer.sweeps.groups import Group
+from transfer.training.task import input_spec
 
 
 def load_for(
@@ -35,5 +36,5 @@ def load_for(
             )
 
     dataset = load_dataset(experiment.data)
-    experiment.model.require_fit(dataset)
+    experiment.model.require_fit(input_spec(dataset))
     return dataset
