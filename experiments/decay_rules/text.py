@@ -23,7 +23,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, RecipeConfig, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Calibration, Role
-from transfer.sweeps import Group, Setting
+from transfer.sweeps import Group, TrialSpec
 
 TABLE = HERE / "text.parquet"
 COLUMNS = (
@@ -77,13 +77,13 @@ def groups(asked: Experiment) -> list[Group]:
     ]
 
 
-def settings(asked: Experiment, rule: str) -> tuple[Setting, ...]:
+def settings(asked: Experiment, rule: str) -> tuple[TrialSpec, ...]:
     """A rule's hyperparameters with every seed."""
     learning_rate, weight_decay = HYPERPARAMETERS[rule]
     chosen = dataclasses.replace(
         asked.hyperparameters, learning_rate=learning_rate, weight_decay=weight_decay
     )
-    return tuple(Setting(chosen, seed) for seed in SEEDS)
+    return tuple(TrialSpec(chosen, seed) for seed in SEEDS)
 
 
 def calibrations(asked: Experiment, rows: Iterable[Mapping[str, Any]]) -> dict[str, Calibration]:

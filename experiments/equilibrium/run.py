@@ -22,7 +22,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Hyperparameters
-from transfer.sweeps import Group, Setting
+from transfer.sweeps import Group, TrialSpec
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "sublayers.parquet"
@@ -79,7 +79,8 @@ def groups(arms: Arms, base: Hyperparameters) -> list[Group]:
         for rate, decay in arms.values()
     ]
     return [
-        Group(WIDTH, "mup+sqrt", tuple(Setting(each, seed) for each in settings)) for seed in SEEDS
+        Group(WIDTH, "mup+sqrt", tuple(TrialSpec(each, seed) for each in settings))
+        for seed in SEEDS
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.cli.flags import config_file
 from transfer.config import Experiment, read, template
-from transfer.sweeps import Group, Setting
+from transfer.sweeps import Group, TrialSpec
 
 COUNTS = (4, 16, 64)
 # Tokens that a chip sees at once, and the width, where depth grows.
@@ -35,7 +35,7 @@ class Asked:
         """Trials of one seed and as many learning rates."""
         made = self.experiment
         settings = (
-            Setting(
+            TrialSpec(
                 dataclasses.replace(made.hyperparameters, learning_rate=2.0 ** -(4 + k / 16)), 0
             )
             for k in range(self.trials)

@@ -4,7 +4,7 @@ import dataclasses
 
 from transfer.config import Experiment, read
 from transfer.plan.program import compile_group
-from transfer.sweeps import Group, Setting
+from transfer.sweeps import Group, TrialSpec
 from transfer.tpu import Topology
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
@@ -31,7 +31,7 @@ def experiment(mesh=None, training=None, data=None, **model) -> Experiment:
 def group(experiment: Experiment, trials: int) -> Group:
     """Trials of different learning rates."""
     settings = (
-        Setting(dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k), 0)
+        TrialSpec(dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k), 0)
         for k in range(4, 4 + trials)
     )
     return Group(experiment.model.width, str(experiment.recipe.build()), tuple(settings))

@@ -10,7 +10,7 @@ from transfer.errors import TransferError
 from transfer.models import TransformerConfig
 from transfer.scaling import Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
-from transfer.sweeps import Group, Setting, declared_groups, trial_name
+from transfer.sweeps import Group, TrialSpec, declared_groups, trial_name
 from transfer.training import TrainingConfig
 
 RATES = (2.0**-8, 2.0**-7, 2.0**-6)
@@ -125,7 +125,7 @@ def test_a_random_search_is_uniform_in_the_logarithm_between_its_bounds():
     assert rates.index(max(rates)) != decays.index(max(decays))
 
 
-GROUP = Group(32, "mup+sqrt", (Setting(Hyperparameters(learning_rate=0.1), 0),))
+GROUP = Group(32, "mup+sqrt", (TrialSpec(Hyperparameters(learning_rate=0.1), 0),))
 
 
 def named(experiment=EXPERIMENT, group=GROUP, **changes):
@@ -188,7 +188,7 @@ def test_a_group_keeps_its_name():
 
 def test_a_group_is_named_by_its_settings_in_a_way_that_a_file_can_be():
     uniform = dataclasses.replace(GROUP, recipe="mup/uniform+sqrt")
-    seeds = dataclasses.replace(GROUP, settings=(Setting(Hyperparameters(learning_rate=0.1), 1),))
+    seeds = dataclasses.replace(GROUP, settings=(TrialSpec(Hyperparameters(learning_rate=0.1), 1),))
 
     assert "/" not in uniform.name
     assert len({GROUP.name, uniform.name, seeds.name}) == 3

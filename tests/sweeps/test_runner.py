@@ -18,7 +18,7 @@ from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import (
     Group,
-    Setting,
+    TrialSpec,
     declared_groups,
     remove_orphans,
     run_groups,
@@ -332,7 +332,7 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
                 raise KeyboardInterrupt
 
     run, whole = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "whole")
-    setting = Setting(Hyperparameters(learning_rate=RATES[0], weight_decay=DECAY), 3)
+    setting = TrialSpec(Hyperparameters(learning_rate=RATES[0], weight_decay=DECAY), 3)
     group = [Group(16, "mup+sqrt", (setting,))]
     training = dataclasses.replace(declared.training, checkpoint_every=8)
     checkpointed = dataclasses.replace(declared, training=training)

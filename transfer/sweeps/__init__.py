@@ -1,7 +1,7 @@
 """Sweeps: what is declared, what is missing, and running it."""
 
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import Group, Setting, declared_groups, trial_name
+from transfer.sweeps.groups import Group, TrialSpec, declared_groups, trial_name
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.progress import group_line
 from transfer.sweeps.provenance import claim, provenance
@@ -11,7 +11,7 @@ from transfer.sweeps.runner import Reporter, remove_orphans, run_groups, unfinis
 __all__ = [
     "Group",
     "Reporter",
-    "Setting",
+    "TrialSpec",
     "bracket",
     "claim",
     "declared_groups",

@@ -9,7 +9,7 @@ import numpy as np
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweeps.groups import Group, Setting
+from transfer.sweeps.groups import Group, TrialSpec
 
 MAX_ROUNDS = 4
 
@@ -32,13 +32,13 @@ def bracket(
     """
     seeds, aside = experiment.sweep.seeds, experiment.sweep.bracket // 2
 
-    def settings(exponents: Sequence[int]) -> tuple[Setting, ...]:
+    def settings(exponents: Sequence[int]) -> tuple[TrialSpec, ...]:
         points = [dataclasses.replace(predicted, learning_rate=2.0**each) for each in exponents]
-        return tuple(Setting(point, seed) for point in points for seed in seeds)
+        return tuple(TrialSpec(point, seed) for point in points for seed in seeds)
 
     center = round(expected_log2_learning_rate)
     exponents = list(range(center - aside, center + aside + 1))
-    added = tuple(Setting(predicted, seed, "predicted") for seed in seeds) + settings(exponents)
+    added = tuple(TrialSpec(predicted, seed, "predicted") for seed in seeds) + settings(exponents)
     for _ in range(MAX_ROUNDS):
         train(Group(width, recipe, added))
         losses = _mean_losses(run, width, recipe)

@@ -16,7 +16,7 @@ from transfer.training import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class TrialSpec:
     """One trial to run: its hyperparameters, its seed, and whether a sweep or a prediction asks."""
 
     hyperparameters: Hyperparameters
@@ -30,7 +30,7 @@ class Group:
 
     width: int
     recipe: str
-    settings: tuple[Setting, ...]
+    settings: tuple[TrialSpec, ...]
 
     @property
     def kind(self) -> str:
@@ -63,7 +63,7 @@ def declared_groups(experiment: Experiment) -> list[Group]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    settings = tuple(Setting(point, seed) for point in points for seed in sweep.seeds)
+    settings = tuple(TrialSpec(point, seed) for point in points for seed in sweep.seeds)
     return [
         Group(width, str(experiment.recipe.build(recipe)), settings)
         for width in sorted(sweep.widths)
@@ -88,7 +88,7 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
     return list(dict.fromkeys(points))
 
 
-def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
+def trial_name(experiment: Experiment, group: Group, setting: TrialSpec) -> str:
     """Name a trial by a hash of its resolved settings: all that its run directory was made for."""
     return _digest(
         [
