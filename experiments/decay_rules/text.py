@@ -23,7 +23,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, RecipeConfig, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Calibration, Role
-from transfer.sweeps import Group, TrialSpec
+from transfer.sweeps import TrialGroup, TrialSpec
 
 TABLE = HERE / "text.parquet"
 COLUMNS = (
@@ -68,10 +68,10 @@ def experiment() -> Experiment:
     return read(config)
 
 
-def groups(asked: Experiment) -> list[Group]:
+def groups(asked: Experiment) -> list[TrialGroup]:
     """Every width under every rule, narrow ones first; at the widest muP's rules are one."""
     return [
-        Group(width, rule, settings(asked, rule))
+        TrialGroup(width, rule, settings(asked, rule))
         for width in WIDTHS
         for rule in (HYPERPARAMETERS if width < max(WIDTHS) else (SWEPT, "standard"))
     ]
@@ -108,7 +108,7 @@ def measured() -> list[dict[str, Any]]:
     rows = _rows("rule", trained("runs/decay_rules/text", asked, groups(asked)))
     for arm, calibration in calibrations(asked, rows).items():
         recipe = RecipeConfig(name="mup+measured", calibration=calibration)
-        group = Group(max(WIDTHS), str(recipe.build()), settings(asked, SWEPT))
+        group = TrialGroup(max(WIDTHS), str(recipe.build()), settings(asked, SWEPT))
         folder = f"runs/decay_rules/text_{arm.replace(' ', '_')}"
         run = trained(folder, dataclasses.replace(asked, recipe=recipe), [group])
         rows += _rows(arm, run)

@@ -22,7 +22,7 @@ from transfer.cli import platform
 from transfer.config import Experiment, read, template
 from transfer.report.style import to_png
 from transfer.scaling import Hyperparameters
-from transfer.sweeps import Group, TrialSpec
+from transfer.sweeps import TrialGroup, TrialSpec
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "sublayers.parquet"
@@ -72,14 +72,14 @@ def experiment(steps: int) -> Experiment:
     return read(config)
 
 
-def groups(arms: Arms, base: Hyperparameters) -> list[Group]:
+def groups(arms: Arms, base: Hyperparameters) -> list[TrialGroup]:
     """The trials of each seed, so that work that is cut off loses one seed."""
     settings = [
         dataclasses.replace(base, learning_rate=rate * LEARNING_RATE, weight_decay=decay * DECAY)
         for rate, decay in arms.values()
     ]
     return [
-        Group(WIDTH, "mup+sqrt", tuple(TrialSpec(each, seed) for each in settings))
+        TrialGroup(WIDTH, "mup+sqrt", tuple(TrialSpec(each, seed) for each in settings))
         for seed in SEEDS
     ]
 

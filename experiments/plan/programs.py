@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.cli.flags import config_file
 from transfer.config import Experiment, read, template
-from transfer.sweeps import Group, TrialSpec
+from transfer.sweeps import TrialGroup, TrialSpec
 
 COUNTS = (4, 16, 64)
 # Tokens that a chip sees at once, and the width, where depth grows.
@@ -31,7 +31,7 @@ class Asked:
         return read(config)
 
     @property
-    def group(self) -> Group:
+    def group(self) -> TrialGroup:
         """Trials of one seed and as many learning rates."""
         made = self.experiment
         settings = (
@@ -40,7 +40,7 @@ class Asked:
             )
             for k in range(self.trials)
         )
-        return Group(made.model.width, str(made.recipe.build()), tuple(settings))
+        return TrialGroup(made.model.width, str(made.recipe.build()), tuple(settings))
 
 
 def asked() -> Iterator[Asked]:

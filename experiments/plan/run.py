@@ -71,7 +71,7 @@ def planned(program: Asked) -> dict[str, Any]:
 
 def digest(program: Asked) -> str:
     """Name a program by all that it is compiled from, but for the code."""
-    settings = [dataclasses.asdict(setting) for setting in program.group.settings]
+    settings = [dataclasses.asdict(setting) for setting in program.group.trials]
     asked = [program.part, program.topology, dataclasses.asdict(program.experiment), settings]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 

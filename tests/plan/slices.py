@@ -4,7 +4,7 @@ import dataclasses
 
 from transfer.config import Experiment, read
 from transfer.plan.program import compile_group
-from transfer.sweeps import Group, TrialSpec
+from transfer.sweeps import TrialGroup, TrialSpec
 from transfer.tpu import Topology
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
@@ -28,13 +28,13 @@ def experiment(mesh=None, training=None, data=None, **model) -> Experiment:
     )
 
 
-def group(experiment: Experiment, trials: int) -> Group:
+def group(experiment: Experiment, trials: int) -> TrialGroup:
     """Trials of different learning rates."""
     settings = (
         TrialSpec(dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k), 0)
         for k in range(4, 4 + trials)
     )
-    return Group(experiment.model.width, str(experiment.recipe.build()), tuple(settings))
+    return TrialGroup(experiment.model.width, str(experiment.recipe.build()), tuple(settings))
 
 
 def program(topology: str, trials: int = 1, **settings):

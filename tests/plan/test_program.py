@@ -39,7 +39,7 @@ def trained(monkeypatch):
                 made.recipe.build(),
                 made.training,
                 load_dataset(made.data),
-                [(setting.hyperparameters, setting.seed) for setting in trials.settings],
+                [(setting.hyperparameters, setting.seed) for setting in trials.trials],
                 horizon=made.horizon(made.model.width),
                 mesh=made.mesh,
             )

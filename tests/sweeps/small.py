@@ -8,7 +8,7 @@ from transfer.config import Experiment, RecipeConfig, SearchSpace, SweepConfig
 from transfer.models import TransformerConfig
 from transfer.run_directory import Trial
 from transfer.scaling import Hyperparameters
-from transfer.sweeps import Group, TrialSpec
+from transfer.sweeps import TrialGroup, TrialSpec
 from transfer.training import TrainingConfig
 
 WARMUP = 4
@@ -46,7 +46,7 @@ def swept(experiment: Experiment, **changes) -> Experiment:
     return dataclasses.replace(experiment, sweep=dataclasses.replace(experiment.sweep, **changes))
 
 
-def trial(group: Group, setting: TrialSpec, name: str, loss: float, **changes) -> Trial:
+def trial(group: TrialGroup, setting: TrialSpec, name: str, loss: float, **changes) -> Trial:
     """Return the row of a trial with this held-out loss."""
     fields = {
         "trial": name,

@@ -23,7 +23,7 @@ class Trainer:
 
     def __call__(self, group):
         self.groups.append(group)
-        self.run.add_group(group.name, [self._row(group, each) for each in group.settings], [], [])
+        self.run.add_group(group.name, [self._row(group, each) for each in group.trials], [], [])
 
     def _row(self, group, setting):
         exponent = math.log2(setting.hyperparameters.learning_rate)
@@ -39,7 +39,7 @@ class Trainer:
             sorted(
                 {
                     math.log2(setting.hyperparameters.learning_rate)
-                    for setting in group.settings
+                    for setting in group.trials
                     if setting.origin == "sweep"
                 }
             )
@@ -109,7 +109,7 @@ def test_only_the_learning_rate_differs_from_the_prediction(run):
 
     for group in trainer.groups:
         assert (group.width, group.recipe) == (WIDTH, RECIPE)
-        for setting in group.settings:
+        for setting in group.trials:
             rate = setting.hyperparameters.learning_rate
             expected = dataclasses.replace(PREDICTED, learning_rate=rate)
             assert setting.hyperparameters == expected
@@ -117,7 +117,7 @@ def test_only_the_learning_rate_differs_from_the_prediction(run):
 
 def test_every_point_is_trained_at_every_seed_once(run):
     trainer = search(Trainer(run, -6.2), -8.2, seeds=(0, 1, 2))
-    asked = [each for group in trainer.groups for each in group.settings if each.origin == "sweep"]
+    asked = [each for group in trainer.groups for each in group.trials if each.origin == "sweep"]
 
     assert len(asked) == len(set(asked)) == 5 * 3
 

@@ -10,7 +10,7 @@ from transfer.errors import TransferError
 from transfer.models import TransformerConfig
 from transfer.scaling import Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
-from transfer.sweeps import Group, TrialSpec, declared_groups, trial_name
+from transfer.sweeps import TrialGroup, TrialSpec, declared_groups, trial_name
 from transfer.training import TrainingConfig
 
 RATES = (2.0**-8, 2.0**-7, 2.0**-6)
@@ -39,7 +39,7 @@ def groups(**changes):
 
 
 def points(group):
-    return [setting.hyperparameters for setting in group.settings]
+    return [setting.hyperparameters for setting in group.trials]
 
 
 def test_a_group_has_every_combination_at_every_seed_once():
@@ -47,11 +47,11 @@ def test_a_group_has_every_combination_at_every_seed_once():
         found = {
             (s.hyperparameters.learning_rate, s.hyperparameters.weight_decay,
              s.hyperparameters.readout_output, s.seed)
-            for s in group.settings
+            for s in group.trials
         }  # fmt: skip
         assert found == set(itertools.product(RATES, (0.05, 0.2), (1.0, 4.0), (0, 1)))
-        assert len(group.settings) == 3 * 2 * 2 * 2
-        assert {setting.origin for setting in group.settings} == {"sweep"}
+        assert len(group.trials) == 3 * 2 * 2 * 2
+        assert {setting.origin for setting in group.trials} == {"sweep"}
 
 
 def test_there_is_a_group_for_every_width_and_recipe_and_narrow_ones_come_first():
@@ -68,7 +68,7 @@ def test_what_is_not_searched_stays_at_the_experiments_own_value():
 
 def test_a_value_listed_twice_is_trained_once():
     space = SearchSpace(learning_rate=(*RATES, RATES[0]))
-    assert len(groups(space=space, seeds=(0,))[0].settings) == 3
+    assert len(groups(space=space, seeds=(0,))[0].trials) == 3
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_a_random_search_tries_the_same_points_at_every_width_and_recipe():
     sweeps = declared_groups(dataclasses.replace(EXPERIMENT, sweep=RANDOM))
 
     assert len(sweeps) == 6
-    assert len({group.settings for group in sweeps}) == 1
-    assert len(sweeps[0].settings) == 2 * RANDOM.samples
+    assert len({group.trials for group in sweeps}) == 1
+    assert len(sweeps[0].trials) == 2 * RANDOM.samples
 
 
 def test_a_random_search_is_set_by_its_seed():
     def draw(search_seed):
         sweep = dataclasses.replace(RANDOM, search_seed=search_seed)
-        return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))[0].settings
+        return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))[0].trials
 
     assert draw(0) == draw(0)
     assert not set(draw(0)) & set(draw(1))
@@ -125,11 +125,11 @@ def test_a_random_search_is_uniform_in_the_logarithm_between_its_bounds():
     assert rates.index(max(rates)) != decays.index(max(decays))
 
 
-GROUP = Group(32, "mup+sqrt", (TrialSpec(Hyperparameters(learning_rate=0.1), 0),))
+GROUP = TrialGroup(32, "mup+sqrt", (TrialSpec(Hyperparameters(learning_rate=0.1), 0),))
 
 
 def named(experiment=EXPERIMENT, group=GROUP, **changes):
-    setting = dataclasses.replace(group.settings[0], **changes)
+    setting = dataclasses.replace(group.trials[0], **changes)
     return trial_name(experiment, group, setting)
 
 
@@ -174,7 +174,7 @@ def test_a_trial_is_named_by_what_decides_its_outcome(other):
         named(changed(sweep=RANDOM)),
         named(changed(hyperparameters=Hyperparameters(learning_rate=9.0))),
         named(changed(recipe=dataclasses.replace(EXPERIMENT.recipe, name="standard"))),
-        named(group=dataclasses.replace(GROUP, settings=GROUP.settings * 2)),
+        named(group=dataclasses.replace(GROUP, trials=GROUP.trials * 2)),
     ],
 )
 def test_a_trial_is_not_named_by_anything_else(other):
@@ -188,7 +188,7 @@ def test_a_group_keeps_its_name():
 
 def test_a_group_is_named_by_its_settings_in_a_way_that_a_file_can_be():
     uniform = dataclasses.replace(GROUP, recipe="mup/uniform+sqrt")
-    seeds = dataclasses.replace(GROUP, settings=(TrialSpec(Hyperparameters(learning_rate=0.1), 1),))
+    seeds = dataclasses.replace(GROUP, trials=(TrialSpec(Hyperparameters(learning_rate=0.1), 1),))
 
     assert "/" not in uniform.name
     assert len({GROUP.name, uniform.name, seeds.name}) == 3

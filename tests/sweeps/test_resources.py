@@ -21,7 +21,7 @@ from .small import experiment
 
 EXPERIMENT = experiment()
 GROUP = declared_groups(EXPERIMENT)[0]
-TRIALS = len(GROUP.settings)
+TRIALS = len(GROUP.trials)
 
 
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=5))

@@ -99,9 +99,9 @@ def test_a_target_is_trained_as_predicted_and_around_what_is_expected(tmp_path, 
 
     (group,) = losses  # one round, since the optimum is where it is expected
     assert (group.width, group.recipe) == (TARGET, "mup+sqrt")
-    predicted = [setting for setting in group.settings if setting.origin == "predicted"]
+    predicted = [setting for setting in group.trials if setting.origin == "predicted"]
     assert {setting.hyperparameters for setting in predicted} == {prediction.hyperparameters}
-    assert {setting.seed for setting in group.settings} == set(DECLARED.sweep.seeds)
+    assert {setting.seed for setting in group.trials} == set(DECLARED.sweep.seeds)
     shots = Report.of(directory).verdict["recipes"]["mup+sqrt"]["zero_shot"]
     assert shots[str(TARGET)]["source"] == "trained"
 

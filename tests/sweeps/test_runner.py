@@ -17,7 +17,7 @@ from transfer.probes import equilibrium_rms
 from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import (
-    Group,
+    TrialGroup,
     TrialSpec,
     declared_groups,
     remove_orphans,
@@ -82,7 +82,7 @@ def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swe
     names = [
         trial_name(declared, group, setting)
         for group in declared_groups(declared)
-        for setting in group.settings
+        for setting in group.trials
     ]
 
     assert {trial.trial for trial in trials} == set(names)
@@ -167,7 +167,7 @@ def test_a_diverged_trial_is_marked_and_has_no_losses(swept):
 def test_a_row_has_what_its_own_setting_measures(swept, declared):
     """Trained again in the opposite order, so that no row can have another's numbers."""
     group = declared_groups(declared)[1]
-    settings = group.settings[::-1]
+    settings = group.trials[::-1]
     outcome = train_tiny([(each.hyperparameters, each.seed) for each in settings])
     trials = {trial.trial: trial for trial in swept[0].trials()}
     values, bounds = {}, {}
@@ -265,8 +265,8 @@ def test_a_finer_grid_trains_only_the_new_points(copy, declared, dataset):
 
     assert [group.width for group in groups] == list(WIDTHS)
     for group in groups:
-        assert [setting.seed for setting in group.settings] == list(SEEDS)
-        assert {setting.hyperparameters.learning_rate for setting in group.settings} == {2.0**-7}
+        assert [setting.seed for setting in group.trials] == list(SEEDS)
+        assert {setting.hyperparameters.learning_rate for setting in group.trials} == {2.0**-7}
 
 
 def test_a_group_is_done_only_when_its_trials_are_written(
@@ -333,7 +333,7 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
     run, whole = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "whole")
     setting = TrialSpec(Hyperparameters(learning_rate=RATES[0], weight_decay=DECAY), 3)
-    group = [Group(16, "mup+sqrt", (setting,))]
+    group = [TrialGroup(16, "mup+sqrt", (setting,))]
     training = dataclasses.replace(declared.training, checkpoint_every=8)
     checkpointed = dataclasses.replace(declared, training=training)
     again = Recorder()

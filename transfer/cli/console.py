@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory, Trial
-from transfer.sweeps import Group, group_line, unfinished, work
+from transfer.sweeps import TrialGroup, group_line, unfinished, work
 
 Result = TypeVar("Result")
 
@@ -54,8 +54,8 @@ class SweepProgress:
         self._bar = _bar()
         self._task = self._bar.add_task("", total=total)
         self._done = 0.0
-        self._shares: dict[Group, float] = {}
-        self._fractions: dict[Group, float] = {}
+        self._shares: dict[TrialGroup, float] = {}
+        self._fractions: dict[TrialGroup, float] = {}
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start()
@@ -64,25 +64,25 @@ class SweepProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def start(self, group: Group, work: float) -> None:
+    def start(self, group: TrialGroup, work: float) -> None:
         """See `Reporter`."""
         self._shares[group], self._fractions[group] = work, 0.0
         self._show(f"{_name(group)} compiling")
 
-    def step(self, group: Group, fraction: float, loss: float) -> None:
+    def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """See `Reporter`."""
         self._fractions[group] = fraction
         self._show(f"{_name(group)} loss {loss:.3f}")
 
-    def wait(self, group: Group, what: str) -> None:
+    def wait(self, group: TrialGroup, what: str) -> None:
         """See `ClusterReporter`."""
         say(f"{_name(group)} waits for {what}, which no machine of the cluster has so far.")
 
-    def lose(self, group: Group) -> None:
+    def lose(self, group: TrialGroup) -> None:
         """See `ClusterReporter`."""
         say(f"{_name(group)} lost a worker and runs again from its last checkpoint.")
 
-    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
         """See `Reporter`."""
         self._done += self._shares.pop(group)
         del self._fractions[group]
@@ -97,7 +97,7 @@ class SweepProgress:
         self._bar.update(self._task, completed=self._done + begun, description=description or None)
 
 
-def _name(group: Group) -> str:
+def _name(group: TrialGroup) -> str:
     return f"{group.recipe} width {group.width}"
 
 
@@ -112,13 +112,13 @@ def measuring(what: str) -> Iterator[Callable[[float], None]]:
 def with_progress(
     run: RunDirectory,
     experiment: Experiment,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     function: Callable[[SweepProgress], Result],
 ) -> Result:
     """Call a function with a bar sized to what is missing of the groups."""
     missing = unfinished(run, experiment, groups)
-    trials = sum(len(group.settings) for group in missing)
-    kept = sum(len(group.settings) for group in groups) - trials
+    trials = sum(len(group.trials) for group in missing)
+    kept = sum(len(group.trials) for group in groups) - trials
     if kept:
         say(f"{kept} trials are done already, {trials} to go.")
     with SweepProgress(sum(work(experiment, group) for group in missing)) as progress:

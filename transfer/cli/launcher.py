@@ -12,7 +12,7 @@ if typing.TYPE_CHECKING:
     from transfer.config import Experiment
     from transfer.data import Dataset, ImageDataset
     from transfer.run_directory import RunDirectory
-    from transfer.sweeps import Group
+    from transfer.sweeps import TrialGroup
     from transfer.sweeps.ray.launcher import ClusterReporter
 
 # Experiment, run directory, dataset, groups and reporter to what failed.
@@ -73,7 +73,7 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
         experiment: "Experiment",
         run: "RunDirectory",
         dataset: "Dataset | ImageDataset",
-        groups: Sequence["Group"],
+        groups: Sequence["TrialGroup"],
         reporter: "ClusterReporter",
     ) -> list[str]:
         with connected(address):

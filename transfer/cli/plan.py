@@ -73,10 +73,10 @@ def _experiment(values: absl_flags.FlagValues) -> "Experiment":
 def _plan_run(experiment: "Experiment", topology: "Topology") -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, say
     from transfer.plan import fit, plan_table, too_large
-    from transfer.sweeps import Group, TrialSpec
+    from transfer.sweeps import TrialGroup, TrialSpec
 
     setting = TrialSpec(experiment.hyperparameters, experiment.seed)
-    group = Group(experiment.model.width, str(experiment.recipe.build()), (setting,))
+    group = TrialGroup(experiment.model.width, str(experiment.recipe.build()), (setting,))
     with console.status("compiling"):
         found = fit(experiment, group, topology)
     if not found.fits:

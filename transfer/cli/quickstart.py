@@ -34,7 +34,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.errors import TransferError
     from transfer.report import write_report
     from transfer.sweeps import (
-        Group,
+        TrialGroup,
         bracket,
         claim,
         declared_groups,
@@ -55,10 +55,10 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         )
     recipes = list(dict.fromkeys(group.recipe for group in proxies))
     seeds = experiment.sweep.seeds
-    points = len(proxies[0].settings) // len(seeds)
+    points = len(proxies[0].trials) // len(seeds)
     # For the time left: the target gets the prediction and about three points around the optimum.
     target_groups = [
-        Group(target, recipe, proxies[0].settings[: 4 * len(seeds)]) for recipe in recipes
+        TrialGroup(target, recipe, proxies[0].trials[: 4 * len(seeds)]) for recipe in recipes
     ]
     dataset = load_for(experiment, [*proxies, *target_groups])
     claim(directory, experiment, dataset.fingerprint, "quickstart")
@@ -72,7 +72,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     left = sum(work(experiment, group) for group in missing)
     with SweepProgress(left) as progress:
 
-        def train(*groups: Group) -> None:
+        def train(*groups: TrialGroup) -> None:
             flags.require_success(
                 run_groups(
                     experiment, directory, dataset, groups, progress, asked_to_stop=asked_to_stop

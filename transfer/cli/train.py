@@ -37,16 +37,16 @@ def run(values: absl_flags.FlagValues) -> int:
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.distributed.exchange import first_process_first, is_first
-    from transfer.sweeps import Group, TrialSpec, claim, load_for, run_groups
+    from transfer.sweeps import TrialGroup, TrialSpec, claim, load_for, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
     if predicted:
         experiment = with_hyperparameters(experiment, predicted)
-    group = Group(
+    group = TrialGroup(
         width=experiment.model.width,
         recipe=str(experiment.recipe.build()),
-        settings=(
+        trials=(
             TrialSpec(
                 experiment.hyperparameters, experiment.seed, "predicted" if predicted else "sweep"
             ),

@@ -8,7 +8,7 @@ from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
-from transfer.sweeps import Group
+from transfer.sweeps import TrialGroup
 from transfer.tpu.topology import Topology
 
 
@@ -46,7 +46,7 @@ class Fit:
         }
 
 
-def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
+def fit(experiment: Experiment, group: TrialGroup, topology: Topology) -> Fit:
     """Plan a group, on the nearest settings that fit if its own do not.
 
     At most six programs are compiled beside its own, each with one change more: all devices of
@@ -83,11 +83,11 @@ def changed(experiment: Experiment, change: Mapping[str, Any]) -> Experiment:
 
 
 def _changes(
-    experiment: Experiment, group: Group, mesh: Mapping[str, int]
+    experiment: Experiment, group: TrialGroup, mesh: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
     if mesh["data"] > 1:
         yield {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
-    if len(group.settings) > mesh["trial"] and experiment.training.execution != "in_turn":
+    if len(group.trials) > mesh["trial"] and experiment.training.execution != "in_turn":
         yield {"training.execution": "in_turn"}
     if getattr(experiment.model, "rematerialise", "full") != "full":
         yield {"model.rematerialise": "full"}

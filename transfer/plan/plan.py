@@ -14,7 +14,7 @@ from transfer.plan.cost import Cost, cost
 from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
-from transfer.sweeps import Group
+from transfer.sweeps import TrialGroup
 from transfer.tpu.topology import Topology
 
 
@@ -85,7 +85,7 @@ class Plan:
 
 
 def make_plan(
-    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
+    experiment: Experiment, group: TrialGroup, topology: Topology, mesh: Mesh | None = None
 ) -> Plan:
     """Compile the program that trains a group on a slice, on its own mesh or this one, and read it.
 
@@ -98,7 +98,7 @@ def make_plan(
 
 
 def read_program(
-    experiment: Experiment, group: Group, topology: Topology, program: Program
+    experiment: Experiment, group: TrialGroup, topology: Topology, program: Program
 ) -> Plan:
     """Read a compiled program."""
     mesh = program.population.mesh
@@ -106,13 +106,13 @@ def read_program(
     devices = math.prod(shape.values())
     total: Cost = cost(hlo.parse(program.text), devices)
     messages = exchanges(total, topology, shape, mesh.devices)
-    model_flops = len(group.settings) * _flops(program)
+    model_flops = len(group.trials) * _flops(program)
     own_flops = min(model_flops / devices, total.flops)
     return Plan(
         topology=topology,
         width=group.width,
         recipe=group.recipe,
-        trials=len(group.settings),
+        trials=len(group.trials),
         steps=program.population.steps,
         execution=program.population.execution,
         mesh=shape,

@@ -16,7 +16,7 @@ from transfer.config import Experiment
 from transfer.data import ImageConfig
 from transfer.data.images.shape import image_shape
 from transfer.errors import TransferError
-from transfer.sweeps import Group
+from transfer.sweeps import TrialGroup
 from transfer.tpu.topology import Topology
 from transfer.training import Population, Trials
 from transfer.training.task import task_of
@@ -52,11 +52,11 @@ class Program:
         return self.compiled.as_text() or ""
 
 
-def group_mesh(experiment: Experiment, group: Group, topology: Topology) -> Mesh:
+def group_mesh(experiment: Experiment, group: TrialGroup, topology: Topology) -> Mesh:
     """How a group lies on a slice, as `train` would lay it out there."""
     return sharding.make_mesh(
         experiment.mesh,
-        trials=len(group.settings),
+        trials=len(group.trials),
         batch_size=experiment.training.at_once(experiment.data.batch_size),
         parameters=experiment.layout(group.width).parameters,
         devices=topology.devices,
@@ -65,7 +65,7 @@ def group_mesh(experiment: Experiment, group: Group, topology: Topology) -> Mesh
 
 
 def compile_group(
-    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
+    experiment: Experiment, group: TrialGroup, topology: Topology, mesh: Mesh | None = None
 ) -> Program:
     """Compile the program `run` of a group's population, as `train` would on this slice.
 
@@ -84,7 +84,7 @@ def compile_group(
         raise TooLargeError(_needed(str(error)), dict(population.mesh.shape)) from None
     return Program(
         population=population,
-        trials=len(group.settings),
+        trials=len(group.trials),
         batch_size=experiment.data.batch_size,
         compiled=compiled,
         arguments=lowered.args_info[0],
@@ -93,7 +93,9 @@ def compile_group(
     )
 
 
-def _population(experiment: Experiment, group: Group, mesh: Mesh) -> tuple[Population, Trials, Any]:
+def _population(
+    experiment: Experiment, group: TrialGroup, mesh: Mesh
+) -> tuple[Population, Trials, Any]:
     training, data = experiment.training, experiment.data
     layout = experiment.layout(group.width)
     task, steps = task_of(data), experiment.steps(group.width)
@@ -110,7 +112,7 @@ def _population(experiment: Experiment, group: Group, mesh: Mesh) -> tuple[Popul
         training.execution or "vectorized",
         experiment.horizon(group.width, group.recipe),
     )
-    settings = [(setting.hyperparameters, setting.seed) for setting in group.settings]
+    settings = [(setting.hyperparameters, setting.seed) for setting in group.trials]
     padding = -len(settings) % mesh.shape[sharding.TRIAL]
     trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
     leading = (min(training.log_every, steps), len(seeds))

@@ -9,7 +9,7 @@ from transfer.config import Experiment
 from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError, group_mesh
-from transfer.sweeps import Group
+from transfer.sweeps import TrialGroup
 from transfer.tpu.topology import Topology
 
 
@@ -42,7 +42,7 @@ class SweepPlan:
 
 def plan_sweep(
     experiment: Experiment,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     topology: Topology,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> SweepPlan:
@@ -59,12 +59,12 @@ def plan_sweep(
     return SweepPlan(topology=topology, groups=tuple(found), room=room)
 
 
-def _room(experiment: Experiment, group: Group, plan: Plan) -> int:
+def _room(experiment: Experiment, group: TrialGroup, plan: Plan) -> int:
     """How many trials fit at once: memory grows in a straight line with those of each device."""
     along = plan.mesh["trial"]
     each = math.ceil(plan.trials / along)
-    settings = (group.settings * (2 * along * each))[: 2 * along * each]
-    twice = dataclasses.replace(group, settings=settings)
+    settings = (group.trials * (2 * along * each))[: 2 * along * each]
+    twice = dataclasses.replace(group, trials=settings)
     try:
         # More trials would be laid out otherwise, where devices are idle.
         mesh = group_mesh(experiment, group, plan.topology)

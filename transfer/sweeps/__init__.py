@@ -1,7 +1,7 @@
 """Sweeps: what is declared, what is missing, and running it."""
 
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import Group, TrialSpec, declared_groups, trial_name
+from transfer.sweeps.groups import TrialGroup, TrialSpec, declared_groups, trial_name
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.progress import group_line
 from transfer.sweeps.provenance import claim, provenance
@@ -9,8 +9,8 @@ from transfer.sweeps.run import run_sweep, run_target
 from transfer.sweeps.runner import Reporter, remove_orphans, run_groups, unfinished, work
 
 __all__ = [
-    "Group",
     "Reporter",
+    "TrialGroup",
     "TrialSpec",
     "bracket",
     "claim",

@@ -9,7 +9,7 @@ import numpy as np
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory
 from transfer.scaling import Hyperparameters
-from transfer.sweeps.groups import Group, TrialSpec
+from transfer.sweeps.groups import TrialGroup, TrialSpec
 
 MAX_ROUNDS = 4
 
@@ -21,7 +21,7 @@ def bracket(
     recipe: str,
     predicted: Hyperparameters,
     expected_log2_learning_rate: float,
-    train: Callable[[Group], None],
+    train: Callable[[TrialGroup], None],
 ) -> None:
     """Train the predicted hyperparameters, and learning rates about the expected optimum.
 
@@ -32,21 +32,21 @@ def bracket(
     """
     seeds, aside = experiment.sweep.seeds, experiment.sweep.bracket // 2
 
-    def settings(exponents: Sequence[int]) -> tuple[TrialSpec, ...]:
+    def trials(exponents: Sequence[int]) -> tuple[TrialSpec, ...]:
         points = [dataclasses.replace(predicted, learning_rate=2.0**each) for each in exponents]
         return tuple(TrialSpec(point, seed) for point in points for seed in seeds)
 
     center = round(expected_log2_learning_rate)
     exponents = list(range(center - aside, center + aside + 1))
-    added = tuple(TrialSpec(predicted, seed, "predicted") for seed in seeds) + settings(exponents)
+    added = tuple(TrialSpec(predicted, seed, "predicted") for seed in seeds) + trials(exponents)
     for _ in range(MAX_ROUNDS):
-        train(Group(width, recipe, added))
+        train(TrialGroup(width, recipe, added))
         losses = _mean_losses(run, width, recipe)
         best = int(np.argmin([losses[each] for each in exponents]))
         if 0 < best < len(exponents) - 1:
             return
         beyond = exponents[0] - 1 if best == 0 else exponents[-1] + 1
-        added, exponents = settings([beyond]), sorted([*exponents, beyond])
+        added, exponents = trials([beyond]), sorted([*exponents, beyond])
 
 
 def _mean_losses(run: RunDirectory, width: int, recipe: str) -> dict[int, float]:

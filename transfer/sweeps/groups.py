@@ -25,12 +25,12 @@ class TrialSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
-    """The unit of work and of resumption: settings that share one compiled program."""
+class TrialGroup:
+    """The unit of work and of resumption: trials that share one compiled program."""
 
     width: int
     recipe: str
-    settings: tuple[TrialSpec, ...]
+    trials: tuple[TrialSpec, ...]
 
     @property
     def kind(self) -> str:
@@ -40,11 +40,11 @@ class Group:
     @property
     def name(self) -> str:
         """A file name of its own, from all that is in the group."""
-        content = [dataclasses.asdict(setting) for setting in self.settings]
+        content = [dataclasses.asdict(trial) for trial in self.trials]
         return f"{self.kind}-{_digest([content])[:8]}"
 
 
-def declared_groups(experiment: Experiment) -> list[Group]:
+def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     """Return the groups of the experiment's sweep, narrow ones first.
 
     Raises `TransferError` when the sweep names no widths or recipes, repeats a value, or has a
@@ -63,9 +63,9 @@ def declared_groups(experiment: Experiment) -> list[Group]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    settings = tuple(TrialSpec(point, seed) for point in points for seed in sweep.seeds)
+    trials = tuple(TrialSpec(point, seed) for point in points for seed in sweep.seeds)
     return [
-        Group(width, str(experiment.recipe.build(recipe)), settings)
+        TrialGroup(width, str(experiment.recipe.build(recipe)), trials)
         for width in sorted(sweep.widths)
         for recipe in sweep.recipes
     ]
@@ -88,7 +88,7 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
     return list(dict.fromkeys(points))
 
 
-def trial_name(experiment: Experiment, group: Group, setting: TrialSpec) -> str:
+def trial_name(experiment: Experiment, group: TrialGroup, trial: TrialSpec) -> str:
     """Name a trial by a hash of its resolved settings: all that its run directory was made for."""
     return _digest(
         [
@@ -98,7 +98,7 @@ def trial_name(experiment: Experiment, group: Group, setting: TrialSpec) -> str:
             dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
             dataclasses.asdict(experiment.training) | dict.fromkeys(TrainingConfig.KEEPING),
             dataclasses.asdict(experiment.data) | {"data_dir": ""},
-            dataclasses.asdict(setting),
+            dataclasses.asdict(trial),
         ]
     )[:12]
 

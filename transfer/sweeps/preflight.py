@@ -6,11 +6,11 @@ from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
 from transfer.sharding import make_mesh
-from transfer.sweeps.groups import Group
+from transfer.sweeps.groups import TrialGroup
 
 
 def load_for(
-    experiment: Experiment, groups: Sequence[Group], *, here: bool = True
+    experiment: Experiment, groups: Sequence[TrialGroup], *, here: bool = True
 ) -> Dataset | ImageDataset:
     """Load the data of an experiment, once every group is known to be trainable on it.
 
@@ -29,7 +29,7 @@ def load_for(
         if here:
             make_mesh(
                 experiment.mesh,
-                trials=len(group.settings),
+                trials=len(group.trials),
                 batch_size=training.at_once(experiment.data.batch_size),
                 parameters=layout,
             )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from transfer.run_directory import Trial
-from transfer.sweeps.groups import Group
+from transfer.sweeps.groups import TrialGroup
 
 
-def group_line(group: Group, trials: Sequence[Trial]) -> str:
+def group_line(group: TrialGroup, trials: Sequence[Trial]) -> str:
     """Return a group's outcome on a line: how many trials, how many diverged, the best loss."""
     completed = [trial for trial in trials if trial.status == "completed"]
     best = min((trial.compared for trial in completed), default=None)
@@ -22,12 +22,12 @@ def group_line(group: Group, trials: Sequence[Trial]) -> str:
 class Lines:
     """A `Reporter` that prints a line for each group that is done."""
 
-    def start(self, group: Group, work: float) -> None:
+    def start(self, group: TrialGroup, work: float) -> None:
         """Nothing to say yet."""
 
-    def step(self, group: Group, fraction: float, loss: float) -> None:
+    def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """Nothing to say yet."""
 
-    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
         """Print the group's line."""
         print(group_line(group, trials), flush=True)

@@ -101,7 +101,7 @@ def _trials(experiment: Experiment) -> set[str]:
     return {
         trial_name(experiment, group, setting)
         for group in declared_groups(experiment)
-        for setting in group.settings
+        for setting in group.trials
     }
 
 

@@ -7,7 +7,7 @@ from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import Group, TrialSpec, declared_groups
+from transfer.sweeps.groups import TrialGroup, TrialSpec, declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.progress import Lines
 from transfer.sweeps.provenance import claim
@@ -58,10 +58,10 @@ def run_target(
     """
     recipe, width = prediction.recipe, prediction.target_width
     predicted = prediction.hyperparameters
-    dataset = load_for(experiment, [Group(width, recipe, (TrialSpec(predicted, 0),))])
+    dataset = load_for(experiment, [TrialGroup(width, recipe, (TrialSpec(predicted, 0),))])
     proxies = [trial for trial in run.trials() if trial.width in prediction.proxy_widths]
 
-    def train(group: Group) -> None:
+    def train(group: TrialGroup) -> None:
         _require_success(run_groups(experiment, run, dataset, [group], reporter or Lines()))
 
     expected = extrapolate_optimum(proxies, recipe, width)

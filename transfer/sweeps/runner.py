@@ -16,7 +16,7 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
 from transfer.run_directory import RunDirectory, Trial
-from transfer.sweeps.groups import Group, trial_name
+from transfer.sweeps.groups import TrialGroup, trial_name
 from transfer.sweeps.tables import Rows, learning_rates, tables
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Progress, train
@@ -28,17 +28,19 @@ if typing.TYPE_CHECKING:
 class Reporter(Protocol):
     """What is told about the work while it goes on."""
 
-    def start(self, group: Group, work: float) -> None:
+    def start(self, group: TrialGroup, work: float) -> None:
         """A group begins; `work` is its share of all that is left, in arbitrary units."""
 
-    def step(self, group: Group, fraction: float, loss: float) -> None:
+    def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """This fraction of the group is done; `loss` is the median over its trials."""
 
-    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
         """The group is in the run directory."""
 
 
-def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
+def unfinished(
+    run: RunDirectory, experiment: Experiment, groups: Sequence[TrialGroup]
+) -> list[TrialGroup]:
     """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
     exchange.barrier()
     # The first process wrote them, and what it sees is what all go by.
@@ -46,17 +48,17 @@ def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group
     done = set(json.loads(exchange.broadcast_one_to_all(json.dumps(names).encode())))
     missing = []
     for group in groups:
-        settings = tuple(
+        trials = tuple(
             setting
-            for setting in group.settings
+            for setting in group.trials
             if trial_name(experiment, group, setting) not in done
         )
-        if settings:
-            missing.append(dataclasses.replace(group, settings=settings))
+        if trials:
+            missing.append(dataclasses.replace(group, trials=trials))
     return missing
 
 
-def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> None:
+def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[TrialGroup]) -> None:
     """Remove checkpoints of a sweep, given all of its groups, that no missing group goes on from.
 
     A sweep that has grown trains groups of other names at its widths, and a kill after a group is
@@ -74,7 +76,7 @@ def run_groups(
     experiment: Experiment,
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     reporter: Reporter,
     *,
     checkpoint_folder: epath.Path | None = None,
@@ -122,7 +124,7 @@ def run_groups(
     return failures
 
 
-def add_group(run: RunDirectory, group: Group, rows: Rows) -> None:
+def add_group(run: RunDirectory, group: TrialGroup, rows: Rows) -> None:
     """Add a trained group to the run directory, which its checkpoints then leave."""
     run.add_group(group.name, *rows)
     _remove_checkpoints(run, [group])
@@ -132,7 +134,7 @@ def train_group(
     experiment: Experiment,
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
-    group: Group,
+    group: TrialGroup,
     progress: Progress,
     *,
     checkpoint_folder: epath.Path | None = None,
@@ -157,7 +159,7 @@ def train_group(
             experiment.recipe.build(group.recipe),
             experiment.training,
             dataset,
-            [(setting.hyperparameters, setting.seed) for setting in group.settings],
+            [(setting.hyperparameters, setting.seed) for setting in group.trials],
             base_layers=experiment.base_layers,
             horizon=experiment.horizon(group.width, group.recipe),
             mesh=experiment.mesh,
@@ -169,40 +171,40 @@ def train_group(
     return tables(experiment, group, outcome)
 
 
-def failure(group: Group, reason: str) -> str:
+def failure(group: TrialGroup, reason: str) -> str:
     """Say in a sentence, without its full stop, that a group failed and why."""
     first_line = reason.partition("\n")[0].rstrip(".")
     return f"{group.recipe} at width {group.width} failed: {first_line}"
 
 
-def work(experiment: Experiment, group: Group) -> float:
+def work(experiment: Experiment, group: TrialGroup) -> float:
     """Estimate a group's cost, for the time left.
 
     Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
     """
     count = parameter_count(experiment.layout(group.width).parameters)
     tokens = experiment.steps(group.width) * experiment.data.tokens_per_step
-    return len(group.settings) * tokens * (count + 1e5)
+    return len(group.trials) * tokens * (count + 1e5)
 
 
-def _checkpoints(run: RunDirectory, group: Group) -> epath.Path:
+def _checkpoints(run: RunDirectory, group: TrialGroup) -> epath.Path:
     return run.checkpoints / group.name
 
 
-def _remove_checkpoints(run: RunDirectory, groups: Sequence[Group]) -> None:
+def _remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
     if run.checkpoints.exists():
         for group in groups:
             _checkpoints(run, group).rmtree(missing_ok=True)
 
 
 def _events(
-    experiment: Experiment, run: RunDirectory, group: Group
+    experiment: Experiment, run: RunDirectory, group: TrialGroup
 ) -> "AbstractContextManager[Events | None]":
     if not (experiment.training.tensorboard and exchange.is_first()):
         return nullcontext()
     # Imported here because few runs want it.
     from transfer.training.events import Events
 
-    names = [trial_name(experiment, group, setting) for setting in group.settings]
+    names = [trial_name(experiment, group, setting) for setting in group.trials]
     rates = learning_rates(experiment, group, experiment.steps(group.width))
     return Events(run.tensorboard, names, rates)

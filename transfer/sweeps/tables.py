@@ -10,7 +10,7 @@ from transfer import optim, probes
 from transfer.config import Experiment
 from transfer.run_directory import Trial
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
-from transfer.sweeps.groups import Group, trial_name
+from transfer.sweeps.groups import TrialGroup, trial_name
 from transfer.training import Outcome, TrainingConfig
 
 Row = dict[str, Any]
@@ -18,16 +18,16 @@ Row = dict[str, Any]
 Rows = tuple[list[Trial], list[Row], list[Row], list[Row]]
 
 
-def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarray:
+def learning_rates(experiment: Experiment, group: TrialGroup, steps: int) -> np.ndarray:
     """Return the learning rates (trial, step) of a group, as they read at the base width."""
     training, horizon = experiment.training, experiment.horizon(group.width, group.recipe)
     shape = optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
     schedule = np.array([float(shape(step)) for step in range(steps)])
-    peaks = np.array([setting.hyperparameters.learning_rate for setting in group.settings])
+    peaks = np.array([setting.hyperparameters.learning_rate for setting in group.trials])
     return peaks[:, None] * horizon.learning_rate * schedule
 
 
-def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
+def tables(experiment: Experiment, group: TrialGroup, outcome: Outcome) -> Rows:
     """Return the rows of trials, metrics, spectrum and gains that a trained group gives."""
     recipe = experiment.recipe.build(group.recipe)
     layout = experiment.layout(group.width).parameters
@@ -40,7 +40,7 @@ def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
     metrics: list[Row] = []
     spectrum: list[Row] = []
     gains: list[Row] = []
-    for index, setting in enumerate(group.settings):
+    for index, setting in enumerate(group.trials):
         name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
@@ -73,7 +73,7 @@ def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
                 eval_accuracy=_unless(diverged, outcome.held_out["accuracy"][index]),
                 objective=experiment.sweep.objective,
                 settled=float(rates.sum() * decay),
-                seconds=outcome.seconds / len(group.settings),
+                seconds=outcome.seconds / len(group.trials),
                 execution=outcome.execution,
             )
         )

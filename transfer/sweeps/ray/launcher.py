@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.groups import Group
+from transfer.sweeps.groups import TrialGroup
 from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
 from transfer.sweeps.ray.reservation import Reservation
 from transfer.sweeps.ray.resources import ResourceRequest, resources_for
@@ -30,10 +30,10 @@ _SECONDS_TO_DIE = 10.0
 class ClusterReporter(Reporter, Protocol):
     """What is told about the work on a cluster."""
 
-    def wait(self, group: Group, what: str) -> None:
+    def wait(self, group: TrialGroup, what: str) -> None:
         """The group begins only when there is `what` to run it on."""
 
-    def lose(self, group: Group) -> None:
+    def lose(self, group: TrialGroup) -> None:
         """A process of the group is gone; the group runs again from its last checkpoint."""
 
 
@@ -45,7 +45,7 @@ class LostError(Exception):
 class Task:
     """A group on its way: from a reservation over its workers to its rows."""
 
-    group: Group
+    group: TrialGroup
     reservation: Reservation
     workers: list[Any] = dataclasses.field(default_factory=list)
     results: list[Any] = dataclasses.field(default_factory=list)
@@ -128,7 +128,7 @@ def run_on_cluster(
     experiment: Experiment,
     run: RunDirectory,
     fingerprint: str,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     reporter: ClusterReporter,
     *,
     request: ResourceRequest,

@@ -8,7 +8,7 @@ from typing import Any
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.models import parameter_count
-from transfer.sweeps.groups import Group
+from transfer.sweeps.groups import TrialGroup
 from transfer.tpu import Topology
 
 # A trial's parameters, their gradients and two moments in float32, and as much again for what a
@@ -97,7 +97,7 @@ class ResourceRequest:
 
 def resources_for(
     experiment: Experiment,
-    group: Group,
+    group: TrialGroup,
     request: ResourceRequest,
     nodes: Sequence[Mapping[str, Any]],
 ) -> Resources:
@@ -109,7 +109,7 @@ def resources_for(
     Raises `TransferError` when no slice holds the group, and when there are TPUs but neither slices
     nor cores were asked for.
     """
-    trials = len(group.settings)
+    trials = len(group.trials)
     cores = max((int(node.get("CPU", 0)) for node in nodes), default=1) or 1
     processes = request.processes or 1
     if request.slices:
@@ -124,13 +124,13 @@ def resources_for(
     return Resources(processes, request.cpus or min(-(-trials // processes), cores))
 
 
-def memory(experiment: Experiment, group: Group) -> int:
+def memory(experiment: Experiment, group: TrialGroup) -> int:
     """Return the bytes of a group's parameters, gradients, moments and steps."""
     parameters = parameter_count(experiment.layout(group.width).parameters)
-    return _BYTES_PER_PARAMETER * parameters * len(group.settings)
+    return _BYTES_PER_PARAMETER * parameters * len(group.trials)
 
 
-def _smallest(experiment: Experiment, group: Group, slices: Sequence[str]) -> str:
+def _smallest(experiment: Experiment, group: TrialGroup, slices: Sequence[str]) -> str:
     """Return the slice with the least memory that holds a group."""
     needed = memory(experiment, group)
     known = sorted(map(Topology.parse, slices), key=lambda topology: topology.usable)

@@ -10,7 +10,7 @@ from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.distributed import cluster, exchange
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.groups import Group
+from transfer.sweeps.groups import TrialGroup
 from transfer.sweeps.ray.resources import Resources
 from transfer.sweeps.runner import train_group
 from transfer.sweeps.tables import Rows
@@ -38,7 +38,7 @@ class Worker:
         experiment: Experiment,
         data: DataConfig | ImageConfig,
         run: str,
-        group: Group,
+        group: TrialGroup,
         fingerprint: str,
         coordinator: str,
         processes: int,
