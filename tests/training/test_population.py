@@ -12,7 +12,7 @@ from transfer.models import model_layout
 from transfer.scaling import Horizon, Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
 from transfer.sharding import MeshConfig
-from transfer.training import Population, TrainingConfig, Trials
+from transfer.training import Population, TrainingConfig, TrialInputs
 from transfer.training.config import EXECUTIONS
 from transfer.training.task import NEXT_TOKEN
 
@@ -176,7 +176,7 @@ def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
         mesh,
         "in_turn",
     )
-    trials, seeds = Trials.of(SETTINGS)
+    trials, seeds = TrialInputs.of(SETTINGS)
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     shape = (len(seeds), DATA.batch_size, DATA.sequence_length + 1)
     tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), sharding.batches(mesh))

@@ -18,7 +18,7 @@ from transfer.data.images.shape import image_shape
 from transfer.errors import TransferError
 from transfer.sweeps import TrialGroup
 from transfer.tpu.topology import Topology
-from transfer.training import Population, Trials
+from transfer.training import Population, TrialInputs
 from transfer.training.task import task_of
 
 
@@ -95,7 +95,7 @@ def compile_group(
 
 def _population(
     experiment: Experiment, group: TrialGroup, mesh: Mesh
-) -> tuple[Population, Trials, Any]:
+) -> tuple[Population, TrialInputs, Any]:
     training, data = experiment.training, experiment.data
     layout = experiment.layout(group.width)
     task, steps = task_of(data), experiment.steps(group.width)
@@ -114,7 +114,7 @@ def _population(
     )
     settings = [(setting.hyperparameters, setting.seed) for setting in group.trials]
     padding = -len(settings) % mesh.shape[sharding.TRIAL]
-    trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
+    trials, seeds = TrialInputs.of([*settings, *[settings[-1]] * padding])
     leading = (min(training.log_every, steps), len(seeds))
     return (
         population,

@@ -3,7 +3,7 @@
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.population import Population, State, Trials
+from transfer.training.population import Population, State, TrialInputs
 
 __all__ = [
     "Checkpoints",
@@ -13,7 +13,7 @@ __all__ = [
     "Snapshot",
     "State",
     "TrainingConfig",
-    "Trials",
+    "TrialInputs",
     "restore_parameters",
     "train",
 ]

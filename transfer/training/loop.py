@@ -20,8 +20,8 @@ from transfer.termination import TerminatedError
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.history import History
-from transfer.training.pace import Pace
-from transfer.training.population import Population, State, Trials
+from transfer.training.population import Population, State, TrialInputs
+from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch, task_of
 
 if typing.TYPE_CHECKING:
@@ -126,7 +126,7 @@ def train(
     data = PopulationBatches(dataset, sorted({seed for _, seed in settings}), rows=own.rows)
     # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
     padding = -len(settings) % devices.shape[sharding.TRIAL]
-    trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
+    trials, seeds = TrialInputs.of([*settings, *[settings[-1]] * padding])
     trials = exchange.device_put(trials, sharding.per_trial(devices))
     chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
@@ -199,17 +199,17 @@ def train(
     if step == 0 and step in history.steps:
         with collective_timeout():
             state = measure(state, compiled.hidden(state))
-    pace, stop = Pace(most=chunk), step
+    budget, stop = StepBudget(most=chunk), step
     while step < steps:
         if step == stop:
             stop = _next_stop(step, chunk, training, steps)
-        begun, taken = time.perf_counter(), min(pace.steps, stop - step)
+        begun, taken = time.perf_counter(), min(budget.steps, stop - step)
         with collective_timeout():
             state = advance(state, data.take(taken))
             # All processes have to take as many steps, and to stop after the same.
             lasted = time.perf_counter() - begun
             lasted, stopping = exchange.allgather_max(lasted, float(asked_to_stop()))
-        pace.took(taken, lasted)
+        budget.took(taken, lasted)
         if step == stop:
             progress(step / steps, _median(history.curves["loss"][:, step - 1]))
         if checkpoints is not None and (
