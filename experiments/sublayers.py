@@ -13,7 +13,7 @@ from transfer.analysis.names import short_names
 from transfer.cli.console import with_progress
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory
-from transfer.sweeps import TrialGroup, claim, load_for, run_groups
+from transfer.sweeps import TrialGroup, load_for, register_run, run_groups
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
 _ORDER = ("recipe", "width", "learning_rate", "weight_decay", "seed", "kind", "step")
@@ -24,7 +24,7 @@ def trained(folder: str, experiment: Experiment, groups: Sequence[TrialGroup]) -
     """Train what is missing of the groups in a run directory."""
     run = RunDirectory(folder)
     dataset = load_for(experiment, groups)
-    claim(run, experiment, dataset.fingerprint, "sweep")
+    register_run(run, experiment, dataset.fingerprint, "sweep")
     failures = with_progress(
         run,
         experiment,

@@ -36,9 +36,9 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.sweeps import (
         TrialGroup,
         bracket,
-        claim,
         declared_groups,
         load_for,
+        register_run,
         remove_orphans,
         run_groups,
         unfinished,
@@ -61,7 +61,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         TrialGroup(target, recipe, proxies[0].trials[: 4 * len(seeds)]) for recipe in recipes
     ]
     dataset = load_for(experiment, [*proxies, *target_groups])
-    claim(directory, experiment, dataset.fingerprint, "quickstart")
+    register_run(directory, experiment, dataset.fingerprint, "quickstart")
     remove_orphans(directory, experiment, proxies)
     say(
         f"Training {points} learning rates x {len(seeds)} seeds at widths "

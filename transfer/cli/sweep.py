@@ -35,14 +35,14 @@ def run(values: absl_flags.FlagValues) -> int:
 def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.distributed.exchange import first_process_first, is_first
-    from transfer.sweeps import claim, declared_groups, load_for, remove_orphans
+    from transfer.sweeps import declared_groups, load_for, register_run, remove_orphans
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     groups = declared_groups(experiment)
     with first_process_first():
         dataset = load_for(experiment, groups, here=here)
         if is_first():
-            claim(directory, experiment, dataset.fingerprint, "sweep")
+            register_run(directory, experiment, dataset.fingerprint, "sweep")
     remove_orphans(directory, experiment, groups)
     failures = with_progress(
         directory,

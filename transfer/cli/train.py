@@ -37,7 +37,7 @@ def run(values: absl_flags.FlagValues) -> int:
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
     from transfer.cli.console import say, with_progress
     from transfer.distributed.exchange import first_process_first, is_first
-    from transfer.sweeps import TrialGroup, TrialSpec, claim, load_for, run_groups
+    from transfer.sweeps import TrialGroup, TrialSpec, load_for, register_run, run_groups
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
@@ -55,7 +55,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     with first_process_first():
         dataset = load_for(experiment, [group])
         if is_first():
-            claim(directory, experiment, dataset.fingerprint, "training run")
+            register_run(directory, experiment, dataset.fingerprint, "training run")
     failures = with_progress(
         directory,
         experiment,

@@ -11,7 +11,7 @@ from transfer.config import Experiment
 from transfer.models import TransformerConfig, count, parameter_count
 from transfer.plan import hlo
 from transfer.plan.cost import Cost, cost
-from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
+from transfer.plan.estimate import CostEstimate, Exchange, estimate, exchanges
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
 from transfer.sweeps import TrialGroup
@@ -52,7 +52,7 @@ class Plan:
     unknown: tuple[str, ...]
     open: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
-    estimate: Estimate
+    estimate: CostEstimate
     traced: float
     seconds: float
 

@@ -30,7 +30,7 @@ _BESIDE = (
 )
 
 
-def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
+def register_run(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
     """Write config.json into a new run directory, or check that an old one is the same run.
 
     A sweep may declare more than it did; config.json then says so.

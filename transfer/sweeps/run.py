@@ -10,7 +10,7 @@ from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import TrialGroup, TrialSpec, declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.progress import Lines
-from transfer.sweeps.provenance import claim
+from transfer.sweeps.provenance import register_run
 from transfer.sweeps.runner import Reporter, remove_orphans, run_groups
 
 
@@ -31,7 +31,7 @@ def run_sweep(
     """
     run, groups = RunDirectory(path), declared_groups(experiment)
     dataset = load_for(experiment, groups)
-    claim(run, experiment, dataset.fingerprint, "sweep")
+    register_run(run, experiment, dataset.fingerprint, "sweep")
     remove_orphans(run, experiment, groups)
     _require_success(run_groups(experiment, run, dataset, groups, reporter or Lines()))
     return run
