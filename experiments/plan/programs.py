@@ -70,7 +70,7 @@ def _decoder(width: int, layers: int, time: int, batch: int, vocabulary: int) ->
         "model.layers": layers,
         "model.head_dim": 128,
         "model.vocabulary": vocabulary,
-        "model.rematerialise": "full",
+        "model.remat": "full",
         "data.sequence_length": time,
         "data.batch_size": batch,
     }

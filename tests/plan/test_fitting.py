@@ -51,15 +51,15 @@ def test_what_fits_is_compiled_once(compiling):
     [
         (lambda made: made.mesh.fsdp == 4, {"mesh.data": 1, "mesh.fsdp": 4}),
         (
-            lambda made: made.model.rematerialise == "full",
-            {"mesh.data": 1, "mesh.fsdp": 4, "model.rematerialise": "full"},
+            lambda made: made.model.remat == "full",
+            {"mesh.data": 1, "mesh.fsdp": 4, "model.remat": "full"},
         ),
         (
             lambda made: made.training.microbatches == 4,
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "training.microbatches": 4,
             },
         ),
@@ -68,7 +68,7 @@ def test_what_fits_is_compiled_once(compiling):
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "training.microbatches": 4,
                 "data.batch_size": BATCH // 2,
             },
@@ -91,7 +91,7 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
         (
             lambda made: made.mesh.fsdp == 4,
             lambda made: made.training.microbatches == 2,
-            {"model.rematerialise": "full", "training.microbatches": 2},
+            {"model.remat": "full", "training.microbatches": 2},
         ),
         # One example a chip, which no number of parts divides.
         (
@@ -100,7 +100,7 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "data.batch_size": BATCH // 2,
             },
         ),

@@ -89,8 +89,8 @@ def _changes(
         yield {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
     if len(group.trials) > mesh["trial"] and experiment.training.execution != "in_turn":
         yield {"training.execution": "in_turn"}
-    if getattr(experiment.model, "rematerialise", "full") != "full":
-        yield {"model.rematerialise": "full"}
+    if getattr(experiment.model, "remat", "full") != "full":
+        yield {"model.remat": "full"}
     for factor in (2, 4):
         yield {"training.microbatches": factor * experiment.training.microbatches}
     yield {"data.batch_size": experiment.data.batch_size // 2}
