@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.cli.flags import config_file
 from transfer.config import Experiment, read, template
-from transfer.sweeps import TrialGroup, TrialSpec
+from transfer.training import TrialGroup, TrialSpec
 
 COUNTS = (4, 16, 64)
 # Tokens that a chip sees at once, and the width, where depth grows.
@@ -34,13 +34,12 @@ class Asked:
     def group(self) -> TrialGroup:
         """Trials of one seed and as many learning rates."""
         made = self.experiment
-        settings = (
-            TrialSpec(
-                dataclasses.replace(made.hyperparameters, learning_rate=2.0 ** -(4 + k / 16)), 0
-            )
+        recipe = made.recipe.build()
+        points = (
+            dataclasses.replace(made.hyperparameters, learning_rate=2.0 ** -(4 + k / 16))
             for k in range(self.trials)
         )
-        return TrialGroup(made.model.width, str(made.recipe.build()), tuple(settings))
+        return made.group(made.model.width, [TrialSpec(point, 0, recipe) for point in points])
 
 
 def asked() -> Iterator[Asked]:

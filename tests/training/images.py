@@ -12,6 +12,8 @@ from transfer.training import Population, State, TrainingConfig, TrialInputs
 from transfer.training.population import Compiled
 from transfer.training.task import CLASSIFICATION
 
+from .tiny import specs
+
 MODEL = ResNetConfig(width=16, stages=(1,), image_channels=1, classes=4, dtype="float32")
 BASE_WIDTH, BATCH, SIZE, STEPS = 8, 8, 4, 20
 # Below the best rates, so that training does not amplify rounding.
@@ -51,7 +53,7 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         mesh,
         execution,
     )
-    trials, seeds = TrialInputs.of(settings)
+    trials, seeds = TrialInputs.of(specs(settings))
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     batches = jax.tree.map(lambda *each: np.stack(each, 1), *[images(seed) for seed in seeds])
     batches = jax.device_put(batches, sharding.batches(mesh))

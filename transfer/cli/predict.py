@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from transfer.cli import flags
-from transfer.cli.target import moved
 
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
@@ -47,6 +46,7 @@ def run(values: absl_flags.FlagValues) -> int:
     from transfer.analysis import predict
     from transfer.errors import TransferError
     from transfer.report.words import with_interval
+    from transfer.sweeps import moved
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()

@@ -27,6 +27,7 @@ from transfer.models import (
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
+from transfer.training.group import TrialSpec
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
 from transfer.training.task import Batch, Loss, Task
 
@@ -48,18 +49,16 @@ class TrialInputs:
     stream: jax.typing.ArrayLike
 
     @classmethod
-    def of(
-        cls, settings: Sequence[tuple[Hyperparameters, int]], dtype: str = "float32"
-    ) -> tuple["TrialInputs", tuple[int, ...]]:
-        """Stack settings (hyperparameters, seed); returns the trials and the distinct seeds."""
-        seeds = tuple(sorted({seed for _, seed in settings}))
-        columns = [dataclasses.astuple(hyperparameters) for hyperparameters, _ in settings]
-        stacked: Any = [np.array(values, dtype) for values in zip(*columns, strict=True)]
+    def of(cls, trials: Sequence[TrialSpec]) -> tuple["TrialInputs", tuple[int, ...]]:
+        """Stack trials; returns them with the distinct seeds in ascending order."""
+        seeds = tuple(sorted({trial.seed for trial in trials}))
+        columns = [dataclasses.astuple(trial.hyperparameters) for trial in trials]
+        stacked: Any = [np.array(values, "float32") for values in zip(*columns, strict=True)]
         names = [field.name for field in dataclasses.fields(Hyperparameters)]
         return cls(
             hyperparameters=Hyperparameters(**dict(zip(names, stacked, strict=True))),
-            seed=np.array([seed for _, seed in settings], np.uint32),
-            stream=np.array([seeds.index(seed) for _, seed in settings], np.int32),
+            seed=np.array([trial.seed for trial in trials], np.uint32),
+            stream=np.array([seeds.index(trial.seed) for trial in trials], np.int32),
         ), seeds
 
 
