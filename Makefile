@@ -4,13 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: quickstart test check format bench campaign kills notebooks constraints clean
+# Whole files per worker, in the order of tests/seconds.json: the slowest first.
+WORKERS := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+.PHONY: quickstart test test-all messages check format bench campaign kills notebooks constraints clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
 
+# Every promise by a sample: ten minutes on 2 cores.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --nbmake
+	$(BIN)/python -m pytest $(WORKERS) --nbmake
+
+# Every case of every matrix, compiled as users compile: an hour on 2 cores.
+test-all: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(WORKERS) --nbmake --full
+
+# Rewrites tests/messages.json, the wording of every refusal.
+messages: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(WORKERS) --update-messages tests
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

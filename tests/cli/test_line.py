@@ -137,7 +137,7 @@ def test_a_prediction_moves_along_every_axis_and_is_trained(ruled, config, tmp_p
     # Twice the steps, of which the warmup is the same share.
     assert (experiment.training.steps, experiment.training.warmup) == (24, 4)
     assert experiment.group(32).horizon(experiment.recipe.build()) == Horizon(
-        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=1 / 0.5**0.5, averaging=0.5
+        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=2**0.5, averaging=0.5
     )
     (trial,) = trials(run)
     assert (trial.tokens, trial.status, trial.width) == (3072, "completed", 32)
@@ -154,7 +154,7 @@ def test_the_widest_proxy_is_the_target_where_only_other_axes_move(ruled):
         numbers.append(json.loads((ruled / "hyperparameters.json").read_text()))
     assert numbers[0] == numbers[1]
     assert (numbers[0]["target_width"], numbers[0]["target_batch_size"]) == (16, None)
-    assert [move["axis"] for move in numbers[0]["moves"]] == ["depth"]
+    assert [each["axis"] for each in numbers[0]["extrapolation"]] == ["depth"]
 
 
 def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):

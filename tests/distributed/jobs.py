@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 
+from compilation import QUICK
+
 COMMAND = "import sys; from transfer.cli.main import main; sys.exit(main(sys.argv))"
 STEPS = 600
 CONFIG = f"""
@@ -58,7 +60,7 @@ class Jobs:
         shared = {
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": "1",
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # half the time of compiling
+            "XLA_FLAGS": QUICK,
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

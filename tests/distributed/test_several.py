@@ -100,7 +100,7 @@ def job(jobs, run, **environment):
     assert max(saved(run)) < STEPS
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_processes_that_share_a_batch_have_the_losses_of_one(jobs, alone, two, processes):
     run = two
     if processes == 4:
@@ -132,16 +132,15 @@ def test_processes_that_share_the_trials_of_a_sweep_have_the_tables_of_one(jobs)
     assert list(both.checkpoints.iterdir()) == []  # the tables have it all
 
 
-def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that_did_not(jobs, two):
+def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that_did_not(
+    jobs, two, pytestconfig
+):
     run = RunDirectory(jobs.folder / "killed")
 
-    # One that only takes part; the first, whom JAX ends the others for; one that is frozen, which
+    # The first, whom JAX ends the others for; one that only takes part; one that is frozen, which
     # its silence tells.
-    for victim, number, bound in (
-        (1, signal.SIGKILL, 100),
-        (0, signal.SIGKILL, 100),
-        (1, signal.SIGSTOP, 10),
-    ):
+    losses = [(0, signal.SIGKILL, 100), (1, signal.SIGKILL, 100), (1, signal.SIGSTOP, 10)]
+    for victim, number, bound in losses if pytestconfig.getoption("full") else losses[:1]:
         with job(jobs, run, TRANSFER_PEER_TIMEOUT=str(bound)) as started:
             ids = [started[victim].pid]
             if number == signal.SIGSTOP:

@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 import jax
+from compilation import QUICK
 from jax._src import xla_bridge
 from training.tiny import Tiny
 
@@ -187,7 +188,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
     """Read all that a run directory holds, without the time that it took."""
     run = RunDirectory(folder)
     tables = {name: getattr(run, name)().to_pylist() for name in ("metrics", "spectrum", "gains")}
-    trials = [vars(trial) | {"seconds": 0.0} for trial in run.trials()]
+    trials = [vars(trial) | {"wall_seconds": 0.0, "compile_seconds": 0.0} for trial in run.trials()]
     done = {trial["group"] for trial in trials}
     for group in done:
         for name in tables:
@@ -200,7 +201,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
 def main(folder: pathlib.Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill so many times, a sixth each in the midst of checkpoints, after them and in reports."""
     platform.prepare()
-    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # half the time of compiling
+    os.environ["XLA_FLAGS"] = QUICK
     Experiment.at = lambda self, width: Tiny(width=width)  # type: ignore[method-assign]
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from compilation import QUICK
 
 from transfer.run_directory import RunDirectory
 
@@ -50,7 +51,7 @@ def sweep(folder: pathlib.Path, run: RunDirectory) -> subprocess.Popen:
     environment = {
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": "1",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # half the time of compiling
+        "XLA_FLAGS": QUICK,
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -66,10 +67,12 @@ def sweep(folder: pathlib.Path, run: RunDirectory) -> subprocess.Popen:
 
 
 def tables(run):
-    trials = [dataclasses.replace(trial, seconds=0.0) for trial in run.trials()]
+    untimed = {"wall_seconds": 0.0, "compile_seconds": 0.0}
+    trials = [dataclasses.replace(trial, **untimed) for trial in run.trials()]
     return trials, run.metrics().to_pylist(), run.spectrum().to_pylist()
 
 
+@pytest.mark.full  # a sweep is killed in tests/kills too
 @pytest.mark.multidevice
 def test_a_sweep_killed_and_started_again_ends_as_one_never_killed(folder):
     killed, whole = RunDirectory(folder / "killed"), RunDirectory(folder / "whole")

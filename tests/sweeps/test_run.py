@@ -101,8 +101,12 @@ def test_a_target_is_trained_as_predicted_and_around_what_is_expected(tmp_path, 
     predicted = [spec for spec in group.trials if spec.origin == "predicted"]
     assert {spec.hyperparameters for spec in predicted} == {prediction.hyperparameters}
     assert {spec.seed for spec in group.trials} == set(DECLARED.sweep.seeds)
-    shots = Report.of(directory).verdict["recipes"]["mup+sqrt"]["zero_shot"]
-    assert shots[str(TARGET)]["source"] == "trained"
+    (regret,) = (
+        each
+        for each in Report.of(directory).verdict.recipes["mup+sqrt"].regrets
+        if each.width == TARGET
+    )
+    assert regret.source == "trained"
 
 
 def test_a_target_that_cannot_be_trained_is_refused_before_it_is(tmp_path, losses):

@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from compilation import compiled_once
 
 from transfer.scaling import Hyperparameters
 from transfer.training import Checkpoints, Population
 
-from .tiny import SETTINGS, Setting, compiled_once, train
+from .tiny import SETTINGS, Setting, train
 
 POPULATIONS = (1, 2, 3, 4, 5)
 STOP = 16

@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from compilation import QUICK
 
 from transfer.training import Checkpoints, restore_parameters
 
@@ -18,8 +19,6 @@ from .tiny import STEPS, train
 pytestmark = pytest.mark.multidevice
 
 TESTS = pathlib.Path(__file__).parents[1]
-# Half the time of compiling; how devices share the work is settled before.
-QUICK = "--xla_backend_optimization_level=0"
 # A batch summed in four parts rounds otherwise than one summed in a row, by about 1e-7 a step.
 CLOSE = {"rtol": 1e-5}
 COLLECTIVES = re.compile(r"all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute")

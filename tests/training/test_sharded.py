@@ -10,6 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from compilation import QUICK
 
 from transfer.plan.cost import cost
 from transfer.plan.hlo import parse
@@ -27,8 +28,6 @@ SHAPES = dict(
     zip(MESHES, [(8, 1, 1, 1), (1, 8, 1, 1), (1, 1, 8, 1), (1, 2, 1, 4), (2, 1, 2, 2)], strict=True)
 )
 KINDS = ("transformer", "resnet")
-# Half the time of compiling; how devices share the work is settled before.
-QUICK = "--xla_backend_optimization_level=0"
 # Sums of eight parts round otherwise than sums in a row, by about 1e-7 a step.
 CLOSE = 1e-5
 # In bfloat16 a device rounds its part of a weight's gradient, and one alone the sum: by up to 2^-9

@@ -10,6 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from compilation import QUICK
 
 from transfer.models import initial_statistics, stateful_pass
 from transfer.scaling import Hyperparameters
@@ -24,8 +25,6 @@ from .tiny import Tiny
 
 # Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
-# Half the time of compiling; how devices share the work is settled before.
-QUICK = "--xla_backend_optimization_level=0"
 STILL = (Hyperparameters(learning_rate=1e-30), 0)
 
 

@@ -1,14 +1,12 @@
 """A model, data and settings small enough that a population compiles in a few seconds."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.experimental.compilation_cache import compilation_cache
 
 from transfer.data import DataConfig, load_dataset
 from transfer.models.layers import Embedding, Linear
@@ -116,22 +114,3 @@ def train(
         progress=progress,
         asked_to_stop=asked_to_stop,
     )
-
-
-@contextlib.contextmanager
-def compiled_once(folder: str) -> Iterator[None]:
-    """Inside, a program that several tests train is compiled by the first of them alone."""
-    settings = {
-        "jax_compilation_cache_dir": folder,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()

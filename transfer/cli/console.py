@@ -1,8 +1,8 @@
 """What a person sees while the work goes on."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -10,6 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from transfer.run_directory import RunDirectory, Trial
 from transfer.sweeps import Reporter, group_line
 from transfer.training import TrialGroup
+
+if TYPE_CHECKING:
+    from transfer.analysis import SweepVerdict
 
 # No markup or emoji codes: a path may hold brackets and colons.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -111,7 +114,7 @@ def measuring(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
+def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
     """Print the verdict as a table, and where its page and figures are."""
     from transfer.report import verdict_table
 

@@ -47,7 +47,7 @@ def bracket(
     for _ in range(MAX_ROUNDS):
         group = experiment.group(width, added)
         train(group)
-        losses = {trial.trial: trial.compared for trial in run.trials()}
+        losses = {trial.trial: trial.objective_value for trial in run.trials()}
         means = {
             exponent: np.mean([losses[group.trial_name(trial)] for trial in trials])
             for exponent, trials in swept.items()

@@ -42,9 +42,9 @@ class Outcome:
     the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
-    are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
-    wall time, of which `compile_seconds` went into compiling, and `execution` says how the trials
-    shared the devices.
+    are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
+    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    says how the trials shared the devices.
     """
 
     steps: int
@@ -105,14 +105,12 @@ def train(
     mesh = group_mesh(group)
     built = build_population(group, mesh)
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
-    # The data goes before compiling, because it refuses what is no seed.
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    compiling = time.perf_counter()
     compiled = built.population.compile(
         built.trials, built.batches, built.eval_batches(len(jax.tree.leaves(held_out)[0]))
     )
-    compile_seconds = time.perf_counter() - compiling
+    compile_seconds = time.perf_counter() - started
 
     # The start: the last checkpoint, or the initial state.
     exchange.barrier()  # one process may have compiled for longer

@@ -1,0 +1,241 @@
+"""The run directory: configuration and tables, whole or not at all.
+
+    DIR/config.json                format number, what was asked for, versions, data, devices
+    DIR/trials.parquet             one row per trial (`Trial`)
+    DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
+    DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
+    DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
+    DIR/tensorboard/TRIAL/         events, where they were asked for
+    DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
+    DIR/hyperparameters.json       what `transfer predict` found
+    DIR/plan.json                  what `transfer plan` found, maybe before anything else
+    DIR/report/                    verdict.json, report.html and figures
+
+A file is written beside its final name and renamed, so a reader never sees half of one, and
+`trials.parquet` is written last: a group is done exactly when its trials are in it.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from etils import epath
+
+from transfer.atomic import atomic_write
+from transfer.errors import TransferError
+from transfer.markup import html_table
+from transfer.run_directory.tables import (
+    GAINS_SCHEMA,
+    METRICS_SCHEMA,
+    SPECTRUM_SCHEMA,
+    TRIALS_SCHEMA,
+    Trial,
+)
+
+CONFIG, PLAN = "config.json", "plan.json"
+
+FORMAT = 1
+"""The number of this layout of files and columns, which config.json records.
+
+A later version that changes the layout counts on, and reads directories of every number before it.
+"""
+
+
+class RunDirectory:
+    """The files of one run, on a local disk or in a bucket.
+
+    Example:
+      >>> run = RunDirectory("runs/quickstart")  # doctest: +SKIP
+      >>> [trial.eval_loss for trial in run.trials()]  # doctest: +SKIP
+    """
+
+    def __init__(self, path: epath.PathLike):
+        self.path = epath.Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self)!r})"
+
+    def _repr_html_(self) -> str:
+        """Its trials by recipe and width, for notebooks."""
+        groups: dict[tuple[str, int], list[Trial]] = {}
+        for trial in self.trials():
+            groups.setdefault((trial.recipe, trial.width), []).append(trial)
+        rows = [["recipe", "width", "trials", "diverged", "steps", "lowest loss"]]
+        for (recipe, width), trials in groups.items():
+            lowest = min(trial.objective_value for trial in trials)
+            rows.append(
+                [
+                    recipe,
+                    str(width),
+                    str(len(trials)),
+                    str(sum(trial.status == "diverged" for trial in trials)),
+                    ", ".join(map(str, sorted({trial.steps for trial in trials}))),
+                    f"{lowest:.4f}" if math.isfinite(lowest) else "-",
+                ]
+            )
+        return html_table(f"{sum(map(len, groups.values()))} trials in {self}", rows)
+
+    @property
+    def report(self) -> epath.Path:
+        """Where figures and the verdict go."""
+        return self.path / "report"
+
+    @property
+    def checkpoints(self) -> epath.Path:
+        """Where orbax keeps its steps."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> epath.Path:
+        """Where TensorBoard finds a folder of events for each trial."""
+        return self.path / "tensorboard"
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """Return the content of a JSON file of the run, or None when it is not there."""
+        file = self.path / name
+        if not file.exists():
+            return None
+        try:
+            content = json.loads(file.read_text())
+        except ValueError as error:  # no JSON, or no text at all
+            raise TransferError(
+                f"{file} is not valid JSON ({error}); it is written whole by this program, so "
+                "restore it or start with another --run directory."
+            ) from error
+        if not isinstance(content, dict):
+            raise TransferError(f"{file} holds no JSON object; restore it or use another --run.")
+        return content
+
+    def config(self) -> dict[str, Any] | None:
+        """Return what `config.json` records of the run, or None when it is not there.
+
+        Raises:
+          TransferError: the directory has a format that this version does not read.
+        """
+        content = self.read_json(CONFIG)
+        if content is None or content.get("format") == FORMAT:
+            return content
+        found = content.get("format", "no number, which is older than 1")
+        raise TransferError(
+            f"{self.path / CONFIG} has format {found}, but this version reads {FORMAT}; read it "
+            "with the version that wrote it, or start with another --run directory."
+        )
+
+    def write_config(self, content: Mapping[str, Any]) -> epath.Path:
+        """Write `config.json` with the number of this format."""
+        return self.write_json(CONFIG, {"format": FORMAT, **content})
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> epath.Path:
+        """Write a JSON file whole; NaN and infinity are refused, an unknown is null."""
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        return self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> epath.Path:
+        """Write any file of the run whole: beside its name first, then renamed."""
+        file = self.path / name
+        with atomic_write(file) as stream:
+            stream.write(content)
+        return file
+
+    def trials(self) -> list[Trial]:
+        """Return every finished trial, sorted by recipe, width, origin, rate, decay and seed."""
+        table = self._read_table(self.path / "trials.parquet", TRIALS_SCHEMA)
+        if table is None:
+            return []
+        return [Trial(**row) for row in table.to_pylist()]
+
+    def require_trials(self) -> list[Trial]:
+        """Return the finished trials, or raise when there is not one."""
+        trials = self.trials()
+        if not trials:
+            inside = self.path.glob("*/trials.parquet") if self.path.exists() else ()
+            runs = ", ".join(sorted(file.parent.name for file in inside))
+            missing = (
+                f"name one of the runs in it ({runs})" if runs else "run that first, or check --run"
+            )
+            raise TransferError(
+                f"The run directory {self.path} holds no trials; expected trials.parquet as "
+                f"`transfer sweep --run=DIR` writes it: {missing}."
+            )
+        return trials
+
+    def add_group(
+        self,
+        group: str,
+        trials: Sequence[Trial],
+        metrics: Iterable[Mapping[str, Any]],
+        spectrum: Iterable[Mapping[str, Any]],
+        gains: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Add a finished group: what was measured first, its trials last.
+
+        A group that is already there is replaced, so adding twice changes nothing.
+        """
+        self._write_table(f"metrics/{group}.parquet", metrics, METRICS_SCHEMA)
+        self._write_table(f"spectrum/{group}.parquet", spectrum, SPECTRUM_SCHEMA)
+        self._write_table(f"gains/{group}.parquet", gains, GAINS_SCHEMA)
+        names = {trial.trial for trial in trials}
+        rows = [trial for trial in self.trials() if trial.trial not in names] + list(trials)
+        rows.sort(key=_order)
+        self._write_table("trials.parquet", map(dataclasses.asdict, rows), TRIALS_SCHEMA)
+
+    def metrics(self) -> pa.Table:
+        """Return the training curves of all groups as one table (`METRICS_SCHEMA`)."""
+        return self._read_folder("metrics", METRICS_SCHEMA)
+
+    def spectrum(self) -> pa.Table:
+        """Return the singular values of all groups as one table (`SPECTRUM_SCHEMA`)."""
+        return self._read_folder("spectrum", SPECTRUM_SCHEMA)
+
+    def gains(self) -> pa.Table:
+        """Return what sublayers do to the size of their inputs as one table (`GAINS_SCHEMA`)."""
+        return self._read_folder("gains", GAINS_SCHEMA)
+
+    def _read_folder(self, name: str, schema: pa.Schema) -> pa.Table:
+        folder = self.path / name
+        files = sorted(folder.glob("*.parquet")) if folder.exists() else []
+        tables = [table for file in files if (table := self._read_table(file, schema)) is not None]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def _read_table(self, file: epath.Path, schema: pa.Schema) -> pa.Table | None:
+        if not file.exists():
+            return None
+        try:
+            table = pq.read_table(pa.BufferReader(file.read_bytes()))
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise TransferError(
+                f"{file} is not a Parquet table ({reason}); it is written whole by this program, "
+                "so restore it or start with another --run directory."
+            ) from error
+        if table.schema != schema:
+            raise TransferError(
+                f"{file} has other columns than this version of the program writes; read "
+                "it with the version that wrote it, or start with another --run directory."
+            )
+        return table
+
+    def _write_table(self, name: str, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        self.write_bytes(name, sink.getvalue().to_pybytes())
+
+
+def _order(trial: Trial) -> tuple[Any, ...]:
+    return (
+        trial.recipe,
+        trial.width,
+        trial.origin,
+        trial.learning_rate,
+        trial.weight_decay,
+        trial.seed,
+        trial.trial,
+    )
