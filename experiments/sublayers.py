@@ -80,7 +80,9 @@ def _decay_times(run: RunDirectory) -> dict[str, np.ndarray]:
     for row in run.metrics().sort_by("step").select(["trial", "learning_rate"]).to_pylist():
         rates[row["trial"]].append(row["learning_rate"])
     sums = {trial: np.cumsum([0.0, *each]) for trial, each in rates.items()}
-    return {trial.trial: trial.settled * (s := sums[trial.trial]) / s[-1] for trial in run.trials()}
+    return {
+        trial.trial: trial.decay_times * (s := sums[trial.trial]) / s[-1] for trial in run.trials()
+    }
 
 
 def _means(

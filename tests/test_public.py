@@ -1,11 +1,13 @@
 """The library face: what `import transfer` offers, and what it costs."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 import transfer
+import transfer.scaling
 
 
 @pytest.mark.parametrize("name", transfer.__all__)
@@ -23,6 +25,27 @@ def test_the_public_names_are_those_of_the_readme():
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'adamww'"):
         transfer.adamww  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("owner", "old", "new"),
+    [
+        (transfer, "Verdict", "transfer.RegimeReport"),
+        (transfer.scaling, "Gauge", "transfer.scaling.Reparametrization"),
+        (transfer.scaling, "Move", "transfer.scaling.Extrapolation"),
+        (transfer.scaling, "Verdict", "transfer.scaling.RegimeReport"),
+        (transfer.scaling, "moves", "transfer.scaling.extrapolate"),
+        (transfer.scaling, "shift", "transfer.scaling.reparametrize"),
+        (transfer.Recipe(), "columns", "Recipe.exponents"),
+        (transfer.Recipe(), "gauge", "Recipe.reparametrization"),
+        (transfer.Recipe(), "shifted", "Recipe.reparametrized"),
+        (transfer.Exponents.of(transfer.Recipe(), "linear"), "shifted", "Exponents.reparametrized"),
+    ],
+)
+def test_an_old_name_says_the_new_one_which_is_there(owner, old, new):
+    with pytest.raises(AttributeError, match=rf"\.{old} is now {re.escape(new)}\.$"):
+        getattr(owner, old)
+    assert hasattr(owner, new.rpartition(".")[2])
 
 
 @pytest.mark.parametrize("name", ["", ".Recipe", ".TransferError"])

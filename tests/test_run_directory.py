@@ -23,10 +23,16 @@ def trial(name, **changes):
         "origin": "sweep",
         "width": 32,
         "base_width": 32,
+        "layers": 2,
+        "batch_size": 16,
         "recipe": "mup+sqrt",
         "parametrization": "mup",
         "rates": "full",
-        "decay": "sqrt",
+        "decay_rule": "sqrt",
+        "depth_rule": "",
+        "horizon_rule": "",
+        "clipping": "invariant",
+        "optimizer": "adamw",
         "learning_rate": 0.1,
         "weight_decay": 0.1,
         "input_learning_rate": 1.0,
@@ -38,6 +44,7 @@ def trial(name, **changes):
         "seed": 0,
         "steps": 10,
         "tokens": 1000,
+        "trunk": "",
         "parameters": 10,
         "flops": 6e4,
         "status": "completed",
@@ -45,8 +52,9 @@ def trial(name, **changes):
         "eval_loss": 1.25,
         "eval_accuracy": 0.5,
         "objective": "eval_loss",
-        "settled": 1.0,
-        "seconds": 2.0,
+        "decay_times": 1.0,
+        "wall_seconds": 2.0,
+        "compile_seconds": 0.5,
         "execution": "in_turn, 1 trial x 1 data",
     }
     return Trial(**(fields | changes))
@@ -251,6 +259,28 @@ def test_unfinished_files_are_not_read(run):
 
 @pytest.mark.parametrize(("objective", "expected"), [("loss", 1.5), ("eval_loss", 1.25)])
 def test_trials_are_compared_by_the_objective(objective, expected):
-    assert trial("a", objective=objective).compared == expected
+    assert trial("a", objective=objective).objective_value == expected
     diverged = trial("a", objective=objective, status="diverged", loss=math.nan, eval_loss=math.nan)
-    assert diverged.compared == math.inf
+    assert diverged.objective_value == math.inf
+
+
+def test_a_configuration_has_the_number_of_its_format(run):
+    assert run.config() is None
+    run.write_config({"kind": "sweep"})
+    assert run.config() == {"format": 1, "kind": "sweep"}
+
+
+@pytest.mark.parametrize(("content", "found"), [({}, "no number"), ({"format": 2}, "format 2")])
+def test_a_configuration_of_another_format_is_one_sentence(run, content, found):
+    run.write_json("config.json", content)
+    with pytest.raises(TransferError, match=rf"config\.json has .*{found}.* reads 1; .*--run"):
+        run.config()
+
+
+def test_a_folder_of_runs_names_them(tmp_path):
+    for name in ("sgd", "adamw"):
+        RunDirectory(tmp_path / name).add_group("g", [trial("a")], [], [])
+    with pytest.raises(
+        TransferError, match=r"holds no trials; .*one of the runs in it \(adamw, sgd"
+    ):
+        RunDirectory(tmp_path).require_trials()

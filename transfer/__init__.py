@@ -6,6 +6,8 @@ The library face; names are imported when they are first used, so that the comma
 import importlib
 import typing
 
+from transfer.renamed import renamed
+
 if typing.TYPE_CHECKING:
     from transfer.checks import check
     from transfer.errors import TransferError
@@ -32,8 +34,8 @@ if typing.TYPE_CHECKING:
         Layout,
         Recipe,
         Regime,
+        RegimeReport,
         Role,
-        Verdict,
         classify_regime,
         explain,
         multiplier,
@@ -68,8 +70,8 @@ _HOMES = {
         "Layout",
         "Recipe",
         "Regime",
+        "RegimeReport",
         "Role",
-        "Verdict",
         "classify_regime",
         "explain",
         "multiplier",
@@ -78,10 +80,12 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
+_missing = renamed("transfer", {"Verdict": "transfer.RegimeReport"})
+
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
-        raise AttributeError(f"module 'transfer' has no attribute {name!r}")
+        _missing(name)
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -14,6 +14,7 @@ from transfer.analysis import (
     optimum_slope,
     predict,
 )
+from transfer.scaling import Recipe
 
 GRID = [float(k) for k in range(-9, -3)]
 
@@ -124,7 +125,7 @@ def test_a_calibration_is_a_paragraph_per_note():
         "up": {width: {0: 1.0, 1: 1.1} for width in (64, 128)} | {256: {0: 1.01, 1: 1.1}},
         "down": {width: {0: width**0.25, 1: width**0.25} for width in (64, 128, 256)},
     }
-    found = calibrate(sigma, "mup+sqrt", dict.fromkeys((64, 128, 256), 5.0), base_width=64)
+    found = calibrate(sigma, Recipe("mup"), dict.fromkeys((64, 128, 256), 5.0), base_width=64)
     shown = found._repr_html_()
 
     assert shown.count("<p>") == len(found.notes) == 3

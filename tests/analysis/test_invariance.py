@@ -18,6 +18,7 @@ from transfer.analysis import (
     spectrum_slopes,
 )
 from transfer.run_directory import SPECTRUM_SCHEMA
+from transfer.scaling import Recipe
 
 WIDTHS = [32, 64, 128, 256]
 GRID = [float(k) for k in range(-9, -3)]
@@ -70,7 +71,7 @@ def verdicts(sweep, recipe, slopes, **options):
     ],
 )
 def test_what_follows_the_law_is_told_so_and_has_the_published_p(sweep, recipe, word):
-    (up,) = verdicts(sweep, recipe, {"up": predicted_slope(recipe)}).values()
+    (up,) = verdicts(sweep, recipe, {"up": predicted_slope(Recipe.parse(recipe))}).values()
     assert up["invariance"] == word
     # A line through exact powers: only rounding is left.
     assert up["p"]["value"] == pytest.approx(0.75, abs=1e-12)
@@ -81,7 +82,7 @@ def test_what_follows_the_law_is_told_so_and_has_the_published_p(sweep, recipe, 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_another_p_is_found_and_where_it_leads_is_called_by_its_name(sweep, recipe):
     """Sublayers of p = 1/2, 3/4 and 1 under one recipe: what differs is what is a quarter off."""
-    expected = predicted_slope(recipe)
+    expected = predicted_slope(Recipe.parse(recipe))
     slopes = {f"layers.{p}": expected + p - 0.75 for p in (0.5, 0.75, 1.0)}
     for name, judged in verdicts(sweep, recipe, slopes).items():
         p = float(name.removeprefix("layers."))
@@ -97,7 +98,7 @@ def test_another_p_is_found_and_where_it_leads_is_called_by_its_name(sweep, reci
 @pytest.mark.parametrize("short", WIDTHS)
 def test_one_run_that_has_not_settled_is_called_so_and_not_judged(sweep, short):
     trials = [
-        dataclasses.replace(trial, settled=2.9) if trial.width == short else trial
+        dataclasses.replace(trial, decay_times=2.9) if trial.width == short else trial
         for trial in sweep()(loss, WIDTHS, GRID, seeds=2)
     ]
     verdict = judge(trials, planted(trials, {"up": 0.0}), task="", provenance={})
@@ -114,7 +115,8 @@ def test_three_decay_times_are_enough_and_the_shortest_seed_counts(sweep):
     trials = sweep(settled=3.0)(loss, WIDTHS, GRID, seeds=2)
     assert spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)["up"].settled
     trials = [
-        dataclasses.replace(t, settled=2.99) if (t.width, t.seed) == (64, 1) else t for t in trials
+        dataclasses.replace(t, decay_times=2.99) if (t.width, t.seed) == (64, 1) else t
+        for t in trials
     ]
     slopes = spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)
     assert slopes["up"].decay_times == {32: 3.0, 64: 2.99, 128: 3.0, 256: 3.0}
@@ -163,7 +165,7 @@ def test_the_whole_interval_has_to_lie_on_one_side(interval, predicted, word):
 
 @given(st.floats(-1, 1), st.sampled_from(RECIPES), st.floats(0, 0.4))
 def test_a_slope_has_one_answer_and_a_wider_interval_never_a_surer_one(slope, recipe, half):
-    predicted = predicted_slope(recipe)
+    predicted = predicted_slope(Recipe.parse(recipe))
     alone = judge_invariance(found(slope, predicted), recipe)
     wide = judge_invariance(found(slope, predicted, (slope - half, slope + half)), recipe)
     level, near = abs(slope) <= GAIN_BAND, abs(slope - predicted) <= GAIN_BAND

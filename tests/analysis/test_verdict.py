@@ -8,6 +8,7 @@ import pytest
 from transfer.analysis import judge, predicted_slope, spectrum_slopes
 from transfer.errors import TransferError
 from transfer.run_directory import SPECTRUM_SCHEMA
+from transfer.scaling import Recipe
 
 WIDTHS = [32, 64, 128]
 GRID = [float(k) for k in range(-9, -3)]
@@ -47,7 +48,7 @@ def spectrum_of(trials, slope, noise=0.0):
     ],
 )
 def test_the_recipe_predicts_the_spectrums_slope(recipe, slope):
-    assert predicted_slope(recipe) == pytest.approx(slope)
+    assert predicted_slope(Recipe.parse(recipe)) == pytest.approx(slope)
 
 
 def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sweep):
@@ -78,7 +79,7 @@ def test_noise_in_the_spectrum_gives_an_interval_around_the_slope(sweep):
 
 def test_one_unsettled_run_unsettles_the_spectrum(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
-    short = [dataclasses.replace(t, settled=2.9) if t.width == 64 else t for t in trials]
+    short = [dataclasses.replace(t, decay_times=2.9) if t.width == 64 else t for t in trials]
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
@@ -88,7 +89,9 @@ def test_one_unsettled_run_unsettles_the_spectrum(sweep):
 def test_spectra_are_compared_where_runs_have_settled(sweep):
     trials = sweep()(loss, WIDTHS, GRID)
     short = [
-        dataclasses.replace(t, settled=2.9) if t.width == 64 and t.learning_rate < 2**-5.5 else t
+        dataclasses.replace(t, decay_times=2.9)
+        if t.width == 64 and t.learning_rate < 2**-5.5
+        else t
         for t in trials
     ]
 

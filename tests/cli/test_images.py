@@ -57,7 +57,7 @@ def swept(home, config):
 def test_a_sweep_compares_by_the_training_loss_and_keeps_the_held_out_accuracy(swept):
     trials = RunDirectory(swept).trials()
     assert len(trials) == 2 * 4 * 2
-    assert {trial.compared for trial in trials} == {trial.loss for trial in trials}
+    assert {trial.objective_value for trial in trials} == {trial.loss for trial in trials}
     assert all(0 <= trial.eval_accuracy <= 1 for trial in trials)
     # Of ten classes chance names a tenth, of 64 images within .11 by three standard deviations.
     best = min(trials, key=lambda trial: trial.loss)

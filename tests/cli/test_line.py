@@ -154,7 +154,7 @@ def test_the_widest_proxy_is_the_target_where_only_other_axes_move(ruled):
         numbers.append(json.loads((ruled / "hyperparameters.json").read_text()))
     assert numbers[0] == numbers[1]
     assert (numbers[0]["target_width"], numbers[0]["target_batch_size"]) == (16, None)
-    assert [move["axis"] for move in numbers[0]["moves"]] == ["depth"]
+    assert [each["axis"] for each in numbers[0]["extrapolation"]] == ["depth"]
 
 
 def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):

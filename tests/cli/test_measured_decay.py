@@ -30,7 +30,7 @@ def settled(run):
     paths = sorted({row["parameter"] for row in recorded})
     proxies = [
         dataclasses.replace(
-            trial, width=width, seed=seed, settled=4.0, trial=f"{trial.trial} {width} {seed}"
+            trial, width=width, seed=seed, decay_times=4.0, trial=f"{trial.trial} {width} {seed}"
         )
         for trial in directory.trials()
         if trial.width == 8
@@ -83,13 +83,17 @@ def test_the_loop_from_proxies_to_a_target_trained_with_an_exponent_for_each_mat
         assert recipe.rule(layout[path]).weight_decay == pytest.approx(expected)
     target = RunDirectory(settled.parent / "target")
     (trial,) = target.trials()
-    assert (trial.recipe, trial.decay, trial.status) == ("mup+measured", "measured", "completed")
+    assert (trial.recipe, trial.decay_rule, trial.status) == (
+        "mup+measured",
+        "measured",
+        "completed",
+    )
     # A run has settled when the slowest of its matrices has.
     rules = [recipe.rule(layout[path]) for path in exponents]
     slowest = min(rule.learning_rate * rule.weight_decay for rule in rules)
     assert slowest < max(rule.learning_rate * rule.weight_decay for rule in rules)
     rates = sum(target.metrics()["learning_rate"].to_pylist())
-    assert trial.settled == pytest.approx(rates * trial.weight_decay * slowest)
+    assert trial.decay_times == pytest.approx(rates * trial.weight_decay * slowest)
 
 
 def test_the_report_of_a_sweep_under_measured_exponents_predicts_that_they_are_level(
@@ -114,7 +118,7 @@ def test_singular_values_at_two_widths_are_too_few(refused, run):
 
 def test_proxies_that_have_not_settled_are_refused(refused, settled):
     directory = RunDirectory(settled)
-    short = [dataclasses.replace(trial, settled=1.2) for trial in directory.trials()]
+    short = [dataclasses.replace(trial, decay_times=1.2) for trial in directory.trials()]
     directory.add_group("planted", short, [], directory.spectrum().to_pylist())
     error = refused(*PREDICT)
     assert "The runs at width 8 lasted 1.2 decay times and have not settled; expected" in error

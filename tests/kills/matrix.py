@@ -188,7 +188,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
     """Read all that a run directory holds, without the time that it took."""
     run = RunDirectory(folder)
     tables = {name: getattr(run, name)().to_pylist() for name in ("metrics", "spectrum", "gains")}
-    trials = [vars(trial) | {"seconds": 0.0} for trial in run.trials()]
+    trials = [vars(trial) | {"wall_seconds": 0.0, "compile_seconds": 0.0} for trial in run.trials()]
     done = {trial["group"] for trial in trials}
     for group in done:
         for name in tables:

@@ -1,4 +1,4 @@
-"""Shifting layers by any numbers changes no training run (Tensor Programs V, Lemma J.1)."""
+"""Reparametrizing layers by any numbers changes no training run (Tensor Programs V, Lemma J.1)."""
 
 import dataclasses
 
@@ -23,18 +23,22 @@ OPTIMIZERS = {
 RECIPE = Recipe("mup")
 
 
-def moved(recipe, shifts=THETAS, config=MLP, **settings):
-    """How far a shifted recipe's run is from the recipe's own."""
-    config, own = at_width(config, 3), dataclasses.replace(recipe, gauge=RECIPE.gauge)
+def moved(recipe, factors=THETAS, config=MLP, **settings):
+    """How far a reparametrized recipe's run is from the recipe's own."""
+    config, own = (
+        at_width(config, 3),
+        dataclasses.replace(recipe, reparametrization=RECIPE.reparametrization),
+    )
     one, other = (
-        train(config, each, steps=STEPS, **settings) for each in (own, recipe.shifted(shifts))
+        train(config, each, steps=STEPS, **settings)
+        for each in (own, recipe.reparametrized(factors))
     )
     return deviation(one, other)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_shifted_perceptron_trains_the_same(name, dtype):
+def test_a_reparametrized_perceptron_trains_the_same(name, dtype):
     assert moved(RECIPE, dtype=dtype, **OPTIMIZERS[name]) < ROUNDING[dtype]
 
 
@@ -45,23 +49,23 @@ def test_so_it_does_under_other_recipes(name):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_layers_of_a_transformer_shift_with_their_multipliers(tied):
+def test_layers_of_a_transformer_reparametrization_with_their_multipliers(tied):
     config = dataclasses.replace(TRANSFORMER, tied=tied)
-    shifts = {"embedding": 3.7, "blocks.attention.out": 0.13, "blocks.feed_forward.up": 29.0}
-    assert moved(RECIPE, shifts, config) < ROUNDING["float64"]
+    factors = {"embedding": 3.7, "blocks.attention.out": 0.13, "blocks.feed_forward.up": 29.0}
+    assert moved(RECIPE, factors, config) < ROUNDING["float64"]
 
 
 class UnconvertedEpsilon(Recipe):
     def rule(self, parameter, family="entrywise") -> Rule:
         rule = super().rule(parameter, family)
-        theta = self.gauge.theta(parameter)
+        theta = self.reparametrization.factor(parameter)
         return dataclasses.replace(rule, epsilon=rule.epsilon / theta)
 
 
 class UnconvertedDecay(Recipe):
     def rule(self, parameter, family="entrywise") -> Rule:
         rule = super().rule(parameter, family)
-        theta = self.gauge.theta(parameter) ** (2 if family == "linear" else 1)
+        theta = self.reparametrization.factor(parameter) ** (2 if family == "linear" else 1)
         return dataclasses.replace(rule, weight_decay=rule.weight_decay / theta)
 
 

@@ -58,7 +58,7 @@ def test_the_spectrum_is_shown_with_its_slopes_whole(run, columns):
 
 
 def test_of_runs_that_have_not_settled_the_table_shows_values_and_no_verdict(run):
-    young = [dataclasses.replace(trial, settled=1.5) for trial in run.trials()]
+    young = [dataclasses.replace(trial, decay_times=1.5) for trial in run.trials()]
     verdict = judge(young, run.spectrum(), task="", provenance={})
     console = Console(width=200, file=io.StringIO())
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
-from transfer.scaling import Calibration, Layout, Recipe, Role, Scale, moves
+from transfer.scaling import Calibration, Layout, Recipe, Role, Scale, extrapolate
 
 from .parameters import EVERY, MUP_CLASS, few, layout, of_role
 
@@ -135,14 +135,14 @@ def test_what_is_no_calibration(wrong, message):
         dataclasses.replace(PAIR, **wrong)
 
 
-def test_a_move_names_every_matrix_and_is_empirical():
+def test_an_extrapolation_names_every_matrix_and_is_empirical():
     start = Scale(width=128, layers=2, batch_size=8, tokens=1000)
     target = dataclasses.replace(start, width=512)
     for name in ("mup", "mean_field"):
-        rates, decay = moves(Recipe(name, decay=PAIR), "entrywise", start, target)
+        rates, decay = extrapolate(Recipe(name, decay=PAIR), "entrywise", start, target)
         # mean_field's multiplier of m^-1/2 is on the side of the coefficient.
         form = {"mup": 1.0, "mean_field": 0.5}[name]
         expected = {"up weight decay": 4**0.25 * form, "down weight decay": 4.0 * form}
         assert decay.effects == pytest.approx(expected)
-        assert decay.standing == "empirical"
-        assert rates.effects == moves(Recipe(name), "entrywise", start, target)[0].effects
+        assert decay.evidence.level == "empirical"
+        assert rates.effects == extrapolate(Recipe(name), "entrywise", start, target)[0].effects

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from transfer.errors import TransferError
 from transfer.scaling import Recipe, Role
-from transfer.scaling.decay import factor, parse
+from transfer.scaling.decay import parse, power
+from transfer.scaling.powers import Power
 
 from .parameters import EVERY, MUP_CLASS, MUP_FORMS, STANDARD_CLASS, few, of_role
 
@@ -180,8 +181,9 @@ def test_an_unknown_rule_names_the_nearest():
         parse("indepndent")
 
 
-def test_factor():
-    assert factor("constant", 9.0, 0.25) == 1.0
-    assert factor("sqrt", 9.0, 0.25) == 3.0
-    assert factor("independent", 9.0, 0.25) == 4.0
-    assert factor(2.0, 9.0, 0.25) == 81.0
+def test_the_power_of_every_rule():
+    step = Power.parse("in^-1/2 depth^-1")
+    assert power("constant", step) == Power()
+    assert power("sqrt", step) == Power.parse("in^1/2")
+    assert power("independent", step) == Power.parse("in^1/2 depth")
+    assert power(0.6, step) == Power.parse("in^3/5")

@@ -34,7 +34,7 @@ def in_blocks(role, m_depth, m_width=1):
 
 def branch(m_depth):
     m = Fraction(m_depth)
-    return parameter("layers | ->", (12 * m.denominator,), (12 * m.numerator,))
+    return parameter("layers | ->", (12 * m.denominator,), (12 * m.numerator,), activations=True)
 
 
 # arXiv 2505.01618 and 2512.22382, Table 1, at four times the depth; SGD as derived in `depth`.
@@ -116,7 +116,7 @@ def test_what_lies_outside_the_blocks_is_left_alone(rule):
 
 
 def test_attention_logits_are_no_branch():
-    logits = parameter("layers | head_dim ->", (2, 16), (8, 16))
+    logits = parameter("layers | head_dim ->", (2, 16), (8, 16), activations=True)
     for rule in RULES:
         assert Recipe("mup", depth=rule).multiplier(logits) == 1 / 4
 

@@ -288,7 +288,7 @@ def test_rules_of_a_layout_refuse_a_tie_and_otherwise_give_every_rule():
 @pytest.mark.parametrize("head_dim", [1, 16, 24, 64, 100])
 def test_attention_is_the_frameworks_at_the_base_width(name, head_dim):
     expected = head_dim**-0.5
-    fixed = parameter("head_dim ->", (head_dim,), (head_dim,))
+    fixed = parameter("head_dim ->", (head_dim,), (head_dim,), activations=True)
     assert Recipe(name).multiplier(fixed) == expected
     growing = attention(head_dim, head_dim)
     assert Recipe(name).multiplier(growing) == expected
@@ -315,7 +315,9 @@ def test_the_multiplier_of_a_weight_is_its_rules():
 
 def attention(base: int, target: int):
     contraction = {
-        width: {"logits": Annotated(axes=Axes.parse("head_dim ->"), shape=(size,))}
+        width: {
+            "logits": Annotated(axes=Axes.parse("head_dim ->"), shape=(size,), activations=True)
+        }
         for width, size in (("base", base), ("probe", 2 * base), ("target", target))
     }
     return Layout.compare(**contraction)["logits"]

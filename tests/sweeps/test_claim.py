@@ -37,7 +37,8 @@ def files(run):
 def test_config_json_says_what_was_asked_for_and_of_what(claimed):
     content = claimed.read_json("config.json")
 
-    assert set(content) == {"kind", "experiment", "data_fingerprint", "provenance"}
+    assert set(content) == {"format", "kind", "experiment", "data_fingerprint", "provenance"}
+    assert content["format"] == 1
     assert content["kind"] == "sweep"
     assert content["data_fingerprint"] == FINGERPRINT
     assert read(content["experiment"]) == EXPERIMENT

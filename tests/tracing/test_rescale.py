@@ -32,13 +32,14 @@ LAWS = {
 SHAPES = {"w": lambda n: (n, n), "gain": lambda n: (n,), "bias": lambda n: (n,)}
 
 
-def layout_at(width):
+def layout_at(width, multiplied=()):
     return infer_layout(
         inner(**SHAPES),
         base_width=BASE,
         width=width,
         apply=between(lambda p, h: (h @ p["w"]) * p["gain"] + p["bias"]),
         inputs=ROWS,
+        multiplied=multiplied,
     )
 
 
@@ -97,6 +98,19 @@ def test_it_changes_no_bit_at_the_base_width():
     scaled = rescale_init(parameters, drawn(BASE, seed=1), layout_at(BASE), Recipe("mup_table3"))
     for path, leaf in parameters.items():
         np.testing.assert_array_equal(scaled[path], leaf)
+
+
+@pytest.mark.parametrize("width", [BASE, WIDTH])
+def test_a_reparametrized_layer_is_divided_at_every_width(width):
+    """At the base width too, where no other factor is at work; other layers stay as they are."""
+    layout, wide, base = layout_at(width, ["w"]), drawn(width), drawn(BASE, seed=1)
+    plain, shifted = (
+        rescale_init(wide, base, layout, recipe)
+        for recipe in (Recipe("mup_table3"), Recipe("mup_table3").reparametrized({"w": 1 / 4}))
+    )
+    np.testing.assert_allclose(shifted["w"], 4 * plain["w"], rtol=1e-6)
+    for path in ("embed", "readout", "gain", "bias"):
+        np.testing.assert_array_equal(shifted[path], plain[path])
 
 
 def test_the_type_of_a_leaf_stays():

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.measured_decay import MeasuredDecay
-from transfer.analysis.spectrum import SETTLED, SpectrumSlope, has_measured_decay
+from transfer.analysis.spectrum import SETTLED, SpectrumSlope, named_recipe
 from transfer.markup import html_paragraph
 
 Answer = Literal["invariant", "drifts as predicted", "differs", "undecided", "not settled"]
@@ -77,10 +77,11 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
         f"{answer.capitalize()}: sigma_1 ~ width^{found.slope.text('+z.2f')}, where "
         f"{found.predicted:+z.2f} is predicted"
     )
-    if has_measured_decay(recipe):
+    named = named_recipe(recipe)
+    if named is None:
         unknown = Estimate(None, reason="a measured decay has exponents of its own")
         return Invariance(answer, f"{seen}.", MeasuredDecay(unknown))
-    measured = MeasuredDecay.of(found.slope, recipe)
+    measured = MeasuredDecay.of(found.slope, named)
     return Invariance(
         answer,
         f"{seen}; p is {measured.p.text('z.2f')}, for which decay ~ "

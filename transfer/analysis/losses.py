@@ -46,7 +46,7 @@ class LossTable:
         """Collect trials that share recipe and width, whatever their origin."""
         finished = [trial for trial in trials if trial.status != "failed"]
         _check_comparable(finished)
-        loss = {(setting_of(t), t.seed): t.compared for t in finished}
+        loss = {(setting_of(t), t.seed): t.objective_value for t in finished}
         settings = sorted({setting for setting, _ in loss}, key=dataclasses.astuple)
         seeds = sorted(
             seed

@@ -13,10 +13,10 @@ from transfer.checks.predictions import Predictions
 from transfer.checks.rows import Row
 from transfer.checks.sizes import Key, MakeOptimizer, measure
 from transfer.checks.subject import Subject
-from transfer.columns import aligned
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
+from transfer.text_table import aligned
 
 
 @dataclasses.dataclass(frozen=True)

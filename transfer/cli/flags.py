@@ -52,7 +52,7 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
     """Return the experiment that a run directory was made with."""
     from transfer.config import read
 
-    content = run.read_json("config.json")
+    content = run.config()
     if content is None or "experiment" not in content:
         raise TransferError(
             f"{run} is no run directory, it has no config.json; expected the --run of an earlier "
@@ -79,7 +79,7 @@ def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
         f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
         f"{experiment.model.description}"
     )
-    content = run.read_json("config.json") or {}
+    content = run.config() or {}
     return task, {
         "data_fingerprint": content.get("data_fingerprint"),
         **content.get("provenance", {}),

@@ -90,7 +90,7 @@ def run(values: absl_flags.FlagValues) -> int:
         f"weight decay {prediction.weight_decay:.4g}, as they read at width "
         f"{prediction.base_width}."
     )
-    for note in (*prediction.notes, *prediction.moves):
+    for note in (*prediction.notes, *prediction.extrapolation):
         print(note)
     print(
         f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."

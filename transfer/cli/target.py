@@ -19,10 +19,10 @@ def moved(
     batch_size: int | None = None,
     tokens: int | None = None,
 ) -> "Prediction":
-    """Return a prediction from a sweep's experiment, moved along the other axes too.
+    """Return a prediction from a sweep's experiment, extrapolated along the other axes too.
 
     What is None stays as in the sweep. Raises `TransferError` when the recipe has no rule for what
-    moves, or the target cannot be trained.
+    changes, or the target cannot be trained.
     """
     if tokens is None and batch_size is not None and experiment.training.tokens_per_parameter:
         raise TransferError(
@@ -37,7 +37,7 @@ def moved(
         batch_size=batch_size or proxy.batch_size,
         tokens=tokens or proxy.tokens,
     )
-    prediction = prediction.moved(
+    prediction = prediction.extrapolated(
         _recipe(experiment, prediction),
         experiment.training.family,
         proxy=proxy,

@@ -256,7 +256,7 @@ def parameter_count(layout: Layout) -> int:
 
 
 def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
-    if declared.axes.inputs and not declared.axes.outputs:
+    if declared.activations and declared.axes.inputs:
         return hyperparameters.attention_logits
     if declared.role == Role.INPUT:
         return hyperparameters.embedding_output

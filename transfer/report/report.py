@@ -162,7 +162,7 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     }
     for name, image in images.items():
         run.write_bytes(f"report/{name}.png", image)
-    configuration = (run.read_json("config.json") or {}).get("experiment", {})
+    configuration = (run.config() or {}).get("experiment", {})
     run.write_bytes("report/report.html", report.page(configuration).encode())
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict)

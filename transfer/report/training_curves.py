@@ -89,7 +89,9 @@ def _shown(
     for width in widths:
         here = [trial for trial in mine if trial.width == width]
         here = [trial for trial in here if trial.origin == "predicted"] or here
-        nearest = min(here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), t.compared))
+        nearest = min(
+            here, key=lambda t: (abs(np.log2(t.learning_rate / transferred)), t.objective_value)
+        )
         setting = setting_of(nearest)
         shown[width] = [trial for trial in here if setting_of(trial) == setting]
     return shown

@@ -54,5 +54,5 @@ def _mean_losses(run: RunDirectory, width: int, recipe: str) -> dict[int, float]
     for trial in run.trials():
         if (trial.width, trial.recipe, trial.origin) == (width, recipe, "sweep"):
             exponent = round(math.log2(trial.learning_rate))
-            losses.setdefault(exponent, []).append(trial.compared)
+            losses.setdefault(exponent, []).append(trial.objective_value)
     return {exponent: float(np.mean(values)) for exponent, values in losses.items()}

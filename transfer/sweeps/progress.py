@@ -9,13 +9,13 @@ from transfer.sweeps.groups import Group
 def group_line(group: Group, trials: Sequence[Trial]) -> str:
     """Return a group's outcome on a line: how many trials, how many diverged, the best loss."""
     completed = [trial for trial in trials if trial.status == "completed"]
-    best = min((trial.compared for trial in completed), default=None)
+    best = min((trial.objective_value for trial in completed), default=None)
     diverged = len(trials) - len(completed)
     return (
         f"{group.recipe:<10} width {group.width:>4}  {len(trials):>3} trials"
         f"{f', {diverged} diverged' if diverged else ''}  "
         f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
-        f"{sum(trial.seconds for trial in trials):.0f} s"
+        f"{sum(trial.wall_seconds for trial in trials):.0f} s"
     )
 
 

@@ -43,7 +43,7 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
         "data_fingerprint": fingerprint,
         "provenance": provenance(),
     }
-    known = run.read_json("config.json")
+    known = run.config()
     if known is None:
         if run.path.exists() and not run.path.is_dir():
             raise TransferError(
@@ -58,7 +58,7 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
                 f"The directory {run} holds files but no config.json, so it is no run directory; "
                 "expected a new directory or that of an earlier run: choose another --run."
             )
-        run.write_json("config.json", content)
+        run.write_config(content)
         return
     if known.get("kind") != kind:
         raise TransferError(
@@ -79,7 +79,7 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
         )
     check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
     if grown:
-        run.write_json("config.json", content)
+        run.write_config(content)
 
 
 def provenance() -> dict[str, Any]:

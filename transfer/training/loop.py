@@ -41,8 +41,9 @@ class Outcome:
     the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
-    are those of one trial: 3 times the products of a forward pass, for every step. `seconds` is
-    wall time, and `execution` says how the trials shared the devices.
+    are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
+    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    says how the trials shared the devices.
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Outcome:
     measured_at: tuple[int, ...]
     measured: dict[str, dict[str, np.ndarray]]
     seconds: float
+    compile_seconds: float
     execution: str
 
     @property
@@ -135,6 +137,8 @@ def train(
         _stacked(batch, (chunk, len(seeds)), sharding.batches(devices)),
         _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], sharding.eval_batches(devices)),
     )
+
+    compile_seconds = time.perf_counter() - started
 
     def begin() -> tuple[int, State, History]:
         """From the last checkpoint, or from the init: a device has room for one of them."""
@@ -236,6 +240,7 @@ def train(
         measured_at=history.steps,
         measured=history.measured,
         seconds=time.perf_counter() - started,
+        compile_seconds=compile_seconds,
         execution=f"{execution}, {_describe(devices.shape)}",
     )
 

@@ -1,4 +1,4 @@
-"""Shifts lead from form to form within a class, exactly, and never from one class to the other."""
+"""Factors lead from form to form within a class, exactly, and never from one class to the other."""
 
 import itertools
 from fractions import Fraction
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.errors import TransferError
-from transfer.scaling import Annotated, Axes, Layout, Recipe, Role, shift
+from transfer.scaling import Annotated, Axes, Layout, Recipe, Role, reparametrize
 from transfer.scaling.powers import Power
 
 from .parameters import EVERY, MUP_CLASS, ROLES, few, layout, of_role, parameter
@@ -16,8 +16,8 @@ from .parameters import EVERY, MUP_CLASS, ROLES, few, layout, of_role, parameter
 FAMILIES = ("entrywise", "linear", "relative", "spectral")
 RATES = ("full", "none")
 COLUMNS = ("std", "multiplier", "learning_rate", "epsilon", "clip", "weight_decay")
-# From one form to another of its class: theta of each role.
-SHIFTS = [
+# From one form to another of its class: the theta of each role.
+FACTORS = [
     ("mup", "mup_table3", {Role.OUTPUT: "in"}),
     ("mup", "mup_table9", {Role.INPUT: "out^1/2", Role.OUTPUT: "in^1/2"}),
     ("mup", "mean_field", {Role.HIDDEN: "in^-1/2"}),
@@ -28,68 +28,72 @@ THETAS = st.floats(1e-3, 1e3)
 RATIOS = st.fractions(min_value=Fraction(1, 40), max_value=40, max_denominator=40)
 
 
-@pytest.mark.parametrize(("start", "end", "shifts"), SHIFTS)
+@pytest.mark.parametrize(("start", "end", "factors"), FACTORS)
 @pytest.mark.parametrize("rates", RATES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_shift_leads_to_another_form(start, end, shifts, rates, family):
-    shifted = Recipe(start, rates=rates).shifted(shifts)
+def test_a_reparametrization_leads_to_another_form(start, end, factors, rates, family):
+    changed = Recipe(start, rates=rates).reparametrized(factors)
     there = Recipe(end, rates=rates)
     for role in ROLES:
-        assert shifted.columns(role, family) == there.columns(role, family), role
-    assert shifted.table.attention == there.table.attention
+        assert changed.exponents(role, family) == there.exponents(role, family), role
+    assert changed.contraction == there.contraction
 
 
-@pytest.mark.parametrize(("start", "end", "shifts"), SHIFTS)
+@pytest.mark.parametrize(("start", "end", "factors"), FACTORS)
 @few
 @given(m_in=RATIOS, m_out=RATIOS)
-def test_a_shifted_rule_is_the_other_forms(start, end, shifts, m_in, m_out):
+def test_a_reparametrized_rule_is_the_other_forms(start, end, factors, m_in, m_out):
     """Decay too, which is no column: it follows its own rule, and the form it is stated for."""
     for family, role in itertools.product(FAMILIES, ROLES):
         weight = of_role(role, m_in, m_out)
-        shifted, there = (
+        changed, there = (
             recipe.rule(weight, family)
             for recipe in (
-                Recipe(start, rates="full", decay="sqrt", decay_readout=True).shifted(shifts),
+                Recipe(start, rates="full", decay="sqrt", decay_readout=True).reparametrized(
+                    factors
+                ),
                 Recipe(end, rates="full", decay="sqrt", decay_readout=True),
             )
         )
         for column in COLUMNS:
-            assert getattr(shifted, column) == pytest.approx(getattr(there, column)), column
+            assert getattr(changed, column) == pytest.approx(getattr(there, column)), column
 
 
-def test_a_shift_of_a_role_scales_its_init_and_its_multiplier():
+def test_a_reparametrization_of_a_role_scales_its_init_and_its_multiplier():
     readout = parameter("embed -> vocab", (64, 9), (256, 9), gain=1.0)
-    table_3 = Recipe("mup").shifted({Role.OUTPUT: "in"})
+    table_3 = Recipe("mup").reparametrized({Role.OUTPUT: "in"})
     for recipe in (table_3, Recipe("mup_table3")):
         assert (recipe.init_std(readout), recipe.multiplier(readout)) == (1 / 32, 1.0)
 
 
 @few
 @given(a=st.fractions(-3, 3, max_denominator=12), b=st.fractions(-3, 3, max_denominator=12))
-def test_no_shift_leads_from_mup_to_standard(a, b):
-    """No shift changes the init of the effective weight, in which the readouts differ."""
-    shifted = Recipe("mup").shifted({"input": f"out^{a}", "hidden": f"in^{b}", "output": f"in^{a}"})
+def test_no_reparametrization_leads_from_mup_to_standard(a, b):
+    """The init of the effective weight stays, and in it the two readouts differ."""
+    changed = Recipe("mup").reparametrized(
+        {"input": f"out^{a}", "hidden": f"in^{b}", "output": f"in^{a}"}
+    )
     for role, there in itertools.product(ROLES, ("standard", "ntk")):
-        ours, theirs = shifted.columns(role), Recipe(there, rates="full").columns(role)
-        equal = ours["std"] * ours["multiplier"] == theirs["std"] * theirs["multiplier"]
+        ours, theirs = changed.exponents(role), Recipe(there, rates="full").exponents(role)
+        equal = ours.std * ours.multiplier == theirs.std * theirs.multiplier
         assert equal == (role != Role.OUTPUT)
 
 
 def test_uniform_rates_are_no_forms_of_one_another():
     """One rate for all does not survive a change of form, so the two frameworks' habits differ."""
-    shifts = {Role.HIDDEN: "in^-1/2", Role.OUTPUT: "in^-1/2"}
-    shifted = Recipe("standard").shifted(shifts).columns(Role.HIDDEN)
-    assert shifted["std"] == Recipe("ntk").columns(Role.HIDDEN)["std"]
-    assert str(shifted["learning_rate"]) == "in^1/2"
-    assert str(Recipe("ntk").columns(Role.HIDDEN)["learning_rate"]) == "1"
+    factors = {Role.HIDDEN: "in^-1/2", Role.OUTPUT: "in^-1/2"}
+    changed = Recipe("standard").reparametrized(factors).exponents(Role.HIDDEN)
+    assert changed.std == Recipe("ntk").exponents(Role.HIDDEN).std
+    assert str(changed.learning_rate) == "in^1/2"
+    assert str(Recipe("ntk").exponents(Role.HIDDEN).learning_rate) == "1"
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_shifts_change_nothing_at_the_base_width(name):
     recipe = Recipe(name, clipping="invariant")
-    shifted = recipe.shifted({"input": "out^-2", "hidden": "in^1/3 out", "output": "in"})
+    changed = recipe.reparametrized({"input": "out^-2", "hidden": "in^1/3 out", "output": "in"})
     for role, family in itertools.product(ROLES, FAMILIES):
-        assert shifted.rule(of_role(role), family) == recipe.rule(of_role(role), family)
+        assert changed.rule(of_role(role), family) == recipe.rule(of_role(role), family)
 
 
 # The operation on one rule.
@@ -99,9 +103,9 @@ def test_shifts_change_nothing_at_the_base_width(name):
     ("family", "rate", "decay"),
     [("entrywise", 0.5, 2.0), ("linear", 0.25, 4.0), ("relative", 1.0, 1.0), ("spectral", 0.5, 2)],
 )
-def test_what_a_shift_by_two_does(family, rate, decay):
+def test_what_a_reparametrization_by_two_does(family, rate, decay):
     recipe = Recipe("standard", decay_readout=True, clipping="invariant")
-    rule = shift(recipe.rule(of_role(Role.OUTPUT), family), 2.0, family)
+    rule = reparametrize(recipe.rule(of_role(Role.OUTPUT), family), 2.0, family)
     assert (rule.std, rule.multiplier, rule.epsilon, rule.clip) == (0.5, 2.0, 2.0, 0.25)
     assert (rule.learning_rate, rule.weight_decay) == (rate, decay)
 
@@ -109,10 +113,10 @@ def test_what_a_shift_by_two_does(family, rate, decay):
 @pytest.mark.parametrize("family", FAMILIES)
 @few
 @given(theta=THETAS, m=RATIOS)
-def test_a_shift_keeps_all_that_the_effective_weight_sees(family, theta, m):
+def test_a_reparametrization_keeps_all_that_the_effective_weight_sees(family, theta, m):
     for name in EVERY:
         before = Recipe(name, clipping="invariant").rule(of_role(Role.HIDDEN, m), family)
-        after = shift(before, theta, family)
+        after = reparametrize(before, theta, family)
         for kept in (
             lambda r: r.multiplier * r.std,
             lambda r: r.epsilon / r.multiplier,
@@ -139,7 +143,9 @@ MODEL = {
 
 def model(width):
     return {
-        path: Annotated(axes=Axes.parse(axes), shape=shape(width), gain=1.0)
+        path: Annotated(
+            axes=Axes.parse(axes), shape=shape(width), gain=1.0, activations=axes.endswith("->")
+        )
         for path, (axes, shape) in MODEL.items()
     }
 
@@ -157,14 +163,15 @@ LAYOUT = Layout.compare(base=model(4), probe=model(8), target=model(16))
         ("bare", "bare"),
     ],
 )
-def test_a_shifted_layer_is_that_layer_alone(layer, weight, family):
-    plain, shifted = Recipe("mup"), Recipe("mup").shifted({layer: 3.7})
+def test_a_reparametrized_layer_is_that_layer_alone(layer, weight, family):
+    plain, changed = Recipe("mup"), Recipe("mup").reparametrized({layer: 3.7})
     for path, each in LAYOUT.items():
-        before, after = plain.rule(each, family), shifted.rules(LAYOUT, family)[path]
-        assert after == (shift(before, 3.7, family) if path == weight else before)
+        before, after = plain.rule(each, family), changed.rules(LAYOUT, family)[path]
+        assert after == (reparametrize(before, 3.7, family) if path == weight else before)
         theta = 3.7 if path == weight else 1.0
-        assert shifted.init_std(each) == plain.init_std(each) / theta
-        assert shifted.multiplier(each) == plain.multiplier(each) * theta
+        # A std times 1 / theta: off by a rounding from one over theta.
+        assert changed.init_std(each) == pytest.approx(plain.init_std(each) / theta, rel=1e-15)
+        assert changed.multiplier(each) == plain.multiplier(each) * theta
 
 
 def test_weight_and_multipliers_of_a_layer_move_together():
@@ -172,69 +179,74 @@ def test_weight_and_multipliers_of_a_layer_move_together():
     for path, theta in (("readout.multiplier", 3.7), ("readouts.multiplier", 1.0)):
         named = Layout({path: multiplier}).parameters[path]
         named = type(named)(**{**vars(named), "path": path})
-        assert Recipe("mup").shifted({"readout": 3.7}).multiplier(named) == 0.25 * theta
+        assert Recipe("mup").reparametrized({"readout": 3.7}).multiplier(named) == 0.25 * theta
 
 
-def test_the_spectral_init_is_shifted_too():
+def test_the_spectral_init_is_reparametrized_too():
     hidden = parameter("embed -> ffn", (64, 64), (256, 256), gain=1.0)
     spectral = Recipe("mup_table3", initializer="spectral")
-    for shifts, theta in (({"w": 4.0}, 4), ({Role.HIDDEN: "in^1/2"}, 2)):
-        assert spectral.shifted(shifts).init_std(hidden) == spectral.init_std(hidden) / theta
+    for factors, theta in (({"w": 4.0}, 4), ({Role.HIDDEN: "in^1/2"}, 2)):
+        assert (
+            spectral.reparametrized(factors).init_std(hidden) == spectral.init_std(hidden) / theta
+        )
 
 
 def test_a_raw_norm_stays_raw():
-    recipe = Recipe("mup", clipping="raw").shifted({"readout": 3.7, Role.HIDDEN: "in"})
+    recipe = Recipe("mup", clipping="raw").reparametrized({"readout": 3.7, Role.HIDDEN: "in"})
     assert {rule.clip for rule in recipe.rules(LAYOUT).values()} == {1.0}
 
 
-# Recipes with a gauge.
+# Recipes of another form.
 
 
 @few
 @given(first=THETAS, second=THETAS, a=st.fractions(-2, 2, max_denominator=6))
 def test_shifts_compose_and_undo_each_other(first, second, a):
-    recipe = Recipe("mup").shifted({"readout": first, "hidden": f"in^{a} out"})
-    again = recipe.shifted({"readout": second, "hidden": f"in^{-a} out^-1"})
-    assert again == Recipe("mup").shifted({"readout": first * second})
-    assert Recipe("mup").shifted({"readout": 2.0}).shifted({"readout": 0.5}) == Recipe("mup")
+    recipe = Recipe("mup").reparametrized({"readout": first, "hidden": f"in^{a} out"})
+    again = recipe.reparametrized({"readout": second, "hidden": f"in^{-a} out^-1"})
+    assert again == Recipe("mup").reparametrized({"readout": first * second})
+    assert Recipe("mup").reparametrized({"readout": 2.0}).reparametrized(
+        {"readout": 0.5}
+    ) == Recipe("mup")
 
 
-def test_the_order_of_shifts_does_not_matter():
-    shifts = {"readout": 3.7, Role.OUTPUT: "in", "embedding": 0.13, Role.HIDDEN: "out^-1"}
+def test_the_order_of_factors_does_not_matter():
+    factors = {"readout": 3.7, Role.OUTPUT: "in", "embedding": 0.13, Role.HIDDEN: "out^-1"}
     recipes = {
-        Recipe("mup").shifted(dict(order)) for order in itertools.permutations(shifts.items())
+        Recipe("mup").reparametrized(dict(order))
+        for order in itertools.permutations(factors.items())
     }
     assert len(recipes) == 1
 
 
-def test_the_name_tells_of_a_gauge_where_there_is_one():
-    shifted = Recipe("mup").shifted({Role.OUTPUT: "in^1/2", "readout": 3.7})
-    assert str(shifted) == "mup+sqrt (output x in^1/2, readout x 3.7)"
-    assert str(Recipe("mup").shifted({})) == "mup+sqrt"
+def test_the_name_tells_of_another_form_where_there_is_one():
+    changed = Recipe("mup").reparametrized({Role.OUTPUT: "in^1/2", "readout": 3.7})
+    assert str(changed) == "mup+sqrt (output x in^1/2, readout x 3.7)"
+    assert str(Recipe("mup").reparametrized({})) == "mup+sqrt"
     for name in MUP_CLASS:
         assert Recipe.parse(str(Recipe(name))) == Recipe(name)
     with pytest.raises(TransferError, match="decay rule"):
-        Recipe.parse(str(shifted))
+        Recipe.parse(str(changed))
 
 
 @pytest.mark.parametrize(
-    ("shifts", "message"),
+    ("factors", "message"),
     [
         ({Role.VECTOR: "out"}, "A vector carries no multiplier.*expected input, hidden or output"),
         ({"scalar": "1"}, "A scalar carries no multiplier"),
         ({"outptu": "in"}, '"outptu" .* is no role .did you mean "output".*a number for one layer'),
-        ({Role.OUTPUT: 3.7}, "role output is shifted by a number; expected a power"),
-        ({Role.OUTPUT: "width"}, 'shift "width" of output is no power .*such as "in'),
+        ({Role.OUTPUT: 3.7}, "role output is reparametrized by a number; expected a power"),
+        ({Role.OUTPUT: "width"}, 'factor "width" of output is no power .*such as "in'),
         ({Role.OUTPUT: "out"}, 'names a side that does not grow with width; expected .* "in"'),
         ({Role.INPUT: "in out"}, 'names a side that does not grow with width; expected .* "out"'),
-        ({"readout": 0.0}, "readout is shifted by 0.0; expected a finite number above 0"),
-        ({"readout": float("inf")}, "readout is shifted by inf; expected a finite number"),
-        ({"readout": float("nan")}, "readout is shifted by nan; expected a finite number"),
+        ({"readout": 0.0}, "readout is reparametrized by 0.0; expected a finite number above 0"),
+        ({"readout": float("inf")}, "readout is reparametrized by inf; expected a finite number"),
+        ({"readout": float("nan")}, "readout is reparametrized by nan; expected a finite number"),
     ],
 )
-def test_what_cannot_be_shifted_is_refused(shifts, message):
+def test_what_cannot_be_reparametrized_is_refused(factors, message):
     with pytest.raises(TransferError, match=message):
-        Recipe("mup").shifted(shifts)
+        Recipe("mup").reparametrized(factors)
 
 
 @pytest.mark.parametrize(
@@ -247,16 +259,16 @@ def test_what_cannot_be_shifted_is_refused(shifts, message):
 )
 def test_a_layer_that_the_model_does_not_have_is_refused(layer, message):
     with pytest.raises(TransferError, match=message):
-        Recipe("mup").shifted({layer: 2.0}).rules(LAYOUT)
+        Recipe("mup").reparametrized({layer: 2.0}).rules(LAYOUT)
 
 
-def test_a_tied_embedding_shifts_as_both_or_not_at_all():
+def test_a_tied_embedding_factors_as_both_or_not_at_all():
     one = layout("vocab -> embed", (100, 64), (100, 192), std=0.02, tied=True)
-    both = Recipe("mup").shifted({Role.INPUT: "out^1/2", Role.OUTPUT: "in^1/2"})
+    both = Recipe("mup").reparametrized({Role.INPUT: "out^1/2", Role.OUTPUT: "in^1/2"})
     assert both.rules(one)["w"].multiplier == pytest.approx(3**0.5)
     with pytest.raises(TransferError, match="different init std"):
-        Recipe("mup").shifted({Role.OUTPUT: "in"}).rules(one)
-    assert Recipe("mup").shifted({"w": 3.7}).rules(one)["w"].multiplier == 3.7
+        Recipe("mup").reparametrized({Role.OUTPUT: "in"}).rules(one)
+    assert Recipe("mup").reparametrized({"w": 3.7}).rules(one)["w"].multiplier == 3.7
 
 
 def test_powers_of_powers():

@@ -6,19 +6,18 @@ from N(0, n^-2b) and trained at the rate lr * n^-c, each layer with exponents of
 """
 
 import dataclasses
-from collections.abc import Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from transfer.errors import TransferError
-from transfer.scaling.powers import Power
+from transfer.renamed import renamed
+from transfer.scaling.layout import Role
 from transfer.scaling.recipe import Recipe
-from transfer.scaling.roles import Role
+from transfer.scaling.reparametrization import symmetry
 from transfer.scaling.rule import FAMILIES, Family
 
-# Multiplying w's multiplier by x and dividing its init by x takes the learning rate times x^-k:
-# Lemma J.1 of arXiv 2203.03466 for the first two; a relative step follows w, a spectral one does
-# not follow the gradient.
-_SYMMETRY: Mapping[Family, int] = {"linear": 2, "entrywise": 1, "relative": 0, "spectral": 1}
+# The columns of a recipe's row whose powers of n fall as n^-a, n^-b and n^-c.
+_COLUMNS = {"a": "multiplier", "b": "std", "c": "learning_rate"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Exponents:
       >>> mup = Exponents.parse("-1/2 1/2 0 | 0 1/2 0 | 1/2 1/2 0", family="linear")
       >>> mup.layers[0].a, mup.hidden_layers
       (Fraction(-1, 2), 2)
-      >>> print(mup.shifted(1, "1/2"))
+      >>> print(mup.reparametrized(1, "1/2"))
       0 0 -1 | 0 1/2 0 | 1/2 1/2 0
 
     Source: Yang & Hu, arXiv 2011.14522 (one rate c for all layers, which equation 5 makes many).
@@ -53,6 +52,9 @@ class Exponents:
 
     layers: tuple[LayerExponents, ...]
     family: Family
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed("Exponents", {"shifted": "Exponents.reparametrized"})
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:
@@ -100,9 +102,10 @@ class Exponents:
             )
         layers = []
         for role in (Role.INPUT, *[Role.HIDDEN] * (hidden_layers - 1), Role.OUTPUT):
-            columns = recipe.columns(role, family)
-            names = ("multiplier", "std", "learning_rate")
-            layers.append(LayerExponents(*(_fall(columns[name]) for name in names)))
+            row = recipe.exponents(role, family)
+            layers.append(
+                LayerExponents(**{a: -getattr(row, name).width for a, name in _COLUMNS.items()})
+            )
         return cls(tuple(layers), family)
 
     @property
@@ -110,7 +113,7 @@ class Exponents:
         """L, the number of layers of width n."""
         return len(self.layers) - 1
 
-    def shifted(self, layer: int, theta: Fraction | int | str) -> "Exponents":
+    def reparametrized(self, layer: int, theta: Fraction | int | str) -> "Exponents":
         """The same network, trained the same way, with `theta` moved from the init of one layer.
 
             a -> a + theta,  b -> b - theta,  c -> c - k theta
@@ -120,9 +123,10 @@ class Exponents:
 
         Source: arXiv 2011.14522, equation 5; arXiv 2203.03466, Lemma J.1.
         """
-        theta = Fraction(theta)
-        old = self.layers[layer - 1]
-        new = LayerExponents(old.a + theta, old.b - theta, old.c - _SYMMETRY[self.family] * theta)
+        theta, powers, old = Fraction(theta), symmetry(self.family), self.layers[layer - 1]
+        new = LayerExponents(
+            **{a: getattr(old, a) + powers[name] * theta for a, name in _COLUMNS.items()}
+        )
         layers = (*self.layers[: layer - 1], new, *self.layers[layer:])
         return dataclasses.replace(self, layers=layers)
 
@@ -138,7 +142,3 @@ class Exponents:
 
     def __str__(self) -> str:
         return " | ".join(map(str, self.layers))
-
-
-def _fall(power: Power) -> Fraction:
-    return -(power.fan_in + power.fan_out)

@@ -49,13 +49,13 @@ def test_an_unknown_family_is_refused():
 )
 def test_the_symmetry_moves_one_layer(family, shifted):
     before = Exponents.parse("0 1/2 0 | 0 1/2 1 | 1 0 0", family)
-    assert str(before.shifted(2, "3/4")) == shifted
+    assert str(before.reparametrized(2, "3/4")) == shifted
 
 
 @given(st.sampled_from(FAMILIES), st.integers(1, 3), st.fractions(-3, 3))
 def test_shifting_back_restores(family, layer, theta):
     before = Exponents.parse("0 1/2 0 | 0 1/2 1 | 1 0 0", family)
-    assert before.shifted(layer, theta).shifted(layer, -theta) == before
+    assert before.reparametrized(layer, theta).reparametrized(layer, -theta) == before
 
 
 @pytest.mark.parametrize("name", EVERY)

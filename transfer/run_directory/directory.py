@@ -1,6 +1,6 @@
 """The run directory: configuration and tables, whole or not at all.
 
-    DIR/config.json                what was asked for, versions, data fingerprint, devices
+    DIR/config.json                format number, what was asked for, versions, data, devices
     DIR/trials.parquet             one row per trial (`Trial`)
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
@@ -19,7 +19,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,110 +28,21 @@ from etils import epath
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.markup import html_table
-
-Status = Literal["completed", "diverged", "failed"]
-Origin = Literal["sweep", "predicted"]
-PLAN = "plan.json"
-# What the trials of a sweep may be compared by, in words.
-OBJECTIVES: Mapping[str, str] = {
-    "eval_loss": "held-out loss",
-    "loss": "training loss over the last tenth",
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One training run: its resolved settings, its name (a hash of them) and its outcome.
-
-    `loss` is the training loss averaged over the last tenth of the steps, `eval_loss` that on
-    held-out data after the last step, both in nats per token, and `eval_accuracy` the share of
-    held-out tokens that are named; all are NaN when the trial diverged. `objective` names the one
-    of the two losses by which the sweep compares. A labelled image counts as one token. `settled`
-    is sum_t lr_t * decay of the hidden matrices, the number of decay times a run has lasted.
-    `flops` are 3 times those of a forward pass's products, for every step.
-    """
-
-    trial: str
-    group: str
-    origin: Origin
-    width: int
-    base_width: int
-    recipe: str
-    parametrization: str
-    rates: str
-    decay: str
-    learning_rate: float
-    weight_decay: float
-    input_learning_rate: float
-    readout_learning_rate: float
-    init_scale: float
-    embedding_output: float
-    readout_output: float
-    attention_logits: float
-    seed: int
-    steps: int
-    tokens: int
-    parameters: int
-    flops: float
-    status: Status
-    loss: float
-    eval_loss: float
-    eval_accuracy: float
-    objective: str
-    settled: float
-    seconds: float
-    execution: str
-
-    @property
-    def compared(self) -> float:
-        """The loss by which the sweep compares its trials; infinite where training diverged."""
-        loss: float = getattr(self, self.objective)
-        return loss if self.status == "completed" and math.isfinite(loss) else math.inf
-
-
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-TRIALS_SCHEMA = pa.schema(
-    [
-        (field.name, _ARROW.get(field.type, pa.string()))  # type: ignore[arg-type]
-        for field in dataclasses.fields(Trial)
-    ]
+from transfer.run_directory.tables import (
+    GAINS_SCHEMA,
+    METRICS_SCHEMA,
+    SPECTRUM_SCHEMA,
+    TRIALS_SCHEMA,
+    Trial,
 )
-METRICS_SCHEMA = pa.schema(
-    [
-        ("trial", pa.string()),
-        ("step", pa.int64()),
-        ("loss", pa.float64()),
-        ("grad_norm", pa.float64()),
-        ("learning_rate", pa.float64()),
-    ]
-)
-SPECTRUM_SCHEMA = pa.schema(
-    [
-        ("trial", pa.string()),
-        ("step", pa.int64()),
-        ("parameter", pa.string()),
-        ("layer", pa.int64()),
-        ("rank", pa.int64()),
-        ("singular_value", pa.float64()),
-        ("bound", pa.float64()),
-    ]
-)
-# Of one hidden matrix: what it does to the size of its inputs (`transfer.probes.gain`), and how its
-# effective weights and their last step compare with the equilibrium of AdamW at that step's rate.
-GAINS_SCHEMA = pa.schema(
-    [
-        ("trial", pa.string()),
-        ("step", pa.int64()),
-        ("parameter", pa.string()),
-        ("layer", pa.int64()),
-        ("gain", pa.float64()),
-        ("alignment", pa.float64()),
-        ("stable_rank", pa.float64()),
-        ("rms", pa.float64()),
-        ("equilibrium_rms", pa.float64()),
-        ("update", pa.float64()),
-    ]
-)
+
+CONFIG, PLAN = "config.json", "plan.json"
+
+FORMAT = 1
+"""The number of this layout of files and columns, which config.json records.
+
+A later version that changes the layout counts on, and reads directories of every number before it.
+"""
 
 
 class RunDirectory:
@@ -158,7 +69,7 @@ class RunDirectory:
             groups.setdefault((trial.recipe, trial.width), []).append(trial)
         rows = [["recipe", "width", "trials", "diverged", "steps", "lowest loss"]]
         for (recipe, width), trials in groups.items():
-            lowest = min(trial.compared for trial in trials)
+            lowest = min(trial.objective_value for trial in trials)
             rows.append(
                 [
                     recipe,
@@ -202,6 +113,25 @@ class RunDirectory:
             raise TransferError(f"{file} holds no JSON object; restore it or use another --run.")
         return content
 
+    def config(self) -> dict[str, Any] | None:
+        """Return what `config.json` records of the run, or None when it is not there.
+
+        Raises:
+          TransferError: the directory has a format that this version does not read.
+        """
+        content = self.read_json(CONFIG)
+        if content is None or content.get("format") == FORMAT:
+            return content
+        found = content.get("format", "no number, which is older than 1")
+        raise TransferError(
+            f"{self.path / CONFIG} has format {found}, but this version reads {FORMAT}; read it "
+            "with the version that wrote it, or start with another --run directory."
+        )
+
+    def write_config(self, content: Mapping[str, Any]) -> epath.Path:
+        """Write `config.json` with the number of this format."""
+        return self.write_json(CONFIG, {"format": FORMAT, **content})
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> epath.Path:
         """Write a JSON file whole; NaN and infinity are refused, an unknown is null."""
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -225,9 +155,14 @@ class RunDirectory:
         """Return the finished trials, or raise when there is not one."""
         trials = self.trials()
         if not trials:
+            inside = self.path.glob("*/trials.parquet") if self.path.exists() else ()
+            runs = ", ".join(sorted(file.parent.name for file in inside))
+            missing = (
+                f"name one of the runs in it ({runs})" if runs else "run that first, or check --run"
+            )
             raise TransferError(
                 f"The run directory {self.path} holds no trials; expected trials.parquet as "
-                "`transfer sweep --run=DIR` writes it: run that first or check the path."
+                f"`transfer sweep --run=DIR` writes it: {missing}."
             )
         return trials
 

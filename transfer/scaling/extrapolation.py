@@ -1,7 +1,7 @@
-"""What moving hyperparameters to another width, depth, batch size or duration does, and why.
+"""What the recipe changes between the run that was tuned and the target, and on what evidence.
 
-A move is one axis from where a hyperparameter was tuned to where it is used, with the factors that
-the recipe applies on the way, and how far they can be trusted (`transfer.scaling.grounds`).
+Hyperparameters are extrapolated along width, depth, batch size and number of tokens, each with the
+factors that the recipe applies and the evidence for them (`transfer.scaling.evidence`).
 """
 
 import dataclasses
@@ -10,10 +10,10 @@ from fractions import Fraction
 from typing import Literal
 
 from transfer.errors import TransferError
-from transfer.scaling import grounds
+from transfer.scaling import evidence
 from transfer.scaling.axes import Axes
-from transfer.scaling.calibration import Calibration
-from transfer.scaling.grounds import Ground, Standing
+from transfer.scaling.decay import Calibration
+from transfer.scaling.evidence import Evidence
 from transfer.scaling.layout import Parameter
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
@@ -32,16 +32,14 @@ class Scale:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Move:
-    """One axis from `start` to `target`: factors by quantity, their standing, source and limits."""
+class Extrapolation:
+    """One axis from `start` to `target`: the factor of each quantity, and the evidence for it."""
 
     axis: Axis
     start: int
     target: int
     effects: Mapping[str, float]
-    standing: Standing
-    source: str
-    validity: str
+    evidence: Evidence
 
     @property
     def factor(self) -> Fraction:
@@ -49,45 +47,48 @@ class Move:
         return Fraction(self.target, self.start)
 
     def __str__(self) -> str:
+        known = self.evidence
         effects = ", ".join(f"{name} x {factor:.4g}" for name, factor in self.effects.items())
         return (
             f"{self.axis} {self.start} -> {self.target} (x {float(self.factor):.4g}): "
             f"{effects or 'nothing changes'}\n"
-            f"  {self.standing}{f', {self.source}' if self.source else ''}: {self.validity}"
+            f"  {', '.join(filter(None, (known.level, known.source)))}: {known.validity}"
         )
 
 
-def moves(recipe: Recipe, family: Family, start: Scale, target: Scale) -> tuple[Move, ...]:
-    """Return the moves from one scale to another, none for an axis that stays.
+def extrapolate(
+    recipe: Recipe, family: Family, start: Scale, target: Scale
+) -> tuple[Extrapolation, ...]:
+    """Return what changes from one scale to another, nothing for an axis that stays.
 
-    Raises `TransferError` where the recipe has no rule for an axis that moves.
+    Raises `TransferError` where the recipe has no rule for an axis that changes.
 
     Example:
       >>> proxy = Scale(width=64, layers=2, batch_size=16, tokens=10**6)
-      >>> for move in moves(Recipe("mup"), "linear", proxy, dataclasses.replace(proxy, width=256)):
-      ...     print(move.axis, move.factor, move.effects["readout multiplier"])
-      ...     break
-      width 4 0.25
+      >>> target = dataclasses.replace(proxy, width=256)
+      >>> rates, decay = extrapolate(Recipe("mup"), "linear", proxy, target)
+      >>> rates.axis, rates.factor, rates.effects["readout multiplier"], rates.evidence.level
+      ('width', Fraction(4, 1), 0.25, 'theory')
     """
     return (
         *_width(recipe, family, start, target),
         *_depth(recipe, family, start, target),
-        *_horizon(recipe, family, start, target),
+        *_batch_and_tokens(recipe, family, start, target),
     )
 
 
-def _width(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+def _width(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Extrapolation]:
     if start.width == target.width:
         return
     wider = dataclasses.replace(start, width=target.width)
     effects = _effects(recipe, family, start, wider)
     decay = {name: effects.pop(name) for name in list(effects) if name.endswith("weight decay")}
     ends = start.width, target.width
-    yield _move("width", ends, effects, grounds.of_rates(recipe))
-    yield _move("width", ends, decay, grounds.of_decay(recipe, family))
+    yield _along("width", ends, effects, evidence.of_rates(recipe))
+    yield _along("width", ends, decay, evidence.of_decay(recipe, family))
 
 
-def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Extrapolation]:
     if start.layers == target.layers:
         return
     if not recipe.depth:
@@ -98,10 +99,12 @@ def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Itera
         )
     deeper = dataclasses.replace(start, layers=target.layers)
     effects = _effects(recipe, family, start, deeper)
-    yield _move("depth", (start.layers, target.layers), effects, grounds.DEPTH[recipe.depth])
+    yield _along("depth", (start.layers, target.layers), effects, evidence.DEPTH[recipe.depth])
 
 
-def _horizon(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Move]:
+def _batch_and_tokens(
+    recipe: Recipe, family: Family, start: Scale, target: Scale
+) -> Iterator[Extrapolation]:
     m_batch = Fraction(target.batch_size, start.batch_size)
     m_tokens = Fraction(target.tokens, start.tokens)
     if m_batch == m_tokens == 1:
@@ -116,23 +119,17 @@ def _horizon(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Ite
     if m_batch != 1:
         effects = _settings(recipe, family, m_batch, Fraction(1))
         ends = start.batch_size, target.batch_size
-        yield _move("batch", ends, effects, grounds.HORIZON["batch"])
+        yield _along("batch", ends, effects, evidence.HORIZON["batch"])
     if m_tokens != 1:
         effects = _settings(recipe, family, Fraction(1), m_tokens)
-        yield _move("tokens", (start.tokens, target.tokens), effects, grounds.HORIZON["tokens"])
+        yield _along("tokens", (start.tokens, target.tokens), effects, evidence.HORIZON["tokens"])
 
 
-def _move(axis: Axis, ends: tuple[int, int], effects: Mapping[str, float], ground: Ground) -> Move:
+def _along(
+    axis: Axis, ends: tuple[int, int], effects: Mapping[str, float], known: Evidence
+) -> Extrapolation:
     start, target = ends
-    return Move(
-        axis=axis,
-        start=start,
-        target=target,
-        effects=effects,
-        standing=ground.standing,
-        source=ground.source,
-        validity=ground.validity,
-    )
+    return Extrapolation(axis=axis, start=start, target=target, effects=effects, evidence=known)
 
 
 def _settings(
@@ -170,25 +167,28 @@ _KINDS = {
 def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dict[str, float]:
     """What changes for each kind of parameter, seen from `start`.
 
-    Of a measured decay, what changes for each matrix: `start` is the widest it was measured on.
+    Under a measured decay `start` is the widest width it was measured at, and what changes of decay
+    is told for each matrix.
     """
-    measured = recipe.decay if isinstance(recipe.decay, Calibration) else None
-    if measured:
-        recipe = dataclasses.replace(recipe, decay="constant")
-    found = {}
+    paths: Mapping[str, tuple[str, ...]] = {}
+    if isinstance(recipe.decay, Calibration):
+        paths = {"hidden": recipe.decay.paths}
+        beyond = dataclasses.replace(recipe.decay, swept=0.0, widest=1.0)
+        recipe = dataclasses.replace(recipe, decay=beyond)
+    found: dict[str, float] = {}
     for kind, axes in _KINDS.items():
-        rule = recipe.rule(_parameter(axes, start, target), family)
-        for column, word in _COLUMNS.items():
-            if not (column == "epsilon" and family == "linear"):
-                found[f"{kind} {word}"] = getattr(rule, column)
-    if measured and family == "entrywise":
-        form = found.pop("hidden weight decay")
-        beyond = dataclasses.replace(measured, swept=0.0, widest=1.0)
-        growth = target.width / start.width
-        found |= {
-            f"{path} weight decay": form * beyond.factor(path, growth) for path in measured.paths
+        parameter = _parameter(axes, start, target)
+        rules = {
+            path: recipe.rule(dataclasses.replace(parameter, path=path), family)
+            for path in paths.get(kind, (kind,))
         }
-    found["branch multiplier"] = recipe.multiplier(_parameter("layers | ->", start, target))
+        for column, word in _COLUMNS.items():
+            if column == "weight_decay" and family == "entrywise":
+                found |= {f"{path} {word}": rule.weight_decay for path, rule in rules.items()}
+            elif not (column == "epsilon" and family == "linear"):
+                found[f"{kind} {word}"] = getattr(next(iter(rules.values())), column)
+    branch = _parameter("layers | ->", start, target)
+    found["branch multiplier"] = recipe.multiplier(branch)
     return _changed(found)
 
 
@@ -208,6 +208,7 @@ def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
         gain=None,
         std=None,
         tied=False,
+        activations=not axes.outputs,
     )
 
 

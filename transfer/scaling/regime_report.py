@@ -4,8 +4,8 @@ import dataclasses
 import enum
 from fractions import Fraction
 
-from transfer.markup import html_paragraph, html_table
-from transfer.scaling.exponents import Exponents
+from transfer.scaling.abc_exponents import Exponents
+from transfer.text_table import Tabular, TextTable
 
 
 class Regime(enum.StrEnum):
@@ -50,7 +50,7 @@ class Violation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class RegimeReport(Tabular):
     """What `classify_regime` found; prints as a few lines.
 
     `updates` says for each layer, readout last, by which power of 1/n its own update moves its
@@ -98,8 +98,8 @@ class Verdict:
             return Regime.TRIVIAL
         return Regime.FEATURE_LEARNING if self.r == 0 else Regime.KERNEL
 
-    def _repr_html_(self) -> str:
-        """The regime, what fails, and what moves the output of each layer, for notebooks."""
+    def text_table(self) -> TextTable:
+        """Return what moves the output of each layer, with what fails in notes."""
         last = len(self.updates)
         rows = [
             [
@@ -112,8 +112,7 @@ class Verdict:
         ]
         header = ["at width n", "moved by its own update", "moved in all"]
         caption = f"{self.regime} ({self.exponents.family} optimizers): r = {self.r}"
-        failed = "".join(html_paragraph(str(violation)) for violation in self.violations)
-        return html_table(caption, [header, *rows]) + failed
+        return TextTable(caption, [header, *rows], tuple(map(str, self.violations)))
 
     def __str__(self) -> str:
         L = self.exponents.hidden_layers

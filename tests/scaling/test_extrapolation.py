@@ -1,37 +1,37 @@
-"""What a move does is what the recipe does, and says what it stands on."""
+"""An extrapolation changes what the recipe changes, and says on what evidence."""
 
 import dataclasses
 
 import pytest
 
 from transfer.errors import TransferError
-from transfer.scaling import Recipe, Scale, moves
+from transfer.scaling import Recipe, Scale, extrapolate
 
 PROXY = Scale(width=64, layers=2, batch_size=16, tokens=10**6)
 TARGET = Scale(width=256, layers=8, batch_size=64, tokens=16 * 10**6)
 RULED = Recipe("mup", depth="completep", horizon="sde")
 
 
-def move(recipe, family="entrywise", **target):
-    return moves(recipe, family, PROXY, dataclasses.replace(PROXY, **target))
+def along(recipe, family="entrywise", **target):
+    return extrapolate(recipe, family, PROXY, dataclasses.replace(PROXY, **target))
 
 
-def test_every_axis_that_moves_is_told_in_turn():
-    found = moves(RULED, "entrywise", PROXY, TARGET)
-    assert [(each.axis, each.factor, each.standing) for each in found] == [
+def test_every_axis_that_changes_is_told_in_turn():
+    found = extrapolate(RULED, "entrywise", PROXY, TARGET)
+    assert [(each.axis, each.factor, each.evidence.level) for each in found] == [
         ("width", 4, "theory"),
         ("width", 4, "empirical"),
         ("depth", 4, "theory"),
         ("batch", 4, "empirical"),
         ("tokens", 16, "empirical"),
     ]
-    assert all(each.source.startswith("arXiv") for each in found)
-    assert all(each.validity.endswith(".") for each in found)
-    assert moves(RULED, "entrywise", PROXY, PROXY) == ()
+    assert all(each.evidence.source.startswith("arXiv") for each in found)
+    assert all(each.evidence.validity.endswith(".") for each in found)
+    assert extrapolate(RULED, "entrywise", PROXY, PROXY) == ()
 
 
 def test_width_as_printed():
-    rates, decay = move(Recipe("mup"), width=256)
+    rates, decay = along(Recipe("mup"), width=256)
     assert rates.effects == {
         "embedding epsilon": 0.25,
         "hidden init std": 0.5,
@@ -42,7 +42,7 @@ def test_width_as_printed():
         "readout epsilon": 0.25,
     }
     assert decay.effects == {"hidden weight decay": 2.0}
-    assert "a fit" in decay.validity
+    assert "a fit" in decay.evidence.validity
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_width_as_printed():
     ],
 )
 def test_depth_as_printed(rule, effects):
-    (found,) = move(Recipe("mup", depth=rule), layers=8)
+    (found,) = along(Recipe("mup", depth=rule), layers=8)
     assert (found.effects, found.start, found.target) == (effects, 2, 8)
 
 
 def test_batch_and_tokens_as_printed():
-    (batch,) = move(RULED, batch_size=64)
-    (tokens,) = move(RULED, tokens=4 * 10**6)
+    (batch,) = along(RULED, batch_size=64)
+    (tokens,) = along(RULED, tokens=4 * 10**6)
     assert batch.effects == {
         "learning rate": 2,
         "weight decay": 2,
@@ -83,17 +83,17 @@ def test_batch_and_tokens_as_printed():
 
 
 def test_batch_and_tokens_that_grow_alike_cancel():
-    batch, tokens = move(RULED, batch_size=64, tokens=4 * 10**6)
+    batch, tokens = along(RULED, batch_size=64, tokens=4 * 10**6)
     for name, factor in batch.effects.items():
         assert factor * tokens.effects[name] == 1
 
 
-def test_sgd_moves_by_its_own_columns():
-    rates, decay = move(Recipe("mup"), "linear", width=256)
+def test_sgd_has_columns_of_its_own():
+    rates, decay = along(Recipe("mup"), "linear", width=256)
     assert rates.effects["embedding learning rate"] == 4
     assert "hidden learning rate" not in rates.effects
     assert decay.effects == {}
-    (batch,) = move(RULED, "linear", batch_size=64)
+    (batch,) = along(RULED, "linear", batch_size=64)
     assert batch.effects == {"learning rate": 4, "steps": 0.25}
 
 
@@ -109,17 +109,17 @@ def test_sgd_moves_by_its_own_columns():
     ],
 )
 def test_how_far_a_width_can_be_trusted(name, rates, decay):
-    found = move(Recipe.parse(name), width=256)
-    assert [each.standing for each in found] == [rates, decay]
+    found = along(Recipe.parse(name), width=256)
+    assert [each.evidence.level for each in found] == [rates, decay]
 
 
 def test_a_measured_decay_names_the_power_it_was_measured_for():
-    _, decay = move(Recipe("mup", decay=0.6), width=256)
-    assert "width^0.8" in decay.validity
+    _, decay = along(Recipe("mup", decay=0.6), width=256)
+    assert "width^0.8" in decay.evidence.validity
 
 
-def test_a_move_reads_as_two_lines():
-    (found,) = move(RULED, batch_size=64)
+def test_an_extrapolation_reads_as_two_lines():
+    (found,) = along(RULED, batch_size=64)
     first, second = str(found).splitlines()
     assert first.startswith("batch 16 -> 64 (x 4): learning rate x 2, weight decay x 2, epsilon")
     assert second.startswith("  empirical, arXiv 2205.10287")
@@ -133,6 +133,6 @@ def test_a_move_reads_as_two_lines():
         ({"tokens": 1}, "trains on 1 tokens .* recipe.horizon = sde"),
     ],
 )
-def test_a_move_without_a_rule_is_refused(target, message):
+def test_an_axis_without_a_rule_is_refused(target, message):
     with pytest.raises(TransferError, match=message):
-        move(Recipe("mup"), **target)
+        along(Recipe("mup"), **target)
