@@ -27,9 +27,7 @@ def test_without_ray_it_is_said_how_to_get_it(refused, monkeypatch):
         "find_spec",
         lambda name, *rest: None if name == "ray" else find(name, *rest),
     )
-    error = refused(*SWEEP, "--launcher=ray")
-    assert "--launcher=ray needs Ray, which is not installed" in error
-    assert "pip install 'transfer[ray]'" in error
+    refused(*SWEEP, "--launcher=ray", names=("--launcher=ray", "transfer[ray]"))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +35,7 @@ def test_without_ray_it_is_said_how_to_get_it(refused, monkeypatch):
 )
 def test_flags_of_a_cluster_need_one(refused, flag):
     name = flag.partition("=")[0]
-    assert f"{name} is about a cluster; expected --launcher=ray" in refused(*SWEEP, flag)
+    refused(*SWEEP, flag, names=(name, "--launcher=ray"))
 
 
 def test_a_sweep_on_a_cluster_of_this_machine_has_the_rows_of_one_without(
