@@ -85,8 +85,8 @@ def _file(name: str) -> str:
 
 
 def _is_about_refusals(item: pytest.Item) -> bool:
-    module = vars(getattr(item, "module", None) or object)
-    return "refused" in module or "refused" in getattr(item, "fixturenames", ())
+    used = {*vars(getattr(item, "module", None) or object), *getattr(item, "fixturenames", ())}
+    return not used.isdisjoint({"refused", "require_complaint"})
 
 
 # What tests share.

@@ -63,6 +63,15 @@ def require_sentence(sentence: str, *values: object) -> None:
             raise AssertionError(f"no {value} in: {sentence}")
 
 
+def require_complaint(error: str, *values: object) -> None:
+    """Require one such sentence on a command's standard error, after the command's name."""
+    complaint = re.fullmatch(r"transfer( \w+)?: ([^\n]*)\n?", error)
+    if complaint is None:
+        raise AssertionError(f"no sentence of a command: {error}")
+    require_sentence(complaint[2], *values)
+    record(error.removesuffix("\n"))
+
+
 def record(sentence: str, cause: BaseException | None = None) -> None:
     """Hold a sentence against the one that the golden file has at this place of this test."""
     test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
