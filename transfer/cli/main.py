@@ -150,7 +150,8 @@ def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
     except flags.IllegalFlagValueError as error:
         raise TransferError(_illegal_value(str(error), values)) from None
     except flags.Error as error:
-        raise TransferError(_one_line(error)) from None
+        said = _one_line(error).rstrip(".")
+        raise TransferError(f"{said}; expected flags of the form --name=value.") from None
     return values
 
 
