@@ -156,6 +156,8 @@ def test_an_unknown_key_names_the_nearest(content, key, suggestion):
 def test_a_refused_setting_says_why():
     with pytest.raises(TransferError, match=r"model\.kv_heads is not a setting: .*no hidden rule"):
         read({"model": {"kv_heads": 2}})
+    with pytest.raises(TransferError, match=r"model\.rematerialise .* it is called remat"):
+        read({"model": {"rematerialise": "full"}})
 
 
 @pytest.mark.parametrize(

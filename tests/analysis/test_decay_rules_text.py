@@ -114,7 +114,8 @@ def test_rules_meet_at_the_widest():
         factors = asked.recipe.build(rule).rules(layout, "entrywise")[path]
         found[rule] = learning_rate * factors.learning_rate, weight_decay * factors.weight_decay
     assert {tuple(round(x, 12) for x in pair) for pair in found.values()} == {(2.0**-8, 0.25)}
-    assert {group.recipe for group in groups(asked) if group.width == WIDEST} == {SWEPT, "standard"}
+    widest = [group for group in groups(asked) if group.shape.width == WIDEST]
+    assert {group.recipe_names for group in widest} == {SWEPT, "standard"}
 
 
 def test_the_committed_verdict_is_that_of_the_committed_table():

@@ -136,8 +136,8 @@ def test_a_prediction_moves_along_every_axis_and_is_trained(ruled, config, tmp_p
     assert (experiment.data.batch_size, experiment.base_batch_size) == (8, 4)
     # Twice the steps, of which the warmup is the same share.
     assert (experiment.training.steps, experiment.training.warmup) == (24, 4)
-    assert experiment.horizon(32) == Horizon(
-        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=1 / 0.5**0.5, averaging=0.5
+    assert experiment.group(32).horizon(experiment.recipe.build()) == Horizon(
+        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=2**0.5, averaging=0.5
     )
     (trial,) = trials(run)
     assert (trial.tokens, trial.status, trial.width) == (3072, "completed", 32)

@@ -97,7 +97,7 @@ def test_rematerialisation_changes_memory_and_not_gradients(policy):
         return drawn.jit(jax.grad(loss)), jax.make_jaxpr(jax.grad(loss))(parameters)
 
     plain, plain_program = gradients(CONFIG)
-    again, again_program = gradients(dataclasses.replace(CONFIG, rematerialise=policy))
+    again, again_program = gradients(dataclasses.replace(CONFIG, remat=policy))
     for one, other in zip(
         jax.tree.leaves(plain(parameters)), jax.tree.leaves(again(parameters)), strict=True
     ):
@@ -111,7 +111,7 @@ def test_each_policy_keeps_less_than_the_one_before():
     parameters, multipliers = draw(config)
 
     def memory(policy):
-        apply = scored_pass(dataclasses.replace(config, rematerialise=policy))
+        apply = scored_pass(dataclasses.replace(config, remat=policy))
 
         def loss(parameters):
             scores, _ = apply(parameters, multipliers, {}, TOKENS, TOKENS, training=True)

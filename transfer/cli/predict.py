@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from transfer.cli import flags
-from transfer.cli.target import moved
 
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
@@ -46,6 +45,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
     from transfer.analysis import Estimate, predict
     from transfer.errors import TransferError
+    from transfer.sweeps import moved
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()

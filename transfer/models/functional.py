@@ -43,6 +43,9 @@ class ModelConfig(Protocol):
         With `zero_init`, whatever may start at zero does.
         """
 
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> Self:
+        """The same with the kernels that a platform has for these inputs, unless they are set."""
+
     def example(self, key: jax.Array) -> jax.Array:
         """Random inputs, as few as measure a model."""
 

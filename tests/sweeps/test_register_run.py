@@ -10,7 +10,7 @@ from transfer.data import DataConfig
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
 from transfer.sharding import MeshConfig
-from transfer.sweeps import claim
+from transfer.sweeps import register_run
 from transfer.training import TrainingConfig
 
 EXPERIMENT = Experiment(name="mine", training=TrainingConfig(steps=100))
@@ -24,8 +24,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def claimed(run):
-    claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+def registered(run):
+    register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     return run
 
 
@@ -34,8 +34,8 @@ def files(run):
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_config_json_says_what_was_asked_for_and_of_what(claimed):
-    content = claimed.read_json("config.json")
+def test_config_json_says_what_was_asked_for_and_of_what(registered):
+    content = registered.read_json("config.json")
 
     assert set(content) == {"format", "kind", "experiment", "data_fingerprint", "provenance"}
     assert content["format"] == 1
@@ -50,28 +50,28 @@ def test_config_json_says_what_was_asked_for_and_of_what(claimed):
     assert {"python", "revision"} <= set(provenance)
 
 
-def test_the_same_run_is_claimed_again_and_nothing_is_written(claimed):
-    before = files(claimed)
-    claimed.write_bytes("trials.parquet", b"later")
-    claim(claimed, EXPERIMENT, FINGERPRINT, "sweep")
+def test_the_same_run_is_claimed_again_and_nothing_is_written(registered):
+    before = files(registered)
+    registered.write_bytes("trials.parquet", b"later")
+    register_run(registered, EXPERIMENT, FINGERPRINT, "sweep")
 
-    assert files(claimed) == before | {"trials.parquet": b"later"}
+    assert files(registered) == before | {"trials.parquet": b"later"}
 
 
 def test_what_was_planned_first_is_the_same_run(run):
     run.write_json("plan.json", {"fits": True})
-    claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+    register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     assert set(files(run)) == {"plan.json", "config.json"}
 
 
-def test_data_may_have_moved(claimed):
+def test_data_may_have_moved(registered):
     moved = dataclasses.replace(EXPERIMENT, data=DataConfig(data_dir="/elsewhere"))
-    claim(claimed, moved, FINGERPRINT, "sweep")
+    register_run(registered, moved, FINGERPRINT, "sweep")
 
 
-def test_a_run_may_go_on_on_another_mesh(claimed):
+def test_a_run_may_go_on_on_another_mesh(registered):
     split = dataclasses.replace(EXPERIMENT, mesh=MeshConfig(fsdp=8))
-    claim(claimed, split, FINGERPRINT, "sweep")
+    register_run(registered, split, FINGERPRINT, "sweep")
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_a_run_may_go_on_on_another_mesh(claimed):
     ],
 )
 def test_another_run_is_refused_and_nothing_is_changed(
-    claimed, experiment, fingerprint, kind, message
+    registered, experiment, fingerprint, kind, message
 ):
-    before = files(claimed)
+    before = files(registered)
     with pytest.raises(TransferError, match=message):
-        claim(claimed, experiment, fingerprint, kind)
-    assert files(claimed) == before
+        register_run(registered, experiment, fingerprint, kind)
+    assert files(registered) == before
 
 
 def sweeping(*rates: float) -> Experiment:
@@ -109,8 +109,8 @@ def sweeping(*rates: float) -> Experiment:
 
 @pytest.mark.parametrize("kind", ["sweep", "quickstart"])
 def test_a_sweep_may_grow(run, kind):
-    claim(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
-    claim(run, sweeping(0.1, 0.2, 0.4), FINGERPRINT, kind)
+    register_run(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
+    register_run(run, sweeping(0.1, 0.2, 0.4), FINGERPRINT, kind)
     assert read(run.read_json("config.json")["experiment"]) == sweeping(0.1, 0.2, 0.4)
 
 
@@ -130,10 +130,10 @@ def by(objective: str) -> Experiment:
     ],
 )
 def test_only_a_sweep_may_grow_and_only_by_trials(run, experiment, kind):
-    claim(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
+    register_run(run, sweeping(0.1, 0.2), FINGERPRINT, kind)
     before = files(run)
     with pytest.raises(TransferError, match="belongs to another configuration"):
-        claim(run, experiment, FINGERPRINT, kind)
+        register_run(run, experiment, FINGERPRINT, kind)
     assert files(run) == before
 
 
@@ -143,7 +143,7 @@ def test_foreign_files_are_left_alone(run):
     before = files(run)
 
     with pytest.raises(TransferError, match=r"holds files but no config\.json"):
-        claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+        register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     assert files(run) == before
 
 
@@ -151,27 +151,27 @@ def test_a_file_is_no_run_directory(tmp_path):
     (tmp_path / "notes").write_text("dear to someone")
 
     with pytest.raises(TransferError, match="notes is a file; expected a directory"):
-        claim(RunDirectory(tmp_path / "notes"), EXPERIMENT, FINGERPRINT, "sweep")
+        register_run(RunDirectory(tmp_path / "notes"), EXPERIMENT, FINGERPRINT, "sweep")
     assert (tmp_path / "notes").read_text() == "dear to someone"
 
 
 def test_an_empty_directory_may_be_claimed(run):
     run.path.mkdir(parents=True)
-    claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+    register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     assert run.read_json("config.json")["kind"] == "sweep"
 
 
 def test_a_directory_whose_first_write_was_cut_off_may_be_claimed(run):
     run.path.mkdir(parents=True)
     (run.path / ".config.json.0f3a.partial").write_bytes(b'{"kind')
-    claim(run, EXPERIMENT, FINGERPRINT, "sweep")
+    register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     assert run.read_json("config.json")["kind"] == "sweep"
 
 
-def test_a_configuration_of_an_older_version_is_told_by_the_key_that_is_new(claimed):
-    content = claimed.read_json("config.json")
+def test_a_configuration_of_an_older_version_is_told_by_the_key_that_is_new(registered):
+    content = registered.read_json("config.json")
     del content["experiment"]["training"]["clip"]
-    claimed.write_bytes("config.json", json.dumps(content).encode())
+    registered.write_bytes("config.json", json.dumps(content).encode())
 
     with pytest.raises(TransferError, match=r"config.training.clip was None and is now 1.0"):
-        claim(claimed, EXPERIMENT, FINGERPRINT, "sweep")
+        register_run(registered, EXPERIMENT, FINGERPRINT, "sweep")

@@ -4,13 +4,13 @@
 SECONDS = 5.0
 
 
-class Pace:
+class StepBudget:
     """Starts with one step at a time, then takes as many as last `SECONDS`, up to `most`.
 
     Example:
-      >>> pace = Pace(most=50)
-      >>> pace.took(1, seconds=0.5)
-      >>> pace.steps
+      >>> budget = StepBudget(most=50)
+      >>> budget.took(1, seconds=0.5)
+      >>> budget.steps
       10
     """
 

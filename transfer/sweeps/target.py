@@ -1,24 +1,21 @@
 """From a prediction to the run that it is made for, along width, depth, batch size and duration."""
 
 import dataclasses
-import typing
 
+from transfer.analysis import Prediction
+from transfer.config import Experiment, read
 from transfer.errors import TransferError
-
-if typing.TYPE_CHECKING:
-    from transfer.analysis import Prediction
-    from transfer.config import Experiment
-    from transfer.scaling import Recipe, Scale
+from transfer.scaling import Recipe, Scale
 
 
 def moved(
-    experiment: "Experiment",
-    prediction: "Prediction",
+    experiment: Experiment,
+    prediction: Prediction,
     *,
     layers: int | None = None,
     batch_size: int | None = None,
     tokens: int | None = None,
-) -> "Prediction":
+) -> Prediction:
     """Return a prediction from a sweep's experiment, extrapolated along the other axes too.
 
     What is None stays as in the sweep. Raises `TransferError` when the recipe has no rule for what
@@ -45,19 +42,17 @@ def moved(
         base=_base(experiment, proxy),
     )
     if target != dataclasses.replace(proxy, width=prediction.target_width):
-        run = target_experiment(experiment, prediction)
-        run.training.at(run.horizon(run.model.width))
+        run = target_experiment(experiment, prediction).single_run()
+        run.training.at(run.horizon(*run.recipes))
     return prediction
 
 
-def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Experiment":
+def target_experiment(experiment: Experiment, prediction: Prediction) -> Experiment:
     """Return the experiment that trains the target of a prediction from this sweep's experiment.
 
     Warmup and decay steps keep their share of the run. Raises `TransferError` when the prediction
     was made for another base, where its numbers would mean something else.
     """
-    from transfer.config import read
-
     _require_base(experiment, prediction)
     content = dataclasses.asdict(experiment)
     content["model"]["width"] = prediction.target_width
@@ -82,18 +77,19 @@ def target_experiment(experiment: "Experiment", prediction: "Prediction") -> "Ex
     return read(content)
 
 
-def _require_base(experiment: "Experiment", prediction: "Prediction") -> None:
+def _require_base(experiment: Experiment, prediction: Prediction) -> None:
+    own = experiment.group(experiment.model.width).shape
     meant = {
         "base width": (prediction.base_width, experiment.base_width),
-        "base depth": (prediction.base_layers, experiment.base_layers or _layers(experiment)),
+        "base depth": (prediction.base_layers, experiment.base_layers or own.layers),
         "base batch size": (
             prediction.base_batch_size,
-            experiment.base_batch_size or experiment.data.batch_size,
+            experiment.base_batch_size or own.batch_size,
         ),
     }
     if prediction.base_tokens is not None:
-        own = _base(experiment, _proxy(experiment, prediction)).tokens
-        meant["base number of tokens"] = prediction.base_tokens, own
+        tokens = _base(experiment, _proxy(experiment, prediction)).tokens
+        meant["base number of tokens"] = prediction.base_tokens, tokens
     for name, (there, here) in meant.items():
         if there not in (None, here):
             raise TransferError(
@@ -102,32 +98,22 @@ def _require_base(experiment: "Experiment", prediction: "Prediction") -> None:
             )
 
 
-def _recipe(experiment: "Experiment", prediction: "Prediction") -> "Recipe":
+def _recipe(experiment: Experiment, prediction: Prediction) -> Recipe:
     """The recipe of a prediction, with the options and exponents that its name does not tell."""
     calibration = prediction.calibration or experiment.recipe.calibration
     rules = dataclasses.replace(experiment.recipe, calibration=calibration)
     return rules.build(prediction.recipe)
 
 
-def _proxy(experiment: "Experiment", prediction: "Prediction") -> "Scale":
+def _proxy(experiment: Experiment, prediction: Prediction) -> Scale:
     """How large the widest proxy was."""
-    from transfer.scaling import Scale
-
-    width = prediction.proxy_widths[-1]
+    shape = experiment.group(prediction.proxy_widths[-1]).shape
     return Scale(
-        width=width,
-        layers=_layers(experiment),
-        batch_size=experiment.data.batch_size,
-        tokens=experiment.steps(width) * experiment.data.tokens_per_step,
+        width=shape.width, layers=shape.layers, batch_size=shape.batch_size, tokens=shape.tokens
     )
 
 
-def _layers(experiment: "Experiment") -> int:
-    """Depth as the depth rule sees it: 1 for a model whose layers are not stacked."""
-    return getattr(experiment.model, "layers", 1)
-
-
-def _base(experiment: "Experiment", proxy: "Scale") -> "Scale":
+def _base(experiment: Experiment, proxy: Scale) -> Scale:
     """What the experiment declares as its base, and for the rest the widest proxy."""
     return dataclasses.replace(
         proxy,
