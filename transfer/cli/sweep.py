@@ -10,8 +10,9 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, launcher, platform, together
+from transfer.cli import flags, launcher, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.multi_process_cli import multi_process
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def run(values: absl_flags.FlagValues) -> int:
     if launching is not None:
         # Alone, also on a machine of a pod: what works together is elsewhere.
         return _run(values, launching, here=False)
-    with together.together() as asked_to_stop:
+    with multi_process() as asked_to_stop:
         return _run(values, functools.partial(_here, asked_to_stop=asked_to_stop), here=True)
 
 

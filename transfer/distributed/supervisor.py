@@ -59,7 +59,7 @@ def supervise() -> int:
     of_others, told = _relay(child.stderr)
     status = child.wait()
     os.close(ours)
-    if status == timeouts.ALONE:
+    if status == timeouts.PEER_LOST:
         return status
     if status == -signal.SIGABRT and b"JAX distributed service" in of_others:
         if not told:
@@ -67,7 +67,7 @@ def supervise() -> int:
                 f"{_GONE.decode()}, gives no sign of life or never came; the same command, for "
                 "all, goes on from the last checkpoint."
             )
-        return timeouts.ALONE
+        return timeouts.PEER_LOST
     if status:
         sys.stderr.buffer.write(of_others)
         sys.stderr.flush()
@@ -107,4 +107,4 @@ def _say(sentence: str) -> None:
 
 def _die_with_parent(lifeline: int) -> None:
     os.read(lifeline, 1)
-    os._exit(timeouts.ALONE)
+    os._exit(timeouts.PEER_LOST)

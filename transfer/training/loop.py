@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
-from transfer.distributed.collective_timeout import collective_timeout
+from transfer.distributed.timeouts import collective_timeout
 from transfer.models import ModelConfig, count, model_layout, parameter_count
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.termination import TerminatedError

@@ -8,7 +8,7 @@ import ray
 
 from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
-from transfer.distributed import cluster, exchange
+from transfer.distributed import exchange, job
 from transfer.run_directory import RunDirectory
 from transfer.sweeps.groups import Group
 from transfer.sweeps.ray.resources import Resources
@@ -49,7 +49,7 @@ class Worker:
         `data` are those of the experiment and `run` its directory, by paths that hold here.
         """
         alone = processes == 1
-        with nullcontext() if alone else cluster.join(coordinator, processes, rank):
+        with nullcontext() if alone else job.join(coordinator, processes, rank):
             # Every machine prepares its own.
             dataset = load_dataset(data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
