@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Parameter
 
 

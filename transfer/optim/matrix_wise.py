@@ -12,7 +12,7 @@ import optax.contrib
 
 from transfer.optim.factors import Factors, LearningRate, Scalar, Shared, scaled
 from transfer.optim.matrices import per_matrix
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
 

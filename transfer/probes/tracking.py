@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.probes.lanczos import Triplets, decompose
 from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
@@ -64,7 +64,7 @@ def track_spectrum(
       >>> found.values["up"], found.vectors
       (Array([3., 2.], dtype=float32), {})
     """
-    weights = paths.leaves(parameters)
+    weights = pytree_paths.leaves(parameters)
     small, large = _part(layout, exact=True), _part(layout, exact=False)
     exact = {
         path: _decompose(weights[path], parameter, min(k, parameter.fan_in, parameter.fan_out))

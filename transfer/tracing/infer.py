@@ -4,7 +4,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Annotated, Axes, Layout
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation
@@ -77,7 +77,7 @@ def infer_layout(
         abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
     )
     shapes = [
-        {path: leaf.shape for path, leaf in paths.leaves(model.parameters).items()}
+        {path: leaf.shape for path, leaf in pytree_paths.leaves(model.parameters).items()}
         for model in (base, probe, target)
     ]
     if shapes[0].keys() != shapes[1].keys():

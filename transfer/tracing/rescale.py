@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.errors import TransferError
 from transfer.scaling import Layout, Recipe
 
@@ -35,7 +35,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       0.25
     """
     rules = recipe.rules(layout)
-    own, base = paths.leaves(parameters), paths.leaves(base_parameters)
+    own, base = pytree_paths.leaves(parameters), pytree_paths.leaves(base_parameters)
     layout.require(own)
     layout.require(base)
     sizes, base_sizes = _measured(own), _measured(base)
@@ -59,7 +59,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
             return leaf
         return (leaf * (rules[path].std * base_size / size)).astype(leaf.dtype)
 
-    return paths.map_leaves(scaled, parameters)
+    return pytree_paths.map_leaves(scaled, parameters)
 
 
 @jax.jit
