@@ -1,4 +1,4 @@
-"""Measures how large everything in a model is, and how much one step changes it."""
+"""Root mean squares of everything in a model, and of its changes by training steps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ def measure_sizes(
                 parameters
             )
             step, memory = optimizer.update(now, memory, parameters)
-            # What the first step did is carried along: compiled apart, it would be compiled twice.
+            # Carry the first step's results along; a separate first step would be compiled twice.
             gradient, updates = jax.tree.map(
                 lambda new, old: jnp.where(first, new, old), (now, step), (gradient, updates)
             )

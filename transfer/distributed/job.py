@@ -63,14 +63,14 @@ def described(environment: Mapping[str, str] = os.environ) -> bool:
 def join(
     coordinator: str | None = None, processes: int | None = None, index: int | None = None
 ) -> Iterator[None]:
-    """Inside, JAX sees the devices of all processes; leaving it waits for all of them.
+    """Make JAX see the devices of all processes in the block; leaving it waits for all of them.
 
-    What is not given is read from the environment, as `jax.distributed.initialize` does. Has to be
-    entered before JAX is used. Where it is left by an error, the process should end: the others
-    notice that it is gone.
+    Arguments that are not given are read from the environment, as `jax.distributed.initialize`
+    does. The block has to be entered before JAX is used. A process that leaves it by an error
+    should end, because the others then notice that it is gone.
 
-    Raises `TransferError` when the processes do not find each other, `AloneError` where some never
-    came.
+    Raises `TransferError` when the processes do not find each other, and `AloneError` when some
+    never started.
     """
     global _joined, _index
     import jax

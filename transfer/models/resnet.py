@@ -32,14 +32,14 @@ class ResNetConfig:
     `stages` is the number of blocks in each stage. The first stage has `width` channels, each later
     one twice as many at half the resolution. `basic` blocks are two 3x3 convolutions; `bottleneck`
     ones are 1x1, 3x3 and 1x1, the last with 4 times the stage's channels and the 3x3 with
-    `bottleneck_multiple` times as many. `pre_activation` normalises and rectifies before each
+    `bottleneck_multiple` times as many. `pre_activation` normalizes and rectifies before each
     convolution instead of after it. The `small` stem is a 3x3 convolution, that of `imagenet` 7x7
     of stride 2 and a max pool.
 
-    `norm` is `batch`, `group` or `layer`. Of `group_size` and `groups` exactly one is above 0. A
-    group of fixed size makes of a channel the same at every width, as batch norm does; in a fixed
-    number of groups each grows, its mean and variance fluctuate less and less, and what was tuned
-    on a narrow network was tuned on another function. A number is there for published networks.
+    `norm` is `batch`, `group` or `layer`. Exactly one of `group_size` and `groups` is above 0. With
+    groups of a fixed size a channel is normalized alike at every width, as under batch norm. With a
+    fixed number of groups each group grows, its mean and variance fluctuate less, and a wide
+    network is another function than the narrow one that was tuned; published networks need it.
 
     With `zero_init_branch` every block starts as its shortcut: the last gain of its branch is 0,
     or the last convolution under `pre_activation`, where no gradient would pass a gain of 0 and the

@@ -222,8 +222,8 @@ def _measure(
     start = start.astype(weight.dtype) + _FRESH * draw
 
     def one(weight: jax.Array, start: jax.Array) -> Triplets:
-        # No power of two rounds. Half of it before a product and half after overflow nowhere, and
-        # spare a copy of the weight.
+        # Powers of two scale exactly; applying half before and half after avoids overflow and a
+        # copy of the weight.
         _, exponent = jnp.frexp(jnp.max(jnp.abs(weight)))
         before, after = -(exponent // 2), exponent // 2 - exponent
 
@@ -231,7 +231,7 @@ def _measure(
             return lambda vectors: jnp.ldexp(product(jnp.ldexp(vectors, before)), after)
 
         forward, backward = map(scaled, products(weight, parameter))
-        # No more than span the whole side.
+        # More pairs than span the smaller side would find nothing new.
         found = lanczos(forward, backward, start, min(pairs, -(-smaller // k)))
         values, bounds = (jnp.ldexp(multiplier * each, exponent) for each in found[:2])
         return Triplets(values, bounds, found.vectors)

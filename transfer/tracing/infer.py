@@ -1,4 +1,4 @@
-"""The layout of a model of one's own, read from its forward pass."""
+"""The layout of a user's model, inferred from its forward pass."""
 
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,7 +130,7 @@ def _axes_of(
     except TransferError:
         if any(growing):
             raise
-        # Of a parameter of one size all factors are 1, however it is used.
+        # All factors of a parameter of one size are 1, however it is used.
         return Axes((), None, tuple(map(str, range(len(growing))))), False
 
 

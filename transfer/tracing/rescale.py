@@ -1,4 +1,4 @@
-"""The init of a model of one's own, rescaled as a recipe says."""
+"""Rescaling the init of a user's model as a recipe says."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
     """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
 
     rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
-    the base width, so that it does not matter by what law a model's own initialisers follow width.
+    the base width, so that it does not matter how the model's own initializers follow width.
     Constants (zeros, gains of one) stay as they are, and so does every parameter whose shape is
     that of the base width.
 
     Arguments:
       parameters: those of the model to be trained, any tree whose paths are the layout's.
-      base_parameters: the same model's at the base width, from the same initialisers.
+      base_parameters: the same model's at the base width, from the same initializers.
 
     Raises `TransferError` when a tree does not fit the layout, or when a parameter is random at one
     width and constant at the other.
@@ -53,7 +53,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
         if random != base_random:
             raise TransferError(
                 f"{path} is random at one width and constant at the other; expected the same "
-                "initialisers at both."
+                "initializers at both."
             )
         if not random:
             return leaf
@@ -66,8 +66,8 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
 def _measured(leaves: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Whether a leaf's entries differ, and their root mean square, by path.
 
-    That is the std of weights drawn around zero; and what is drawn around another value, such as a
-    gain around one, keeps that value.
+    The latter is the std of weights drawn around zero; weights drawn around another value, such as
+    gains around one, keep that value.
     """
 
     def measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:

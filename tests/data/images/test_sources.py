@@ -105,7 +105,7 @@ def test_large_splits_of_photographs_are_fingerprinted_without_reading_them(pict
     [
         ({"name": "tiny_icon"}, r'neither known to TFDS nor .*did you mean "tiny_icons"\?\)'),
         ({"name": "digit"}, r'did you mean "digits"\?\); set data.name to "digits" or a TFDS'),
-        ({"name": "tiny icons:x"}, "cannot be opened .* of a labelled-image data set"),
+        ({"name": "tiny icons:x"}, "cannot be opened .* of a labeled-image data set"),
         ({"name": "unprepared", "data_dir": "/nowhere"}, "neither known to TFDS nor prepared"),
         ({"name": "paired_icons"}, "paired_icons holds image, label; expected an image"),
         ({"name": "blank_icons"}, "A channel of the training images is 7 everywhere"),
