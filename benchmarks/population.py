@@ -9,7 +9,8 @@ from transfer.data import DataConfig
 from transfer.models import TransformerConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
-from transfer.training.population import Population, Trials
+from transfer.training.group import TrialSpec
+from transfer.training.population import Population, TrialInputs
 from transfer.training.task import NEXT_TOKEN
 
 TRIALS, STEPS = 8, 10
@@ -52,8 +53,9 @@ def prepare(model: TransformerConfig, execution: str, count: int):
         mesh,
         execution,
     )
-    settings = [(Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1), 0)] * count
-    trials = jax.device_put(Trials.of(settings)[0], sharding.per_trial(mesh))
+    tuned = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
+    inputs, _ = TrialInputs.of([TrialSpec(tuned, 0, Recipe("mup"))] * count)
+    trials = jax.device_put(inputs, sharding.per_trial(mesh))
     shape = (STEPS, 1, DATA.batch_size, DATA.sequence_length + 1)
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, shape).astype(np.int32)
     batches = jax.device_put(tokens, sharding.batches(mesh))

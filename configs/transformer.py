@@ -17,7 +17,7 @@ def get_config():
     config.model.head_dim = 64
     config.model.qk_norm = True
     config.model.dtype = "bfloat16"
-    config.model.rematerialise = "full"
+    config.model.remat = "full"
     config.recipe.name = "mup+sqrt"
     config.hyperparameters.learning_rate = 2.0**-6
     config.hyperparameters.weight_decay = 0.1

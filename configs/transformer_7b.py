@@ -18,7 +18,7 @@ def get_config():
     config.model.head_dim = 128
     config.model.qk_norm = True
     config.model.dtype = "bfloat16"
-    config.model.rematerialise = "full"
+    config.model.remat = "full"
     config.recipe.name = "mup+sqrt"
     config.hyperparameters.learning_rate = 2.0**-7
     config.hyperparameters.weight_decay = 0.1

@@ -10,29 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transfer.analysis.names import short_names
-from transfer.cli.console import with_progress
+from transfer.cli.console import SweepProgress
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory
-from transfer.sweeps import Group, claim, load_for, run_groups
+from transfer.sweeps import train_groups
+from transfer.training import TrialGroup
 
 _OF_TRIAL = ("recipe", "width", "learning_rate", "weight_decay", "seed", "eval_loss")
 _ORDER = ("recipe", "width", "learning_rate", "weight_decay", "seed", "kind", "step")
 _OF_GAINS = ("gain", "alignment", "stable_rank", "rms", "equilibrium_rms", "update")
 
 
-def trained(folder: str, experiment: Experiment, groups: Sequence[Group]) -> RunDirectory:
+def trained(folder: str, experiment: Experiment, groups: Sequence[TrialGroup]) -> RunDirectory:
     """Train what is missing of the groups in a run directory."""
     run = RunDirectory(folder)
-    dataset = load_for(experiment, groups)
-    claim(run, experiment, dataset.fingerprint, "sweep")
-    failures = with_progress(
-        run,
-        experiment,
-        groups,
-        lambda progress: run_groups(experiment, run, dataset, groups, progress),
-    )
-    if failures:
-        raise SystemExit(" ".join(failures))
+    with SweepProgress() as progress:
+        train_groups(experiment, run, groups, progress)
     return run
 
 

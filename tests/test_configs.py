@@ -45,8 +45,8 @@ def test_a_shipped_configuration_declares_its_sweep(file):
     experiment = read(load(file))
     groups = declared_groups(experiment)
     assert len(groups) == len(experiment.sweep.widths) * len(experiment.sweep.recipes)
-    assert all(len(group.settings) >= 2 for group in groups)
-    assert max(group.width for group in groups) < experiment.model.width
+    assert all(len(group.trials) >= 2 for group in groups)
+    assert max(group.shape.width for group in groups) < experiment.model.width
 
 
 @each_file

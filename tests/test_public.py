@@ -1,12 +1,14 @@
 """The library face: what `import transfer` offers, and what it costs."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 import transfer
-from transfer import optim
+import transfer.scaling
+from transfer import checks, optim
 
 
 @pytest.mark.parametrize("name", transfer.__all__)
@@ -34,6 +36,31 @@ def test_another_name_is_an_attribute_error():
         transfer.adamww  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'adamww'"):
         optim.adamww  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("owner", "old", "new"),
+    [
+        (transfer, "Verdict", "transfer.RegimeReport"),
+        (checks, "Row", "transfer.checks.CheckRow"),
+        (checks, "Subject", "transfer.checks.ModelUnderTest"),
+        (checks, "built_in", "transfer.checks.built_in_model"),
+        (checks, "foreign", "transfer.checks.user_model"),
+        (transfer.scaling, "Gauge", "transfer.scaling.Reparametrization"),
+        (transfer.scaling, "Move", "transfer.scaling.Extrapolation"),
+        (transfer.scaling, "Verdict", "transfer.scaling.RegimeReport"),
+        (transfer.scaling, "moves", "transfer.scaling.extrapolate"),
+        (transfer.scaling, "shift", "transfer.scaling.reparametrize"),
+        (transfer.Recipe(), "columns", "Recipe.exponents"),
+        (transfer.Recipe(), "gauge", "Recipe.reparametrization"),
+        (transfer.Recipe(), "shifted", "Recipe.reparametrized"),
+        (transfer.Exponents.of(transfer.Recipe(), "linear"), "shifted", "Exponents.reparametrized"),
+    ],
+)
+def test_an_old_name_says_the_new_one_which_is_there(owner, old, new):
+    with pytest.raises(AttributeError, match=rf"\.{old} is now {re.escape(new)}\.$"):
+        getattr(owner, old)
+    assert hasattr(owner, new.rpartition(".")[2])
 
 
 @pytest.mark.parametrize("name", ["", ".Recipe", ".TransferError"])

@@ -7,6 +7,7 @@ import importlib
 import typing
 
 from transfer.optim import OPTIMIZERS
+from transfer.renamed import renamed
 
 if typing.TYPE_CHECKING:
     from transfer.checks import check
@@ -23,8 +24,8 @@ if typing.TYPE_CHECKING:
         Layout,
         Recipe,
         Regime,
+        RegimeReport,
         Role,
-        Verdict,
         classify_regime,
         explain,
         multiplier,
@@ -48,8 +49,8 @@ _HOMES = {
         "Layout",
         "Recipe",
         "Regime",
+        "RegimeReport",
         "Role",
-        "Verdict",
         "classify_regime",
         "explain",
         "multiplier",
@@ -58,10 +59,12 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
+_missing = renamed("transfer", {"Verdict": "transfer.RegimeReport"})
+
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
-        raise AttributeError(f"module 'transfer' has no attribute {name!r}")
+        _missing(name)
     return getattr(importlib.import_module(_HOME[name]), name)

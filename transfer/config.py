@@ -5,12 +5,10 @@ A config file returns `template()` with its own values; `--config.section.key=va
 """
 
 import dataclasses
-import functools
 import math
 import types
 import typing
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -21,13 +19,12 @@ from transfer.models import (
     Model,
     ModelLayout,
     TransformerConfig,
-    model_layout,
-    parameter_count,
 )
-from transfer.run_directory import OBJECTIVES
-from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
+from transfer.run_directory import OBJECTIVES, Origin
+from transfer.scaling import Calibration, Hyperparameters, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
+from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
 
 # Kinds of data, which `kind` tells apart as it does those of `Model`; the first is the default.
 Data = DataConfig | ImageConfig
@@ -195,30 +192,35 @@ class Experiment:
         """The model at another width."""
         return dataclasses.replace(self.model, width=width)
 
+    def group(self, width: int, trials: Iterable[TrialSpec] = ()) -> TrialGroup:
+        """Resolve all that trials at a width are trained, planned, tabulated and named by."""
+        return TrialGroup(
+            model=self.at(width),
+            base=BaseSizes(
+                width=self.base_width,
+                layers=self.base_layers,
+                batch_size=self.base_batch_size,
+                tokens=self.base_tokens,
+            ),
+            data=self.data,
+            training=self.training,
+            trials=tuple(trials),
+            mesh=self.mesh,
+            objective=self.sweep.objective,
+        )
+
+    def single_run(self, origin: Origin = "sweep") -> TrialGroup:
+        """The one trial that the model's own width, the recipe, hyperparameters and seed give."""
+        trial = TrialSpec(self.hyperparameters, self.seed, self.recipe.build(), origin)
+        return self.group(self.model.width, [trial])
+
     def layout(self, width: int) -> ModelLayout:
-        """The model at another width, seen from the base."""
-        return _layout(self.at(width), self.base_width, self.base_layers)
+        """The model at another width, compared with the base."""
+        return self.group(width).layout
 
     def steps(self, width: int) -> int:
         """Length of a run at another width."""
-        count = parameter_count(self.layout(width).parameters)
-        return self.training.resolved_steps(count, self.data.tokens_per_step)
-
-    def horizon(self, width: int, recipe: str = "") -> Horizon:
-        """What batch size and length of a run do to its optimizer; by default the run's recipe.
-
-        Raises `TransferError` where they are not the base's and the recipe has no rule for it.
-        """
-        batch, tokens = self.data.batch_size, self.steps(width) * self.data.tokens_per_step
-        return self.recipe.build(recipe).at_horizon(
-            self.training.family,
-            Fraction(batch, self.base_batch_size or batch),
-            Fraction(tokens, self.base_tokens or tokens),
-        )
-
-
-# Asked for several times for each of a few widths, at a good part of a second each.
-_layout = functools.cache(model_layout)
+        return self.group(width).shape.steps
 
 
 def template(model: str = "transformer", data: str = "text") -> ConfigDict:
@@ -277,7 +279,10 @@ def _kind(key: str, config: ConfigDict | None = None) -> Any:
             kind = next((each for each in kinds if name in typing.get_type_hints(each)), kinds[0])
         fields = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if not fields:
-            raise TransferError(f"{path} has no keys of its own, but {path}.{name} was given.")
+            raise TransferError(
+                f"{path} has no keys of its own, but {path}.{name} was given; "
+                f"expected {path} alone."
+            )
         _require_key(typing.cast(type, kind), fields, name, path)
         kind, path = fields[name], f"{path}.{name}"
     return kind

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from experiments.decay_rules.pair import Pair
 from transfer.analysis import predicted_slope
 from transfer.report.style import CATEGORIES, DPI, INK, house_style, width_axis, width_colours
+from transfer.scaling import Recipe
 
 _SHOWN_AT = (6, 24)
 _MATRICES = {"first": CATEGORIES[0], "second": CATEGORIES[1]}
@@ -44,7 +45,8 @@ def _rules(axis: Axes, rows: Sequence[Mapping], verdict: Mapping[str, Any]) -> N
         sizes = np.array([_mean(r["sigma_1"] for r in mine if r["width"] == w) for w in widths])
         growth = np.array(widths) / widths[0]
         axis.plot(widths, sizes / sizes[0], "o-", color=colour, markersize=4, label=recipe)
-        axis.plot(widths, growth ** predicted_slope(recipe), "--", color=colour, linewidth=1)
+        slope = predicted_slope(Recipe.parse(recipe))
+        axis.plot(widths, growth**slope, "--", color=colour, linewidth=1)
     width_axis(axis, widths)
     axis.set_yscale("log", base=2)
     axis.set_title(f"top singular value after {times} decay times")

@@ -6,6 +6,7 @@ from typing import Any
 
 from transfer.analysis import Estimate, measure_decay, predicted_slope, slope_over_seeds
 from transfer.analysis.spectrum import PUBLISHED_P
+from transfer.scaling import Recipe
 
 Row = Mapping[str, Any]
 
@@ -78,7 +79,7 @@ def answer(judged: Mapping[str, Any], key: str, matrices: Sequence[str]) -> dict
 
 def slopes(recipe: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Slopes over width by matrix and quantity beside predictions, the gain's if aligned, and p."""
-    predicted = predicted_slope(recipe)
+    predicted = predicted_slope(Recipe.parse(recipe))
     found: dict[str, Any] = {}
     for matrix, mine in by("matrix", rows).items():
         found[matrix] = {}
@@ -101,9 +102,10 @@ def _p(rows: Sequence[Row]) -> dict[str, Any]:
         for matrix, mine in by("matrix", rows).items()
     }
     decay_times = {row["width"]: row["decay_times"] for row in rows}
+    measured = measure_decay(sigma_1, Recipe.parse(rows[0]["recipe"]), decay_times)
     return {
         matrix: {"p": rounded(found.p), "decay_exponent": rounded(found.exponent)}
-        for matrix, found in measure_decay(sigma_1, rows[0]["recipe"], decay_times).items()
+        for matrix, found in measured.items()
     }
 
 

@@ -62,7 +62,7 @@ def exponents(table: Iterable[Mapping[str, Any]], setting: str) -> Calibrated:
     times = {
         width: steps(pair) * pair.decay_per_step(pair.layout(width), SWEPT) for width in PROXIES
     }
-    return calibrate(sigma_1(table, setting, "swept"), str(SWEPT), times, BASE_WIDTH)
+    return calibrate(sigma_1(table, setting, "swept"), SWEPT, times, BASE_WIDTH)
 
 
 def arms(found: Calibrated) -> dict[str, Calibration]:

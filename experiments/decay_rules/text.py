@@ -22,8 +22,8 @@ from transfer.analysis.names import short_names
 from transfer.cli import platform
 from transfer.config import Experiment, RecipeConfig, read, template
 from transfer.report.style import to_png
-from transfer.scaling import Calibration, Role
-from transfer.sweeps import Group, Setting
+from transfer.scaling import Calibration, Recipe, Role
+from transfer.training import TrialGroup, TrialSpec
 
 TABLE = HERE / "text.parquet"
 COLUMNS = (
@@ -68,22 +68,22 @@ def experiment() -> Experiment:
     return read(config)
 
 
-def groups(asked: Experiment) -> list[Group]:
+def groups(asked: Experiment) -> list[TrialGroup]:
     """Every width under every rule, narrow ones first; at the widest muP's rules are one."""
     return [
-        Group(width, rule, settings(asked, rule))
+        asked.group(width, trials(asked, rule, asked.recipe.build(rule)))
         for width in WIDTHS
         for rule in (HYPERPARAMETERS if width < max(WIDTHS) else (SWEPT, "standard"))
     ]
 
 
-def settings(asked: Experiment, rule: str) -> tuple[Setting, ...]:
-    """A rule's hyperparameters with every seed."""
+def trials(asked: Experiment, rule: str, recipe: Recipe) -> list[TrialSpec]:
+    """A rule's hyperparameters with every seed, under a recipe."""
     learning_rate, weight_decay = HYPERPARAMETERS[rule]
     chosen = dataclasses.replace(
         asked.hyperparameters, learning_rate=learning_rate, weight_decay=weight_decay
     )
-    return tuple(Setting(chosen, seed) for seed in SEEDS)
+    return [TrialSpec(chosen, seed, recipe) for seed in SEEDS]
 
 
 def calibrations(asked: Experiment, rows: Iterable[Mapping[str, Any]]) -> dict[str, Calibration]:
@@ -108,9 +108,10 @@ def measured() -> list[dict[str, Any]]:
     rows = _rows("rule", trained("runs/decay_rules/text", asked, groups(asked)))
     for arm, calibration in calibrations(asked, rows).items():
         recipe = RecipeConfig(name="mup+measured", calibration=calibration)
-        group = Group(max(WIDTHS), str(recipe.build()), settings(asked, SWEPT))
+        tried = dataclasses.replace(asked, recipe=recipe)
+        group = tried.group(max(WIDTHS), trials(asked, SWEPT, recipe.build()))
         folder = f"runs/decay_rules/text_{arm.replace(' ', '_')}"
-        run = trained(folder, dataclasses.replace(asked, recipe=recipe), [group])
+        run = trained(folder, tried, [group])
         rows += _rows(arm, run)
     return rows
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from experiments.decay_rules.text_judge import MEAN, last, of_rules, with_mean
 from transfer.analysis import predicted_slope
 from transfer.report.style import CATEGORIES, DPI, INK, house_style, width_axis
+from transfer.scaling import Recipe
 
 _MARKERS = ("o", "s", "D")
 
@@ -50,7 +51,8 @@ def _widths(axis: Axes, table: Sequence[Mapping]) -> None:
         axis.plot(widths, sizes, "o-", color=colour, markersize=4, label=rule)
         # Rules meet at the widest, up to what differs beside the hidden matrices.
         growth = np.array(widths) / widths[-1]
-        axis.plot(widths, sizes[-1] * growth ** predicted_slope(rule), "--", color=colour, lw=1)
+        slope = predicted_slope(Recipe.parse(rule))
+        axis.plot(widths, sizes[-1] * growth**slope, "--", color=colour, lw=1)
     width_axis(axis, widths)
     axis.set_yscale("log", base=2)
     axis.set_title("sigma_1 after equal steps, mean of all kinds")
@@ -59,7 +61,8 @@ def _widths(axis: Axes, table: Sequence[Mapping]) -> None:
 def _kinds(axis: Axes, verdict: Mapping[str, Any]) -> None:
     kinds = [*verdict["calibrated"]["p"], MEAN]
     for (rule, judged), colour in zip(verdict["rules"].items(), CATEGORIES, strict=False):
-        axis.axvline(predicted_slope(rule), color=colour, linestyle="--", linewidth=1, zorder=0)
+        slope = predicted_slope(Recipe.parse(rule))
+        axis.axvline(slope, color=colour, linestyle="--", linewidth=1, zorder=0)
         for place, kind in enumerate(kinds):
             found = judged["at_equal_steps"][kind]["sigma_1"]
             axis.plot(found["interval"], [place, place], "-", color=colour, linewidth=1)

@@ -19,6 +19,7 @@ from transfer.analysis import (
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.calibrate import spread
 from transfer.analysis.spectrum import PUBLISHED_P, SETTLED
+from transfer.scaling import Recipe
 
 Row = Mapping[str, Any]
 
@@ -143,7 +144,7 @@ def calibrated(table: Iterable[Row]) -> Calibrated:
     """What `transfer.analysis.calibrate` makes of all widths, of which the widest is held out."""
     rows = last(of_rules(list(table))[SWEPT])
     times = {width: mine[0]["decay_times"] for width, mine in by("width", rows).items()}
-    return calibrate(_sigma_1(rows), SWEPT, times, BASE_WIDTH)
+    return calibrate(_sigma_1(rows), Recipe.parse(SWEPT), times, BASE_WIDTH)
 
 
 def _slopes(rule: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _slopes(rule: str, rows: Sequence[Row]) -> dict[str, Any]:
     times = {width: mine[0]["decay_times"] for width, mine in by("width", rows).items()}
     for kind, by_width in _sigma_1(rows).items():
         slope = slope_over_seeds({width: _log2(each) for width, each in by_width.items()})
-        measured = SpectrumSlope(slope, predicted_slope(rule), times, 0.0, {})
+        measured = SpectrumSlope(slope, predicted_slope(Recipe.parse(rule)), times, 0.0, {})
         found[kind]["invariance"] = judge_invariance(measured, rule).answer
     return found
 

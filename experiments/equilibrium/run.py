@@ -21,8 +21,8 @@ from experiments.sublayers import sublayers, trained, write_rows
 from transfer.cli import platform
 from transfer.config import Experiment, read, template
 from transfer.report.style import to_png
-from transfer.scaling import Hyperparameters
-from transfer.sweeps import Group, Setting
+from transfer.scaling import Recipe
+from transfer.training import TrialGroup, TrialSpec
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "sublayers.parquet"
@@ -72,14 +72,17 @@ def experiment(steps: int) -> Experiment:
     return read(config)
 
 
-def groups(arms: Arms, base: Hyperparameters) -> list[Group]:
+def groups(arms: Arms, asked: Experiment) -> list[TrialGroup]:
     """The trials of each seed, so that work that is cut off loses one seed."""
-    settings = [
-        dataclasses.replace(base, learning_rate=rate * LEARNING_RATE, weight_decay=decay * DECAY)
+    points = [
+        dataclasses.replace(
+            asked.hyperparameters, learning_rate=rate * LEARNING_RATE, weight_decay=decay * DECAY
+        )
         for rate, decay in arms.values()
     ]
+    recipe = Recipe("mup")
     return [
-        Group(WIDTH, "mup+sqrt", tuple(Setting(each, seed) for each in settings)) for seed in SEEDS
+        asked.group(WIDTH, [TrialSpec(each, seed, recipe) for each in points]) for seed in SEEDS
     ]
 
 
@@ -88,7 +91,7 @@ def measured() -> list[dict[str, Any]]:
     rows = []
     for folder, arms, steps in (("equal_steps", ARMS, STEPS), ("slow", SLOW, 2 * STEPS)):
         asked = experiment(steps)
-        run = trained(f"runs/equilibrium/{folder}", asked, groups(arms, asked.hyperparameters))
+        run = trained(f"runs/equilibrium/{folder}", asked, groups(arms, asked))
         names = {
             (rate * LEARNING_RATE, decay * DECAY): name for name, (rate, decay) in arms.items()
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.cli.flags import config_file
 from transfer.config import Experiment, read, template
-from transfer.sweeps import Group, Setting
+from transfer.training import TrialGroup, TrialSpec
 
 COUNTS = (4, 16, 64)
 # Tokens that a chip sees at once, and the width, where depth grows.
@@ -31,16 +31,15 @@ class Asked:
         return read(config)
 
     @property
-    def group(self) -> Group:
+    def group(self) -> TrialGroup:
         """Trials of one seed and as many learning rates."""
         made = self.experiment
-        settings = (
-            Setting(
-                dataclasses.replace(made.hyperparameters, learning_rate=2.0 ** -(4 + k / 16)), 0
-            )
+        recipe = made.recipe.build()
+        points = (
+            dataclasses.replace(made.hyperparameters, learning_rate=2.0 ** -(4 + k / 16))
             for k in range(self.trials)
         )
-        return Group(made.model.width, str(made.recipe.build()), tuple(settings))
+        return made.group(made.model.width, [TrialSpec(point, 0, recipe) for point in points])
 
 
 def asked() -> Iterator[Asked]:
@@ -70,7 +69,7 @@ def _decoder(width: int, layers: int, time: int, batch: int, vocabulary: int) ->
         "model.layers": layers,
         "model.head_dim": 128,
         "model.vocabulary": vocabulary,
-        "model.rematerialise": "full",
+        "model.remat": "full",
         "data.sequence_length": time,
         "data.batch_size": batch,
     }

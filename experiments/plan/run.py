@@ -34,9 +34,9 @@ KEPT = pathlib.Path("runs/plan")
 def planned(program: Asked) -> dict[str, Any]:
     """The row of one program; `processor` is seconds of processor time to trace and compile it."""
     topology = Topology.parse(program.topology)
-    experiment, group, _ = program.experiment, program.group, topology.devices
+    group, _ = program.group, topology.devices
     started = time.process_time()
-    plan = make_plan(experiment, group, topology)
+    plan = make_plan(group, topology)
     processor = time.process_time() - started
     sent = dict.fromkeys(plan.mesh, 0.0)
     for each in plan.exchanges:
@@ -47,7 +47,7 @@ def planned(program: Asked) -> dict[str, Any]:
         "topology": program.topology,
         "mesh": " x ".join(f"{name} {size}" for name, size in plan.mesh.items() if size > 1),
         "width": plan.width,
-        "layers": experiment.model.layers,
+        "layers": group.shape.layers,
         "trials": plan.trials,
         "execution": plan.execution,
         "parameters": plan.parameters,
@@ -71,8 +71,8 @@ def planned(program: Asked) -> dict[str, Any]:
 
 def digest(program: Asked) -> str:
     """Name a program by all that it is compiled from, but for the code."""
-    settings = [dataclasses.asdict(setting) for setting in program.group.settings]
-    asked = [program.part, program.topology, dataclasses.asdict(program.experiment), settings]
+    group, asked = program.group, [program.part, program.topology]
+    asked += [dataclasses.asdict(program.experiment), *map(group.trial_name, group.trials)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 
-from transfer.scaling import Condition, Verdict, Violation, classify_regime
+from transfer.scaling import Condition, RegimeReport, Violation, classify_regime
 
 
-def stable(verdict: Verdict) -> dict[str, Fraction]:
+def stable(verdict: RegimeReport) -> dict[str, Fraction]:
     """Every layer's own update, the features behind it, and the output."""
     slopes = {}
     for layer, update in enumerate(verdict.updates, start=1):
@@ -15,7 +15,7 @@ def stable(verdict: Verdict) -> dict[str, Fraction]:
     return slopes | {"output": -verdict.changes[-1]}
 
 
-def broken(verdict: Verdict, violation: Violation) -> tuple[str, Fraction]:
+def broken(verdict: RegimeReport, violation: Violation) -> tuple[str, Fraction]:
     """The quantity that a violation is about, which departs from order 1, and its slope."""
     layer = violation.layer
     exponents = verdict.exponents.layers[layer - 1]
@@ -29,7 +29,7 @@ def broken(verdict: Verdict, violation: Violation) -> tuple[str, Fraction]:
     return f"update_{layer}", -verdict.updates[layer - 1]
 
 
-def held(verdict: Verdict) -> list[str]:
+def held(verdict: RegimeReport) -> list[str]:
     """The quantities that the conditions which hold keep from growing."""
     hidden, last = range(2, len(verdict.updates)), len(verdict.updates)
     quantities = {
@@ -45,7 +45,7 @@ def held(verdict: Verdict) -> list[str]:
     return [quantity for names in quantities.values() for quantity in names]
 
 
-def rivals(verdict: Verdict) -> dict[str, Fraction]:
+def rivals(verdict: RegimeReport) -> dict[str, Fraction]:
     """Slopes of the last features by classifiers from which one term is missing."""
     first, *hidden, _ = verdict.updates
     slopes = {"the first layer taken for a hidden one": -min(first - 1, *hidden)}

@@ -18,7 +18,7 @@ from experiments.regimes.figure import slopes_figure
 from experiments.regimes.summary import summary
 from transfer.cli import platform
 from transfer.report.style import to_png
-from transfer.scaling import Exponents, Verdict, classify_regime
+from transfer.scaling import Exponents, RegimeReport, classify_regime
 
 HERE = pathlib.Path(__file__).parent
 WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -35,7 +35,7 @@ class Group:
     """Networks of one family that are measured together, after the same number of steps."""
 
     part: str
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[RegimeReport]
     steps: int
 
     def logs(self, width: int, seed: int) -> Logs:

@@ -8,13 +8,13 @@ import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from transfer.scaling import Condition, Exponents, Family, Regime, Verdict, classify_regime
+from transfer.scaling import Condition, Exponents, Family, Regime, RegimeReport, classify_regime
 
 HIDDEN_LAYERS = 3
 _HALF = Fraction(1, 2)
 
 
-def stable(family: Family, each: int, seed: int) -> list[Verdict]:
+def stable(family: Family, each: int, seed: int) -> list[RegimeReport]:
     """`each` networks that learn features and as many in the kernel regime."""
     return [
         verdict
@@ -23,7 +23,7 @@ def stable(family: Family, each: int, seed: int) -> list[Verdict]:
     ]
 
 
-def unstable(family: Family, each: int, seed: int) -> list[Verdict]:
+def unstable(family: Family, each: int, seed: int) -> list[RegimeReport]:
     """`each` networks that fail one condition alone, for every condition."""
     return [
         verdict
@@ -32,16 +32,16 @@ def unstable(family: Family, each: int, seed: int) -> list[Verdict]:
     ]
 
 
-def sent_back(count: int, seed: int) -> list[Verdict]:
+def sent_back(count: int, seed: int) -> list[RegimeReport]:
     """SGD networks whose features blow up by what the updated readout sends back, and no sooner."""
 
-    def wanted(verdict: Verdict) -> bool:
+    def wanted(verdict: RegimeReport) -> bool:
         return _fails(Condition.FEATURES)(verdict) and _lead(verdict) > 0
 
     return _drawn("linear", count, f"{seed} sent back", _stable_inits, wanted)
 
 
-def isolated(verdict: Verdict) -> list[Verdict]:
+def isolated(verdict: RegimeReport) -> list[RegimeReport]:
     """The same network with its weaker terms a power of n smaller.
 
     In the first, updates of features that are not the largest; in the second also the weaker of
@@ -61,17 +61,17 @@ def isolated(verdict: Verdict) -> list[Verdict]:
     ]
 
 
-def _lead(verdict: Verdict) -> Fraction:
+def _lead(verdict: RegimeReport) -> Fraction:
     """By which power of n the updated readout sends back more than the initial one."""
     readout = verdict.exponents.layers[-1]
     return (readout.a + readout.b) - (2 * readout.a + readout.c)
 
 
-def _is(regime: Regime) -> Callable[[Verdict], bool]:
+def _is(regime: Regime) -> Callable[[RegimeReport], bool]:
     return lambda verdict: verdict.regime == regime
 
 
-def _fails(condition: Condition) -> Callable[[Verdict], bool]:
+def _fails(condition: Condition) -> Callable[[RegimeReport], bool]:
     return lambda verdict: [violation.condition for violation in verdict.violations] == [condition]
 
 
@@ -80,9 +80,9 @@ def _drawn(
     count: int,
     seed: str,
     inits: Callable[[random.Random], list[Fraction]],
-    wanted: Callable[[Verdict], bool],
-) -> list[Verdict]:
-    found: dict[str, Verdict] = {}
+    wanted: Callable[[RegimeReport], bool],
+) -> list[RegimeReport]:
+    found: dict[str, RegimeReport] = {}
     for exponents in _networks(family, random.Random(seed), inits):
         verdict = classify_regime(exponents)
         if wanted(verdict):

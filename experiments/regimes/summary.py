@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from experiments.regimes import predictions
-from transfer.scaling import Exponents, Verdict, classify_regime
+from transfer.scaling import Exponents, RegimeReport, classify_regime
 
 
 def summary(table: Sequence[Mapping], tolerance: float) -> str:
@@ -76,5 +76,5 @@ def _last_features(rows: Sequence[Mapping]) -> str:
     return max(row["quantity"] for row in rows if row["quantity"].startswith("features"))
 
 
-def _verdict(row: Mapping) -> Verdict:
+def _verdict(row: Mapping) -> RegimeReport:
     return classify_regime(Exponents.parse(row["network"], row["family"]))

@@ -11,7 +11,7 @@ from transfer.analysis import Prediction, calibrate_run, predict, predicted_slop
 from transfer.analysis.calibrate import spread
 from transfer.errors import TransferError
 from transfer.run_directory import SPECTRUM_SCHEMA
-from transfer.scaling import Calibration
+from transfer.scaling import Calibration, Recipe
 
 WIDTHS = [32, 64, 128, 256]
 GRID = [float(k) for k in range(-9, -3)]
@@ -38,10 +38,10 @@ def planted(trials, p, noise=0.0, late=None):
     rows = []
     for trial in trials:
         for path, value in p.items():
-            slope = predicted_slope(trial.recipe) + value - 0.75
+            slope = predicted_slope(Recipe.parse(trial.recipe)) + value - 0.75
             log = slope * np.log2(min(trial.width, 128 if late else 256) / 32)
             if late and trial.width > 128:
-                log += predicted_slope(trial.recipe) + late[path] - 0.75
+                log += predicted_slope(Recipe.parse(trial.recipe)) + late[path] - 0.75
             log += draws[path, trial.width, trial.seed]
             row = (trial.trial, trial.steps, path, 0, 0, 3.0 * 2**log, 0.0)
             rows.append(dict(zip(SPECTRUM_SCHEMA.names, row, strict=True)))
@@ -66,7 +66,7 @@ def test_every_matrix_gets_the_exponent_that_levels_it(sweep, recipe):
     # The law holds to rounding on the held-out width, and one exponent leaves 0.2 either way.
     assert spread(found.residual_own) == pytest.approx(0.0, abs=1e-9)
     assert spread(found.residual_common) == pytest.approx(0.2, abs=1e-9)
-    left = {path: predicted_slope(recipe) + p - 0.75 for path, p in P.items()}
+    left = {path: predicted_slope(Recipe.parse(recipe)) + p - 0.75 for path, p in P.items()}
     assert found.residual_swept == pytest.approx(left, abs=1e-9)
 
 

@@ -53,7 +53,12 @@ def slope(rows, quantity):
 def p(pair, recipe="standard"):
     found = rows(pair, recipe)
     times = {row["width"]: row["decay_times"] for row in found}
-    return measure_decay({"it": by_width(found, "sigma_1")}, recipe, times)["it"].p.value
+    sigma_1 = {"it": by_width(found, "sigma_1")}
+    return measure_decay(sigma_1, Recipe.parse(recipe), times)["it"].p.value
+
+
+def predicted(recipe):
+    return predicted_slope(Recipe.parse(recipe))
 
 
 def test_a_matrix_alone_is_random_and_two_in_a_row_are_not():
@@ -82,15 +87,13 @@ def test_inputs_that_no_matrix_made_see_the_entries_and_not_the_top():
 def test_rules_differ_by_quarters_whatever_p_is():
     recipe = "mup+sqrt"
     found, unscaled = rows(Pair(), recipe), rows(Pair())
-    apart = predicted_slope(recipe) - predicted_slope("standard")
+    apart = predicted(recipe) - predicted("standard")
     # RMS by theory alone; sigma_1 of three seeds strays by a few hundredths of a slope.
     assert slope(found, "rms") == pytest.approx(apart, abs=0.04)
     assert slope(found, "sigma_1") - slope(unscaled, "sigma_1") == pytest.approx(apart, abs=0.1)
     assert p(Pair(), recipe) == pytest.approx(p(Pair()), abs=0.1)
     # The control: under any other rule p would come out at least a quarter away.
-    wrong = {
-        rule: p(Pair(), recipe) + predicted_slope(recipe) - predicted_slope(rule) for rule in RULES
-    }
+    wrong = {rule: p(Pair(), recipe) + predicted(recipe) - predicted(rule) for rule in RULES}
     assert sum(abs(value - p(Pair())) < 0.125 for value in wrong.values()) == 1
 
 
@@ -118,7 +121,7 @@ def planted(p):
     return [
         {"part": part, "setting": setting, "recipe": recipe, "width": width, "seed": seed}
         | {"step": 50 * times, "decay_times": float(times), "matrix": matrix}
-        | dict.fromkeys(QUANTITIES, (1 + seed / 9) * width ** (predicted_slope(recipe) + p - 0.75))
+        | dict.fromkeys(QUANTITIES, (1 + seed / 9) * width ** (predicted(recipe) + p - 0.75))
         for part, setting, recipe, widths in asked
         for width in widths
         for times in DOUBLINGS

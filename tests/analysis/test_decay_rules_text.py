@@ -21,7 +21,7 @@ from experiments.decay_rules.text_figure import text_figure
 from experiments.decay_rules.text_judge import COMMON, OWN, SWEPT, exponents, judge
 from experiments.decay_rules.text_summary import summary
 from transfer.analysis import predicted_slope
-from transfer.scaling import Role
+from transfer.scaling import Recipe, Role
 
 P = {"query": 0.75, "up": 0.85, "down": 1.0}
 WIDEST, WIDEST_PROXY = max(WIDTHS), sorted(WIDTHS)[-2]
@@ -50,7 +50,7 @@ def planted(p, decay_times=4.0):
     steps = (STEPS // 2, STEPS)
     rules = [
         row("rule", rule, width, step, seed, kind,
-            (width / WIDEST) ** (predicted_slope(rule) + p[kind] - 0.75))
+            (width / WIDEST) ** (predicted_slope(Recipe.parse(rule)) + p[kind] - 0.75))
         for rule in HYPERPARAMETERS
         for width in WIDTHS
         if width < WIDEST or rule in (SWEPT, "standard")
@@ -114,7 +114,8 @@ def test_rules_meet_at_the_widest():
         factors = asked.recipe.build(rule).rules(layout, "entrywise")[path]
         found[rule] = learning_rate * factors.learning_rate, weight_decay * factors.weight_decay
     assert {tuple(round(x, 12) for x in pair) for pair in found.values()} == {(2.0**-8, 0.25)}
-    assert {group.recipe for group in groups(asked) if group.width == WIDEST} == {SWEPT, "standard"}
+    widest = [group for group in groups(asked) if group.shape.width == WIDEST]
+    assert {group.recipe_names for group in widest} == {SWEPT, "standard"}
 
 
 def test_the_committed_verdict_is_that_of_the_committed_table():

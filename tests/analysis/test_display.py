@@ -7,6 +7,7 @@ from cells import cells_of, text_of
 from transfer.analysis import (
     Estimate,
     SpectrumSlope,
+    WidthSweep,
     calibrate,
     find_optimum,
     judge_invariance,
@@ -14,6 +15,7 @@ from transfer.analysis import (
     optimum_slope,
     predict,
 )
+from transfer.scaling import Recipe
 
 GRID = [float(k) for k in range(-9, -3)]
 
@@ -106,8 +108,8 @@ def test_what_a_prediction_says_is_escaped(sweep):
 def test_verdicts_are_their_sentences(sweep):
     drift = SpectrumSlope(Estimate(0.27, (0.24, 0.29)), 0.25, {32: 9.0, 64: 9.0}, -6.0, {})
     young = dataclasses.replace(drift, decay_times={32: 9.0, 64: 2.0})
-    optima = [find_optimum(sweep()(loss, [w], GRID), "mup+sqrt", w) for w in (32, 64)]
-    judged = judge_transfer(optima, optimum_slope(optima), [])
+    sweeps = [WidthSweep.of(sweep()(loss, [w], GRID), "mup+sqrt", w) for w in (32, 64)]
+    judged = judge_transfer([each.optimum for each in sweeps], optimum_slope(sweeps), [])
 
     assert judge_invariance(drift, "mup+constant")._repr_html_() == (
         "<p>Drifts as predicted: sigma_1 ~ width^+0.27 [+0.24, +0.29], where +0.25 is predicted; p "
@@ -124,7 +126,7 @@ def test_a_calibration_is_a_paragraph_per_note():
         "up": {width: {0: 1.0, 1: 1.1} for width in (64, 128)} | {256: {0: 1.01, 1: 1.1}},
         "down": {width: {0: width**0.25, 1: width**0.25} for width in (64, 128, 256)},
     }
-    found = calibrate(sigma, "mup+sqrt", dict.fromkeys((64, 128, 256), 5.0), base_width=64)
+    found = calibrate(sigma, Recipe("mup"), dict.fromkeys((64, 128, 256), 5.0), base_width=64)
     shown = found._repr_html_()
 
     assert shown.count("<p>") == len(found.notes) == 3

@@ -18,6 +18,7 @@ from transfer.analysis import (
     spectrum_slopes,
 )
 from transfer.run_directory import SPECTRUM_SCHEMA
+from transfer.scaling import Recipe
 
 WIDTHS = [32, 64, 128, 256]
 GRID = [float(k) for k in range(-9, -3)]
@@ -57,7 +58,7 @@ def found(slope, predicted, interval=None, settled=5.0):
 def verdicts(sweep, recipe, slopes, **options):
     trials = sweep(recipe=recipe)(loss, WIDTHS, GRID, seeds=2)
     judged = judge(trials, planted(trials, slopes, **options), task="", provenance={})
-    return judged["recipes"][recipe]["spectrum_slope"]
+    return judged.recipes[recipe].sublayers
 
 
 @pytest.mark.parametrize(
@@ -70,28 +71,28 @@ def verdicts(sweep, recipe, slopes, **options):
     ],
 )
 def test_what_follows_the_law_is_told_so_and_has_the_published_p(sweep, recipe, word):
-    (up,) = verdicts(sweep, recipe, {"up": predicted_slope(recipe)}).values()
-    assert up["invariance"] == word
+    (up,) = verdicts(sweep, recipe, {"up": predicted_slope(Recipe.parse(recipe))}).values()
+    assert up.invariance.answer == word
     # A line through exact powers: only rounding is left.
-    assert up["p"]["value"] == pytest.approx(0.75, abs=1e-12)
-    assert up["decay_exponent"]["value"] == pytest.approx(0.5, abs=1e-12)
-    assert up["p"]["interval"] == pytest.approx([0.75, 0.75], abs=1e-12)
+    assert up.invariance.measured.p.value == pytest.approx(0.75, abs=1e-12)
+    assert up.invariance.measured.exponent.value == pytest.approx(0.5, abs=1e-12)
+    assert up.invariance.measured.p.interval == pytest.approx((0.75, 0.75), abs=1e-12)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_another_p_is_found_and_where_it_leads_is_called_by_its_name(sweep, recipe):
     """Sublayers of p = 1/2, 3/4 and 1 under one recipe: what differs is what is a quarter off."""
-    expected = predicted_slope(recipe)
+    expected = predicted_slope(Recipe.parse(recipe))
     slopes = {f"layers.{p}": expected + p - 0.75 for p in (0.5, 0.75, 1.0)}
     for name, judged in verdicts(sweep, recipe, slopes).items():
         p = float(name.removeprefix("layers."))
         slope = expected + p - 0.75
         word = "invariant" if slope == 0 else "drifts as predicted" if p == 0.75 else "differs"
-        assert judged["invariance"] == word
-        assert judged["p"]["value"] == pytest.approx(p, abs=1e-12)
-        assert judged["decay_exponent"]["value"] == pytest.approx(2 * p - 1, abs=1e-12)
-        assert f"{expected:+z.2f} is predicted" in judged["reason"]
-        assert f"p is {p:.2f} [" in judged["reason"]
+        assert judged.invariance.answer == word
+        assert judged.invariance.measured.p.value == pytest.approx(p, abs=1e-12)
+        assert judged.invariance.measured.exponent.value == pytest.approx(2 * p - 1, abs=1e-12)
+        assert f"{expected:+z.2f} is predicted" in judged.invariance.reason
+        assert f"p is {p:.2f} [" in judged.invariance.reason
 
 
 @pytest.mark.parametrize("short", WIDTHS)
@@ -101,25 +102,25 @@ def test_one_run_that_has_not_settled_is_called_so_and_not_judged(sweep, short):
         for trial in sweep()(loss, WIDTHS, GRID, seeds=2)
     ]
     verdict = judge(trials, planted(trials, {"up": 0.0}), task="", provenance={})
-    up = verdict["recipes"]["mup+sqrt"]["spectrum_slope"]["up"]
-    assert up["value"] == pytest.approx(0.0, abs=1e-12)
-    assert up["invariance"] == "not settled"
-    assert f"width {short} lasted 2.9 decay times" in up["reason"]
-    assert up["decay_times"][str(short)] == 2.9
-    for unknown in (up["p"], up["decay_exponent"]):
-        assert unknown == {"value": None, "interval": None, "reason": "runs have not settled"}
+    up = verdict.recipes["mup+sqrt"].sublayers["up"]
+    assert up.spectrum.slope.value == pytest.approx(0.0, abs=1e-12)
+    assert up.invariance.answer == "not settled"
+    assert f"width {short} lasted 2.9 decay times" in up.invariance.reason
+    assert up.spectrum.decay_times[short] == 2.9
+    for unknown in (up.invariance.measured.p, up.invariance.measured.exponent):
+        assert unknown == Estimate(None, None, "runs have not settled")
 
 
 def test_three_decay_times_are_enough_and_the_shortest_seed_counts(sweep):
     trials = sweep(settled=3.0)(loss, WIDTHS, GRID, seeds=2)
-    assert spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)["up"].settled
+    assert spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)["up"].is_settled
     trials = [
         dataclasses.replace(t, decay_times=2.99) if (t.width, t.seed) == (64, 1) else t
         for t in trials
     ]
     slopes = spectrum_slopes(trials, planted(trials, {"up": 0.0}), "mup+sqrt", -6)
     assert slopes["up"].decay_times == {32: 3.0, 64: 2.99, 128: 3.0, 256: 3.0}
-    assert not slopes["up"].settled
+    assert not slopes["up"].is_settled
 
 
 def test_widths_are_compared_after_the_last_step_alone(sweep):
@@ -164,7 +165,7 @@ def test_the_whole_interval_has_to_lie_on_one_side(interval, predicted, word):
 
 @given(st.floats(-1, 1), st.sampled_from(RECIPES), st.floats(0, 0.4))
 def test_a_slope_has_one_answer_and_a_wider_interval_never_a_surer_one(slope, recipe, half):
-    predicted = predicted_slope(recipe)
+    predicted = predicted_slope(Recipe.parse(recipe))
     alone = judge_invariance(found(slope, predicted), recipe)
     wide = judge_invariance(found(slope, predicted, (slope - half, slope + half)), recipe)
     level, near = abs(slope) <= GAIN_BAND, abs(slope - predicted) <= GAIN_BAND

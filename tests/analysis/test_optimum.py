@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer.analysis import find_optimum
+from transfer.analysis import WidthSweep, find_optimum
 from transfer.analysis.quadratic import curve_minimum
 from transfer.errors import TransferError
 
@@ -163,7 +163,9 @@ def test_only_seeds_run_everywhere_are_compared(sweep):
     trials = sweep(noise=0.1)(bowl(-6.3), [64], GRID, seeds=3)
     lacking = [t for t in trials if (t.seed, t.learning_rate) != (2, 2.0**-9)]
 
-    assert find_optimum(lacking, "mup+sqrt", 64).landscape.table.seeds == (0, 1)
+    sweep_at_64 = WidthSweep.of(lacking, "mup+sqrt", 64)
+    assert sweep_at_64.landscape.table.seeds == (0, 1)
+    assert sweep_at_64.optimum.seeds == 2
 
 
 def test_the_optimum_is_that_of_the_objective(sweep):

@@ -58,29 +58,35 @@ PROXY = Scale(width=64, layers=2, batch_size=16, tokens=10**6)
 RULED = Recipe("mup", depth="completep", horizon="sde")
 
 
-def test_a_move_leaves_what_was_tuned_as_it_is(trials):
+def test_an_extrapolation_leaves_what_was_tuned_as_it_is(trials):
     found = predict(trials, "mup+sqrt", 1024)
     target = Scale(width=1024, layers=8, batch_size=64, tokens=4 * 10**6)
-    moved = found.moved(RULED, "entrywise", proxy=PROXY, target=target, base=PROXY)
+    moved = found.extrapolated(RULED, "entrywise", proxy=PROXY, target=target, base=PROXY)
 
     assert moved.hyperparameters == found.hyperparameters
     assert (moved.target_layers, moved.target_batch_size) == (8, 64)
     assert (moved.target_tokens, moved.base_tokens) == (4 * 10**6, 10**6)
     assert (moved.base_layers, moved.base_batch_size) == (2, 16)
-    assert [move.axis for move in moved.moves] == ["width", "width", "depth", "batch", "tokens"]
+    assert [each.axis for each in moved.extrapolation] == [
+        "width",
+        "width",
+        "depth",
+        "batch",
+        "tokens",
+    ]
     text = json.dumps(moved.to_json(), allow_nan=False)
     assert Prediction.from_json(json.loads(text)) == moved
-    assert [move["factor"] for move in json.loads(text)["moves"]] == [16, 16, 4, 4, 4]
+    assert [each["factor"] for each in json.loads(text)["extrapolation"]] == [16, 16, 4, 4, 4]
 
 
 def test_what_stays_is_left_to_the_configuration(trials):
     found = predict(trials, "mup+sqrt", 1024)
     wider = dataclasses.replace(PROXY, width=1024)
-    moved = found.moved(Recipe("mup"), "entrywise", proxy=PROXY, target=wider, base=PROXY)
+    moved = found.extrapolated(Recipe("mup"), "entrywise", proxy=PROXY, target=wider, base=PROXY)
 
-    assert moved == dataclasses.replace(found, moves=moved.moves)
+    assert moved == dataclasses.replace(found, extrapolation=moved.extrapolation)
     assert (moved.target_layers, moved.target_batch_size, moved.target_tokens) == (None,) * 3
-    assert [move.axis for move in moved.moves] == ["width", "width"]
+    assert [each.axis for each in moved.extrapolation] == ["width", "width"]
 
 
 def test_the_widest_proxy_may_be_the_target(trials):
@@ -90,12 +96,19 @@ def test_the_widest_proxy_may_be_the_target(trials):
     assert at_proxy.hyperparameters == predict(trials, "mup+sqrt", 1024).hyperparameters
 
 
-def test_a_file_without_moves_is_read(trials):
+def test_a_file_without_extrapolation_is_read(trials):
     found = predict(trials, "mup+sqrt", 1024)
     content = found.to_json()
-    for name in ("moves", "target_layers", "base_tokens"):
+    for name in ("extrapolation", "target_layers", "base_tokens"):
         del content[name]
     assert Prediction.from_json(content) == found
+
+
+def test_a_file_of_an_earlier_version_is_told_apart(trials):
+    content = predict(trials, "mup+sqrt", 1024).to_json()
+    content["moves"] = content.pop("extrapolation")
+    with pytest.raises(TransferError, match=r"earlier version.*write it anew"):
+        Prediction.from_json(content)
 
 
 def test_it_round_trips_through_json(sweep, trials):

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from transfer.analysis import (
     Estimate,
-    ZeroShot,
-    find_optimum,
+    Regret,
+    WidthSweep,
+    find_regret,
     judge_transfer,
     optimum_slope,
-    zero_shot_regret,
 )
 from transfer.errors import TransferError
 
@@ -28,23 +28,23 @@ def drifting(slope, curvature=0.1):
     )
 
 
-def optima_of(trials, widths=WIDTHS):
-    return [find_optimum(trials, "mup+sqrt", width) for width in widths]
+def sweeps_of(trials, widths=WIDTHS):
+    return [WidthSweep.of(trials, "mup+sqrt", width) for width in widths]
 
 
 def judgement(trials, widths=WIDTHS):
-    optima = optima_of(trials, widths)
-    shots = [
-        zero_shot_regret(trials, "mup+sqrt", width, proxy)
-        for width, proxy in zip(widths[1:], optima, strict=False)
+    sweeps = sweeps_of(trials, widths)
+    regrets = [
+        find_regret(trials, "mup+sqrt", width, proxy)
+        for width, proxy in zip(widths[1:], sweeps, strict=False)
     ]
-    return judge_transfer(optima, optimum_slope(optima), shots)
+    return judge_transfer([each.optimum for each in sweeps], optimum_slope(sweeps), regrets)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-1.0, 1.0))
 def test_the_slope_is_recovered_exactly(sweep, slope):
-    estimate = optimum_slope(optima_of(sweep()(drifting(slope), WIDTHS, GRID)))
+    estimate = optimum_slope(sweeps_of(sweep()(drifting(slope), WIDTHS, GRID)))
 
     assert estimate.value == pytest.approx(slope, abs=1e-9)
 
@@ -54,14 +54,14 @@ def test_the_slopes_interval_covers_the_truth_and_pairs_widths(sweep):
     for repeat in range(30):
         build = sweep(noise=0.02, shared_noise=0.3, generator_seed=repeat)
         trials = build(drifting(-0.5), [32, 64, 128], GRID, seeds=5)
-        low, high = optimum_slope(optima_of(trials, [32, 64, 128])).interval
+        low, high = optimum_slope(sweeps_of(trials, [32, 64, 128])).interval
         hits += low <= -0.5 <= high
         assert high - low < 0.3
     assert hits >= 20
 
 
 def test_one_width_has_no_slope(sweep):
-    slope = optimum_slope(optima_of(sweep()(drifting(0), [32], GRID), [32]))
+    slope = optimum_slope(sweeps_of(sweep()(drifting(0), [32], GRID), [32]))
 
     assert slope == Estimate(None, None, "a slope needs the optimum at two or more widths")
 
@@ -73,14 +73,14 @@ def test_interpolated_regret_is_exact(sweep):
         return 3.0 + 0.1 * (rate - centre) ** 2
 
     trials = sweep()(loss, [32, 64], GRID, seeds=2)
-    shot = zero_shot_regret(trials, "mup+sqrt", 64, find_optimum(trials, "mup+sqrt", 32))
+    found = find_regret(trials, "mup+sqrt", 64, WidthSweep.of(trials, "mup+sqrt", 32))
 
-    assert shot.source == "interpolated"
-    assert shot.loss == pytest.approx(3.0 + 0.1 * 0.75)
-    assert shot.best_loss == pytest.approx(3.0)
-    assert shot.regret == pytest.approx(0.075)
-    assert shot.relative_regret == pytest.approx(0.025)
-    assert shot.interval == pytest.approx((0.075, 0.075))
+    assert found.source == "interpolated"
+    assert found.loss == pytest.approx(3.0 + 0.1 * 0.75)
+    assert found.best_loss == pytest.approx(3.0)
+    assert found.regret == pytest.approx(0.075)
+    assert found.relative_regret == pytest.approx(0.025)
+    assert found.interval == pytest.approx((0.075, 0.075))
 
 
 def test_interpolation_also_runs_over_weight_decay(sweep):
@@ -88,39 +88,37 @@ def test_interpolation_also_runs_over_weight_decay(sweep):
         return 3.0 + 0.1 * (rate + 6) ** 2 + 0.1 * (decay + 3.5) ** 2
 
     trials = sweep()(loss, [32, 64], GRID, log2_decays=[-6.0, -5.0, -4.0, -3.0, -2.0])
-    shot = zero_shot_regret(trials, "mup+sqrt", 64, find_optimum(trials, "mup+sqrt", 32))
+    found = find_regret(trials, "mup+sqrt", 64, WidthSweep.of(trials, "mup+sqrt", 32))
 
-    assert shot.loss == pytest.approx(3.0 + 0.1 * 0.25)
+    assert found.loss == pytest.approx(3.0 + 0.1 * 0.25)
 
 
 def test_trained_predictions_are_used_and_regret_may_be_negative(sweep):
     trials = sweep()(drifting(0.0), [32, 64], [-7.5, -6.5, -5.5, -4.5], seeds=3)
     predicted = sweep()(drifting(0.0), [64], [-6.0], seeds=3, origin="predicted")
-    proxy = find_optimum(trials, "mup+sqrt", 32)
+    proxy = WidthSweep.of(trials, "mup+sqrt", 32)
 
-    shot = zero_shot_regret(trials + predicted, "mup+sqrt", 64, proxy)
+    found = find_regret(trials + predicted, "mup+sqrt", 64, proxy)
 
-    assert shot.source == "trained"
-    assert shot.log2_learning_rate == -6.0
-    assert shot.regret == pytest.approx(-0.1 * 0.25)
+    assert found.source == "trained"
+    assert found.log2_learning_rate == -6.0
+    assert found.regret == pytest.approx(-0.1 * 0.25)
 
 
 def test_a_target_that_was_not_tuned_has_a_loss_but_no_regret(sweep):
     trials = sweep()(drifting(0.0), [32], GRID) + sweep()(
         drifting(0.0), [64], [-6.0], origin="predicted"
     )
-    shot = zero_shot_regret(trials, "mup+sqrt", 64, find_optimum(trials, "mup+sqrt", 32))
+    found = find_regret(trials, "mup+sqrt", 64, WidthSweep.of(trials, "mup+sqrt", 32))
 
-    assert shot.loss == pytest.approx(3.0)
-    assert shot.regret is None
-    assert "was not tuned" in shot.reason
+    assert found.loss == pytest.approx(3.0)
+    assert found.regret is None
+    assert "was not tuned" in found.reason
 
 
 def test_the_paired_interval_drops_noise_that_seeds_share(sweep):
     trials = sweep(shared_noise=0.5)(drifting(-0.5), [32, 64], GRID, seeds=5)
-    low, high = zero_shot_regret(
-        trials, "mup+sqrt", 64, find_optimum(trials, "mup+sqrt", 32)
-    ).interval
+    low, high = find_regret(trials, "mup+sqrt", 64, WidthSweep.of(trials, "mup+sqrt", 32)).interval
 
     assert high - low < 1e-9
 
@@ -166,23 +164,24 @@ def test_divergence_at_the_transferred_learning_rate_refutes(sweep):
         return np.inf if rate > limit else 3.0 + 0.1 * (rate - centre) ** 2
 
     trials = sweep()(loss, [32, 64], GRID, seeds=2)
-    shot = zero_shot_regret(trials, "mup+sqrt", 64, find_optimum(trials, "mup+sqrt", 32))
+    found = find_regret(trials, "mup+sqrt", 64, WidthSweep.of(trials, "mup+sqrt", 32))
 
-    assert shot.diverged
-    assert shot.loss is None
+    assert found.diverged
+    assert found.loss is None
     assert judgement(trials, [32, 64]).transfers == "false"
 
 
 def test_regret_clearly_above_a_percent_refutes_and_noise_leaves_it_open(sweep):
-    optima = optima_of(sweep()(drifting(0.0), WIDTHS, GRID))
+    sweeps = sweeps_of(sweep()(drifting(0.0), WIDTHS, GRID))
+    optima = [each.optimum for each in sweeps]
     slope = Estimate(0.05, (-0.1, 0.1))
-    shot = ZeroShot(64, 32, "trained", -6.0, loss=3.1, best_loss=3.0, regret=0.1)
+    found = Regret(64, 32, "trained", -6.0, loss=3.1, best_loss=3.0, regret=0.1)
 
     def answer(regret, interval):
         return judge_transfer(
             optima,
             slope,
-            [dataclasses.replace(shot, relative_regret=regret, relative_interval=interval)],
+            [dataclasses.replace(found, relative_regret=regret, relative_interval=interval)],
         ).transfers
 
     assert answer(0.03, (0.02, 0.04)) == "false"
@@ -195,4 +194,4 @@ def test_regret_clearly_above_a_percent_refutes_and_noise_leaves_it_open(sweep):
 def test_a_wider_proxy_is_refused(sweep):
     trials = sweep()(drifting(0.0), [32, 64], GRID)
     with pytest.raises(TransferError, match="not narrower"):
-        zero_shot_regret(trials, "mup+sqrt", 32, find_optimum(trials, "mup+sqrt", 64))
+        find_regret(trials, "mup+sqrt", 32, WidthSweep.of(trials, "mup+sqrt", 64))

@@ -5,9 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transfer.analysis import judge, predicted_slope, spectrum_slopes
+from transfer.analysis import SweepVerdict, judge, predicted_slope, spectrum_slopes
 from transfer.errors import TransferError
 from transfer.run_directory import SPECTRUM_SCHEMA
+from transfer.scaling import Recipe
 
 WIDTHS = [32, 64, 128]
 GRID = [float(k) for k in range(-9, -3)]
@@ -47,7 +48,7 @@ def spectrum_of(trials, slope, noise=0.0):
     ],
 )
 def test_the_recipe_predicts_the_spectrums_slope(recipe, slope):
-    assert predicted_slope(recipe) == pytest.approx(slope)
+    assert predicted_slope(Recipe.parse(recipe)) == pytest.approx(slope)
 
 
 def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sweep):
@@ -61,7 +62,7 @@ def test_the_spectrums_slope_is_recovered_at_the_nearest_common_learning_rate(sw
     assert query.slope.interval == pytest.approx((0.3, 0.3))
     assert query.log2_learning_rate == -6.0
     assert query.predicted == 0.0
-    assert query.settled
+    assert query.is_settled
     assert query.values == pytest.approx({32: 1.0, 64: 2**0.3, 128: 2**0.6})
 
 
@@ -82,7 +83,7 @@ def test_one_unsettled_run_unsettles_the_spectrum(sweep):
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
-    assert not slopes["attention.query"].settled
+    assert not slopes["attention.query"].is_settled
 
 
 def test_spectra_are_compared_where_runs_have_settled(sweep):
@@ -96,7 +97,7 @@ def test_spectra_are_compared_where_runs_have_settled(sweep):
 
     slopes = spectrum_slopes(short, spectrum_of(short, 0.0), "mup+sqrt", -6.0)
 
-    assert slopes["attention.query"].settled
+    assert slopes["attention.query"].is_settled
     assert slopes["attention.query"].log2_learning_rate == -5.0
 
 
@@ -119,7 +120,8 @@ def trials(sweep):
 
 
 def test_the_verdict_is_plain_json_in_the_documented_shape(trials):
-    verdict = judge(trials, spectrum_of(trials, 0.0), task="bowls", provenance={"git": "abc"})
+    judged = judge(trials, spectrum_of(trials, 0.0), task="bowls", provenance={"git": "abc"})
+    verdict = judged.to_json()
 
     assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
     assert verdict["task"] == "bowls"
@@ -135,6 +137,54 @@ def test_the_verdict_is_plain_json_in_the_documented_shape(trials):
     assert flat["spectrum_slope"]["attention.query"]["predicted"] == 0.0
     assert drifting["spectrum_slope"]["attention.query"]["predicted"] == 0.75
     assert drifting["slope"] == pytest.approx(-0.8, abs=0.05)
+
+
+def test_a_verdict_is_read_back_as_it_was(sweep, trials):
+    def bowl(width, rate, decay):
+        return loss(width, rate, decay) + 0.05 * (decay + 3.2) ** 2
+
+    decays = [-5.0, -4.0, -3.0, -2.0]
+    cases = {
+        "two recipes with a target": trials,
+        "decays on both sides of the best": sweep()(
+            bowl, WIDTHS, GRID, seeds=2, log2_decays=decays
+        ),
+        "a best decay on the edge": sweep()(bowl, WIDTHS, GRID, log2_decays=decays[:2]),
+        "one seed, undecided": sweep()(loss, WIDTHS, GRID[:3]),
+        "one width": sweep()(loss, [32], GRID),
+        "nothing but divergence": sweep()(lambda *_: np.inf, WIDTHS, GRID, seeds=2),
+    }
+    for name, each in cases.items():
+        verdict = judge(each, spectrum_of(each, 0.1), task=name, provenance={"versions": ["1"]})
+
+        text = json.dumps(verdict.to_json(), allow_nan=False)
+
+        assert SweepVerdict.from_json(json.loads(text)) == verdict, name
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content.pop("recipes"),
+        lambda content: content["recipes"]["mup+sqrt"].pop("best"),
+        lambda content: content["recipes"]["mup+sqrt"].update(zero_shot={"64": {"price": 0.1}}),
+        lambda content: content["recipes"].update({"mup+sqrt": "transfers"}),
+        lambda content: content["objective"].update(colour="blue"),
+    ],
+    ids=["nothing", "an older one", "an unknown regret", "a word for a recipe", "an unknown key"],
+)
+def test_what_is_no_verdict_is_refused_with_a_way_out(trials, spoil):
+    content = judge(trials, spectrum_of(trials, 0.0), task="", provenance={}).to_json()
+    spoil(content)
+
+    with pytest.raises(TransferError, match=r"not the verdict of a sweep.*`transfer report`"):
+        SweepVerdict.from_json(content)
+
+
+def test_the_proxy_of_a_width_is_the_next_narrower_one(trials):
+    judged = judge(trials, spectrum_of(trials, 0.0), task="", provenance={}).recipes["mup+sqrt"]
+
+    assert [judged.proxy(width).width for width in (32, 64, 100, 128, 256)] == [32, 32, 64, 64, 128]
 
 
 def test_judging_again_gives_the_same_verdict(trials):
@@ -153,25 +203,25 @@ def test_compute_on_proxies_is_set_beside_tuning_at_the_target(sweep):
     )
 
     for trials in (swept, predicted):
-        compute = judge(trials, spectrum_of(trials, 0.0), task="", provenance={})["compute"]
-        assert compute["ratio"] == pytest.approx((1 + 4) / 16)
+        compute = judge(trials, spectrum_of(trials, 0.0), task="", provenance={}).compute
+        assert compute.ratio == pytest.approx((1 + 4) / 16)
 
 
 def test_a_single_width_is_undecided_and_json_still(sweep):
     trials = sweep()(loss, [32], GRID)
     verdict = judge(trials, spectrum_of(trials, 0.0), task="", provenance={})
 
-    json.dumps(verdict, allow_nan=False)
-    assert verdict["recipes"]["mup+sqrt"]["transfers"] == "undecided"
-    assert verdict["compute"]["ratio"] is None
+    json.dumps(verdict.to_json(), allow_nan=False)
+    assert verdict.recipes["mup+sqrt"].answer.transfers == "undecided"
+    assert verdict.compute.ratio is None
 
 
 def test_everything_diverged_is_undecided_and_json_still(sweep):
     trials = sweep()(lambda *_: np.inf, WIDTHS, GRID, seeds=2)
     verdict = judge(trials, SPECTRUM_SCHEMA.empty_table(), task="", provenance={})
 
-    json.dumps(verdict, allow_nan=False)
-    assert verdict["recipes"]["mup+sqrt"]["transfers"] == "undecided"
+    json.dumps(verdict.to_json(), allow_nan=False)
+    assert verdict.recipes["mup+sqrt"].answer.transfers == "undecided"
 
 
 def test_nothing_swept_is_refused():

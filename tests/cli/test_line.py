@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from refusals import require_complaint
 from safetensors.numpy import load_file
 
 from transfer.cli.console import SweepProgress
@@ -136,8 +137,8 @@ def test_a_prediction_moves_along_every_axis_and_is_trained(ruled, config, tmp_p
     assert (experiment.data.batch_size, experiment.base_batch_size) == (8, 4)
     # Twice the steps, of which the warmup is the same share.
     assert (experiment.training.steps, experiment.training.warmup) == (24, 4)
-    assert experiment.horizon(32) == Horizon(
-        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=1 / 0.5**0.5, averaging=0.5
+    assert experiment.group(32).horizon(experiment.recipe.build()) == Horizon(
+        learning_rate=0.5**0.5, weight_decay=0.5**0.5, epsilon=2**0.5, averaging=0.5
     )
     (trial,) = trials(run)
     assert (trial.tokens, trial.status, trial.width) == (3072, "completed", 32)
@@ -154,7 +155,7 @@ def test_the_widest_proxy_is_the_target_where_only_other_axes_move(ruled):
         numbers.append(json.loads((ruled / "hyperparameters.json").read_text()))
     assert numbers[0] == numbers[1]
     assert (numbers[0]["target_width"], numbers[0]["target_batch_size"]) == (16, None)
-    assert [move["axis"] for move in numbers[0]["moves"]] == ["depth"]
+    assert [each["axis"] for each in numbers[0]["extrapolation"]] == ["depth"]
 
 
 def test_training_again_trains_nothing(trained, config, predicted, capsys, monkeypatch):
@@ -181,8 +182,7 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(SweepProgress, "step", interrupt)
         assert transfer(*arguments) == 130
-    error = capsys.readouterr().err
-    assert error == "transfer train: interrupted; the same command goes on from here.\n"
+    require_complaint(capsys.readouterr().err)
     assert trials(run) == []
 
     with monkeypatch.context() as patch:
@@ -215,4 +215,4 @@ def test_a_tokenizer_is_trained_and_then_used(config, tmp_path, capsys):
     assert f"--config.data.tokenizer={file}" in capsys.readouterr().out
     used = (f"--config.data.tokenizer={file}", "--config.training.warmup=12")
     assert transfer("sweep", f"--config={config}", *used, f"--run={tmp_path}/run") == 1
-    assert "warmup" in capsys.readouterr().err
+    require_complaint(capsys.readouterr().err, "warmup", 12)

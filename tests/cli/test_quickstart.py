@@ -66,7 +66,7 @@ def test_one_that_is_asked_to_stop_saves_what_it_trains_and_goes_on(
     class Told(SweepProgress):
         def step(self, group, fraction, loss):
             super().step(group, fraction, loss)
-            heard.append((group.width, fraction))
+            heard.append((group.shape.width, fraction))
             if not asked and heard[-1] == (TARGET, 4 / 12):
                 asked.append(True)
                 os.kill(os.getpid(), signal.SIGTERM)

@@ -6,8 +6,8 @@ import jax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.models import ResNetConfig, count
 from transfer.models.resnet import compound_scaled
 from transfer.scaling.compound import COMPOUNDS
@@ -98,5 +98,5 @@ def test_flops_would_not_if_width_grew_with_them_and_not_with_their_root():
 
 @pytest.mark.parametrize("growth", [0, -1, float("inf"), float("nan")])
 def test_growth_that_is_none_is_refused(growth):
-    with pytest.raises(TransferError, match="expected a finite number above 0"):
+    with refused(growth):
         compound_scaled(ResNet50, 224, COMPOUNDS["uniform"], growth)

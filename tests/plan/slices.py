@@ -4,8 +4,8 @@ import dataclasses
 
 from transfer.config import Experiment, read
 from transfer.plan.program import compile_group
-from transfer.sweeps import Group, Setting
 from transfer.tpu import Topology
+from transfer.training import TrialGroup, TrialSpec
 
 WIDTH, VOCABULARY, TIME, BATCH = 128, 256, 128, 16
 
@@ -28,15 +28,17 @@ def experiment(mesh=None, training=None, data=None, **model) -> Experiment:
     )
 
 
-def group(experiment: Experiment, trials: int) -> Group:
+def group(experiment: Experiment, trials: int) -> TrialGroup:
     """Trials of different learning rates."""
-    settings = (
-        Setting(dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k), 0)
+    points = (
+        dataclasses.replace(experiment.hyperparameters, learning_rate=2.0**-k)
         for k in range(4, 4 + trials)
     )
-    return Group(experiment.model.width, str(experiment.recipe.build()), tuple(settings))
+    recipe = experiment.recipe.build()
+    return experiment.group(
+        experiment.model.width, [TrialSpec(point, 0, recipe) for point in points]
+    )
 
 
 def program(topology: str, trials: int = 1, **settings):
-    made = experiment(**settings)
-    return compile_group(made, group(made, trials), Topology.parse(topology))
+    return compile_group(group(experiment(**settings), trials), Topology.parse(topology))

@@ -9,7 +9,7 @@ import pytest
 
 from transfer.plan.collectives import Collective
 from transfer.plan.cost import Cost
-from transfer.plan.estimate import Estimate, estimate, exchanges
+from transfer.plan.estimate import CostEstimate, estimate, exchanges
 from transfer.tpu import CHIPS, Topology
 
 from .programs import read
@@ -43,7 +43,7 @@ def test_a_device_that_is_half_a_chip_has_half_of_its_peak():
 
 
 def test_products_alone_reach_the_peak_at_most():
-    made = Estimate(products=2.0, traffic=1.0, exchange=0.5, useful=1.5)
+    made = CostEstimate(products=2.0, traffic=1.0, exchange=0.5, useful=1.5)
     assert (made.bound, made.utilisation) == ("products", 0.75)
 
 

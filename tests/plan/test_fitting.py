@@ -16,16 +16,16 @@ GIB = 2**30
 
 @pytest.fixture
 def compiling(monkeypatch):
-    """Programs fit where a function of the experiment says so; returns what was compiled."""
+    """Programs fit where a function of the group says so; returns what was compiled."""
 
-    def replace(fits, refused=lambda experiment: False):
+    def replace(fits, refused=lambda group: False):
         tried = []
 
-        def make_plan(experiment, group, topology):
-            tried.append(experiment)
-            if refused(experiment):
+        def make_plan(group, topology):
+            tried.append(group)
+            if refused(group):
                 raise TransferError("It does not divide.")
-            if not fits(experiment):
+            if not fits(group):
                 raise TooLargeError(120 * GIB, MESH)
             return f"plan {len(tried)}"
 
@@ -36,12 +36,11 @@ def compiling(monkeypatch):
 
 
 def found(**settings):
-    made = experiment(**settings)
-    return fit(made, group(made, 1), TOPOLOGY)
+    return fit(group(experiment(**settings), 1), TOPOLOGY)
 
 
 def test_what_fits_is_compiled_once(compiling):
-    tried = compiling(lambda experiment: True)
+    tried = compiling(lambda group: True)
     fitting = found()
     assert (fitting.fits, fitting.plan, fitting.flags, len(tried)) == (True, "plan 1", "", 1)
 
@@ -51,15 +50,15 @@ def test_what_fits_is_compiled_once(compiling):
     [
         (lambda made: made.mesh.fsdp == 4, {"mesh.data": 1, "mesh.fsdp": 4}),
         (
-            lambda made: made.model.rematerialise == "full",
-            {"mesh.data": 1, "mesh.fsdp": 4, "model.rematerialise": "full"},
+            lambda made: made.model.remat == "full",
+            {"mesh.data": 1, "mesh.fsdp": 4, "model.remat": "full"},
         ),
         (
             lambda made: made.training.microbatches == 4,
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "training.microbatches": 4,
             },
         ),
@@ -68,7 +67,7 @@ def test_what_fits_is_compiled_once(compiling):
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "training.microbatches": 4,
                 "data.batch_size": BATCH // 2,
             },
@@ -80,7 +79,7 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
     fitting = found()
     assert not fitting.fits
     assert fitting.change == change
-    assert fits(changed(experiment(), change))
+    assert fits(changed(group(experiment(), 1), change))
     said = too_large(fitting, "It", TOPOLOGY)
     assert all(f"--config.{key}={value}" in said for key, value in change.items())
 
@@ -91,7 +90,7 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
         (
             lambda made: made.mesh.fsdp == 4,
             lambda made: made.training.microbatches == 2,
-            {"model.rematerialise": "full", "training.microbatches": 2},
+            {"model.remat": "full", "training.microbatches": 2},
         ),
         # One example a chip, which no number of parts divides.
         (
@@ -100,7 +99,7 @@ def test_changes_add_up_until_one_fits(compiling, fits, change):
             {
                 "mesh.data": 1,
                 "mesh.fsdp": 4,
-                "model.rematerialise": "full",
+                "model.remat": "full",
                 "data.batch_size": BATCH // 2,
             },
         ),
@@ -127,6 +126,5 @@ def test_the_search_ends(compiling):
 
 def test_trials_go_in_turn_where_several_share_a_chip(compiling):
     compiling(lambda made: made.training.execution == "in_turn")
-    made = experiment()
-    change = fit(made, group(made, 2), TOPOLOGY).change
+    change = fit(group(experiment(), 2), TOPOLOGY).change
     assert change["training.execution"] == "in_turn"

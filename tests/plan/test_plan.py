@@ -37,10 +37,10 @@ def forward(layers: int, attention: int = ATTENTION) -> int:
 def test_trials_never_send_each_other_anything(execution):
     settings = experiment(training={"execution": execution})
     trials, topology = group(settings, 8), Topology.parse("v5p:2x2x1")
-    compiled = compile_group(settings, trials, topology)
+    compiled = compile_group(trials, topology)
     # Neither where the program is walked through nor anywhere in its text.
     assert not re.search(rf" ({'|'.join(KINDS)})(-start)?\(", compiled.text)
-    made = read_program(settings, trials, topology, compiled)
+    made = read_program(trials, topology, compiled)
     assert made.mesh == {"trial": 4, "data": 1, "fsdp": 1, "tensor": 1}
     assert made.execution == execution
     assert made.exchanges == ()
@@ -56,9 +56,9 @@ def test_devices_that_share_a_batch_send_each_other_gradients():
     # The control: what finds nothing along `trial` finds this.
     settings = experiment(mesh={"data": 4})
     alone, topology = group(settings, 1), Topology.parse("v6e:2x2")
-    compiled = compile_group(settings, alone, topology)
+    compiled = compile_group(alone, topology)
     assert re.search(rf" ({'|'.join(KINDS)})(-start)?\(", compiled.text)
-    made = read_program(settings, alone, topology, compiled)
+    made = read_program(alone, topology, compiled)
     assert {each.axes for each in made.exchanges} == {("data",)}
     # Each sends and passes on 3/4 of the gradients, which are in bfloat16 where they are summed.
     gradients = 2 * (2 * MATRICES + WIDTH * VOCABULARY)
@@ -94,8 +94,7 @@ def test_layers_count_by_their_number_and_are_gathered_one_by_one(sharded):
 
 def test_what_lies_on_a_chip(sharded):
     made = read_program(
-        experiment(mesh={"fsdp": 4}),
-        group(experiment(), 1),
+        group(experiment(mesh={"fsdp": 4}), 1),
         Topology.parse("v5p:2x2x1"),
         sharded[2],
     )
@@ -121,7 +120,7 @@ def test_a_mask_leaves_the_model_as_little_as_the_kernel():
     time = 512
     long = experiment(data={"sequence_length": time, "batch_size": 4})
     alone, topology = group(long, 1), Topology.parse("v5e:1x1")
-    made = read_program(long, alone, topology, compile_group(long, alone, topology))
+    made = read_program(alone, topology, compile_group(alone, topology))
     pairs = 4 * 2 * 2 * time * time * WIDTH * 2
     others = 4 * time * 3 * (2 * 2 * MATRICES + 2 * WIDTH * VOCABULARY)
     assert made.compiled_flops == others + 9 / 2 * 10 / 16 * pairs
@@ -142,7 +141,7 @@ def test_what_does_not_fit_is_said_with_what_does():
         }
     )
     topology = Topology.parse("v5e:2x2")
-    found = fit(large, group(large, 1), topology)
+    found = fit(group(large, 1), topology)
     assert not found.fits
     assert found.change["training.microbatches"] > 1
     assert found.plan.memory.total < found.plan.memory.limit < found.needed

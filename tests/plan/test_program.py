@@ -5,9 +5,9 @@ import pytest
 
 from transfer.config import read
 from transfer.data import load_dataset
-from transfer.plan.program import _population, batch_shapes, group_mesh
+from transfer.plan.program import compile_group, slice_mesh
 from transfer.tpu import Topology
-from transfer.training import Population, train
+from transfer.training import Population, build_population, train
 
 from .slices import experiment, group
 
@@ -20,63 +20,49 @@ class Here(Topology):
         return jax.devices()
 
 
-@pytest.fixture
-def trained(monkeypatch):
-    """What `train` compiles, instead of compiling it."""
-
-    class CompiledError(Exception):
-        pass
-
-    def compile(population, trials, batches, eval_batches):
-        raise CompiledError(population, trials, batches)
-
-    def run(made, trials):
-        monkeypatch.setattr(Population, "compile", compile)
-        with pytest.raises(CompiledError) as raised:
-            train(
-                made.model,
-                made.base_width,
-                made.recipe.build(),
-                made.training,
-                load_dataset(made.data),
-                [(setting.hyperparameters, setting.seed) for setting in trials.settings],
-                horizon=made.horizon(made.model.width),
-                mesh=made.mesh,
-            )
-        return raised.value.args
-
-    return run
+class CompiledError(Exception):
+    """What is about to be compiled."""
 
 
 @pytest.mark.parametrize("trials", [1, 3])
 @pytest.mark.parametrize(
     "settings",
     [
-        {"training": {"microbatches": 2, "execution": "vectorized"}, "attention": "xla"},
-        {
-            "training": {"steps": 7, "execution": "in_turn"},
-            "attention": "xla",
-            "data": {"eval_sequences": 16},
-        },
+        {"training": {"microbatches": 2, "execution": "vectorized"}},
+        {"training": {"steps": 7}, "data": {"eval_sequences": 16}},
     ],
 )
-def test_a_plan_compiles_what_training_does(trials, settings, trained):
+def test_a_plan_compiles_what_training_does(trials, settings, monkeypatch):
+    def caught(population, trials, batches, *_):
+        raise CompiledError(population, trials, batches)
+
+    for name in ("compile", "lower_run"):
+        monkeypatch.setattr(Population, name, caught)
     made = experiment(**settings)
-    run = group(made, trials)
-    mesh = group_mesh(made, run, Here("v5p", (2, 2, 1)))
-    population, shapes, batches = _population(made, run, mesh)
-    in_training, its_trials, its_batches = trained(made, run)
-    assert population == in_training
-    for planned, given in ((shapes, its_trials), (batches, its_batches)):
-        assert jax.tree.structure(planned) == jax.tree.structure(given)
-        for ours, theirs in zip(jax.tree.leaves(planned), jax.tree.leaves(given), strict=True):
-            assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
-            assert ours.sharding == theirs.sharding
+    asked = group(made, trials)
+    with pytest.raises(CompiledError) as planned:
+        compile_group(asked, Here("v5p", (2, 2, 1)))
+    with pytest.raises(CompiledError) as trained:
+        train(asked, load_dataset(made.data))
+    assert planned.value.args == trained.value.args
 
 
-def test_the_batches_of_images_have_the_shapes_of_their_data():
-    made = read({"model": {"kind": "cnn"}, "data": {"kind": "images", "batch_size": 32}})
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"data": {"batch_size": 4, "sequence_length": 8}},
+        {"model": {"kind": "cnn"}, "data": {"kind": "images", "batch_size": 32}},
+    ],
+)
+def test_a_program_is_given_batches_of_the_shapes_of_their_data(content):
+    made = read(content)
+    run = made.single_run()
     held_out = load_dataset(made.data).eval_batches()
-    expected = jax.tree.map(lambda leaf: (leaf.shape[1:], leaf.dtype), held_out)
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch_shapes(made))
-    assert shapes == expected
+    built = build_population(run, slice_mesh(run, Here("v5p", (2, 2, 1))))
+    count = len(jax.tree.leaves(held_out)[0])
+    expected = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), held_out)
+    given = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), built.eval_batches(count))
+    assert given == expected
+    steps = min(made.training.log_every, made.training.steps)
+    batches = jax.tree.map(lambda leaf: leaf.shape[:2], built.batches)
+    assert set(jax.tree.leaves(batches, is_leaf=lambda x: isinstance(x, tuple))) == {(steps, 1)}

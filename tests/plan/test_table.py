@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from transfer.plan import Fit, Plan, SweepPlan, plan_table, sweep_table
-from transfer.plan.estimate import Estimate, Exchange
+from transfer.plan.estimate import CostEstimate, Exchange
 from transfer.plan.memory import Memory
 from transfer.tpu import Topology
 
@@ -41,7 +41,7 @@ PLAN = Plan(
     unknown=(),
     open=(),
     exchanges=(GATHERED,),
-    estimate=Estimate(products=0.5, traffic=0.15, exchange=0.0066, useful=0.414),
+    estimate=CostEstimate(products=0.5, traffic=0.15, exchange=0.0066, useful=0.414),
     traced=10.0,
     seconds=42.0,
 )

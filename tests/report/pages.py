@@ -1,9 +1,10 @@
 """Pages of runs, and what is in them."""
 
+import dataclasses
 import html.parser
 import json
 
-from transfer.analysis import find_optimum, judge
+from transfer.analysis import judge, sweeps_by_recipe
 from transfer.report.page import report_page
 
 # What makes a browser fetch something, by tag or in any tag.
@@ -12,16 +13,11 @@ _FETCHING = {"src", "srcset", "href", "xlink:href", "data", "poster", "action", 
 
 def page_of(run, *, task="", provenance=None, configuration=None, objective=None) -> str:
     trials, spectrum = run.trials(), run.spectrum()
-    verdict = judge(trials, spectrum, task=task, provenance=provenance or {})
-    verdict["objective"] = objective or verdict["objective"]
-    optima = {
-        recipe: [
-            find_optimum(trials, recipe, int(width))
-            for width in judged["optimum_log2_learning_rate"]
-        ]
-        for recipe, judged in verdict["recipes"].items()
-    }
-    return report_page(trials, run.metrics(), spectrum, optima, verdict, configuration or {})
+    sweeps = sweeps_by_recipe(trials)
+    verdict = judge(trials, spectrum, task=task, provenance=provenance or {}, sweeps=sweeps)
+    if objective is not None:
+        verdict = dataclasses.replace(verdict, objective=objective)
+    return report_page(trials, run.metrics(), spectrum, sweeps, verdict, configuration or {})
 
 
 class Page(html.parser.HTMLParser):

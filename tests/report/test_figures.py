@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from transfer.analysis import find_optimum, judge
+from transfer.analysis import judge, sweeps_by_recipe
 from transfer.analysis.names import short_names
 from transfer.report.curves_figure import curves_figure
 from transfer.report.loss_figure import loss_figure
@@ -23,18 +23,12 @@ def verdict(run):
 
 
 @pytest.fixture(scope="module")
-def optima(run):
-    trials = run.trials()
-    return {name: [find_optimum(trials, name, width) for width in WIDTHS] for name in NAMES}
-
-
-@pytest.fixture(scope="module")
-def figures(run, verdict, optima):
+def figures(run, verdict):
     return {
-        "loss": loss_figure(optima, verdict),
+        "loss": loss_figure(sweeps_by_recipe(run.trials()), verdict),
         "optimum": optimum_figure(verdict),
         "spectrum": spectrum_figure(verdict),
-        "curves": curves_figure(run.trials(), run.metrics(), optima, verdict),
+        "curves": curves_figure(run.trials(), run.metrics(), verdict),
     }
 
 
@@ -72,8 +66,8 @@ def test_loss_marks_optima_the_transferred_setting_and_divergence(figures, verdi
     }
 
     fitted = [float(line.get_xdata()[0]) for line in marks[flat]["o"]]
-    expected = verdict["recipes"]["mup+sqrt"]["optimum_log2_learning_rate"]
-    assert fitted == pytest.approx([expected[str(width)]["value"] for width in WIDTHS])
+    optima = verdict.recipes["mup+sqrt"].optima
+    assert fitted == pytest.approx([each.log2_learning_rate.value for each in optima])
     assert len(marks[flat]["*"]) == 1
     assert marks[flat]["*"][0].get_xdata()[0] == pytest.approx(-6.1)
     assert not marks[flat]["x"]
@@ -99,7 +93,7 @@ def test_optimum_states_every_slope(figures, verdict):
 
     assert len(labels) == len(RECIPES)
     for name, label in zip(NAMES, labels, strict=True):
-        assert label.startswith(f"{name}\nslope {verdict['recipes'][name]['slope']:z.2f} [")
+        assert label.startswith(f"{name}\nslope {verdict.recipes[name].slope.value:z.2f} [")
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
         str(width) for width in WIDTHS
     ]

@@ -10,10 +10,9 @@ from PIL import Image
 
 from transfer.checks import CoordinateCheck
 from transfer.errors import TransferError
-from transfer.report import Report, line_chart, size_chart
+from transfer.report import Picture, Report, line_chart, size_chart
 from transfer.report.decay_figure import decay_figure
-from transfer.report.decay_maps import decay_maps, scale_end
-from transfer.report.picture import Picture
+from transfer.report.figure_data import decay_maps, scale_end
 from transfer.scaling import Recipe
 
 from .conftest import SUBLAYERS, WIDTHS, build_run
@@ -37,8 +36,8 @@ def test_the_verdict_has_a_table_per_recipe_and_the_reason(report):
     assert shown.count("<table>") == 3
     assert "mup+sqrt: transfers" in text_of(shown)
     assert "standard: does not transfer" in text_of(shown)
-    assert report.verdict["recipes"]["standard"]["reason"] in text_of(shown)
-    assert rows[0] == ["width", "log2 of the best learning rate", "best loss", "moved", "regret"]
+    assert report.verdict.recipes["standard"].answer.reason in text_of(shown)
+    assert rows[0] == ["width", "optimal log2 lr", "best loss", "transferred", "regret"]
     # Widths that were swept, and the target.
     assert [row[0] for row in rows] == ["width", *map(str, WIDTHS), "512"] * 3
 
@@ -55,9 +54,8 @@ def test_sublayers_have_their_verdicts(report):
     assert rows[0] == ["sublayer", "slope of sigma_1", "predicted", "verdict", "p", "2p - 1"]
     assert len(rows) == 3 * (1 + len(SUBLAYERS))
     by_name = {row[0]: row for row in rows[1 + len(SUBLAYERS) : 2 * (1 + len(SUBLAYERS))]}
-    slopes = report.verdict["recipes"]["mup+sqrt"]["spectrum_slope"]
-    for name, slope in slopes.items():
-        assert by_name[name][3] == slope["invariance"] == "invariant"
+    for name, each in report.verdict.recipes["mup+sqrt"].sublayers.items():
+        assert by_name[name][3] == each.invariance.answer == "invariant"
         assert by_name[name][2] == "+0.00"
 
 
@@ -96,31 +94,31 @@ def test_what_was_not_recorded_is_said(tmp_path, report):
 def test_some_trials_can_be_judged_alone(report):
     alone = Report.of_trials([trial for trial in report.trials if trial.width == 32])
 
-    assert {judged["transfers"] for judged in alone.verdict["recipes"].values()} == {"undecided"}
+    assert {each.answer.transfers for each in alone.verdict.recipes.values()} == {"undecided"}
 
 
 def test_decay_maps_frame_the_lowest_loss_and_cross_out_what_diverged(decays, decay_run):
-    maps = decay_maps(decays.trials, decays.optima)
-    figure = decay_figure(decays.trials, decays.optima, decays.verdict)
+    maps = decay_maps(decays.trials, decays.verdict)
+    figure = decay_figure(decays.trials, decays.verdict)
 
     assert [axis.get_title(loc="left") for axis in figure.axes] == [
         f"mup+sqrt, width {width}" for width in WIDTHS[:2]
     ]
     for axis, each in zip(figure.axes, maps, strict=True):
-        (lowest,) = [row for row in each.rows if row["lowest"]]
-        assert lowest["excess"] == 0.0
+        (lowest,) = [cell for cell in each.cells if cell.lowest]
+        assert lowest.excess == 0.0
         (frame,) = [patch for patch in axis.patches if not patch.get_fill()]
-        rates = sorted({row["rate"] for row in each.rows})
+        rates = sorted({cell.rate for cell in each.cells})
         column = frame.get_x() + frame.get_width() / 2
-        assert round(column) == rates.index(lowest["rate"])
+        assert round(column) == rates.index(lowest.rate)
         texts = [text.get_text() for text in axis.texts]
-        gone = sum(row["excess"] is None for row in each.rows)
+        gone = sum(cell.excess is None for cell in each.cells)
         assert texts.count("×") == gone > 0
-        assert len(texts) == len(each.rows)
+        assert len(texts) == len(each.cells)
 
 
 def test_numbers_of_a_decay_map_stand_out_from_their_cells(decays):
-    figure = decay_figure(decays.trials, decays.optima, decays.verdict)
+    figure = decay_figure(decays.trials, decays.verdict)
 
     for axis in figure.axes:
         cells = [patch for patch in axis.patches if patch.get_fill()]
@@ -137,7 +135,7 @@ def luminance(colour):
 
 
 def test_a_run_of_one_decay_has_no_map(report):
-    assert decay_figure(report.trials, report.optima, report.verdict) is None
+    assert decay_figure(report.trials, report.verdict) is None
     assert scale_end([]) == 1.0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from transfer.analysis import judge
+from transfer.analysis.verdict import Objective
 from transfer.report.page.looks import colour_variables
 from transfer.run_directory import RunDirectory
 
@@ -44,14 +45,14 @@ def verdict(run):
 
 def test_the_verdict_comes_first_in_words(page, verdict):
     figures = page.text.index("Held-out loss against learning rate")
-    for recipe, judged in verdict["recipes"].items():
-        assert page.text.index(judged["reason"]) < figures
-        word = "transfers" if judged["transfers"] == "true" else "does not transfer"
+    for recipe, judged in verdict.recipes.items():
+        assert page.text.index(judged.answer.reason) < figures
+        word = "transfers" if judged.answer.transfers == "true" else "does not transfer"
         assert page.text.index(f"{recipe} {word}") < figures
-        assert f"Slope of the optimum over width {judged['slope']:+z.2f} [" in page.text
-        for width, shot in judged["zero_shot"].items():
-            if shot["relative_regret"] is not None:
-                told = f"Zero-shot regret at width {width} {shot['relative_regret']:+.2%} ["
+        assert f"Slope of the optimum over width {judged.slope.value:+z.2f} [" in page.text
+        for regret in judged.regrets:
+            if regret.relative_regret is not None:
+                told = f"Regret at width {regret.width} {regret.relative_regret:+.2%} ["
                 assert told in page.text
     assert "synthetic" in page.text[:figures]
 
@@ -138,7 +139,7 @@ def test_every_figure_has_its_numbers_as_a_table_and_every_chart_a_description(p
             assert all(len(spec["description"]) > 20 for spec in specs)
 
 
-def test_loss_curves_are_means_over_seeds_and_the_star_is_the_moved_point(run, page, verdict):
+def test_loss_curves_are_means_over_seeds_and_the_star_is_the_transferred_point(run, page, verdict):
     trials = [t for t in run.trials() if t.recipe == "mup+sqrt" and t.origin == "sweep"]
     _, spec, _ = page.figures["loss"]
     rows = data_of(spec, 1)
@@ -153,8 +154,9 @@ def test_loss_curves_are_means_over_seeds_and_the_star_is_the_moved_point(run, p
         np.testing.assert_allclose(row["loss"], np.mean(here), rtol=1e-14)
         assert (row["low"], row["high"]) == (min(here), max(here))
     (star,) = data_of(spec, -1)
-    shot = verdict["recipes"]["mup+sqrt"]["zero_shot"]["512"]
-    assert (star["log2_rate"], star["loss"]) == (shot["log2_learning_rate"], shot["loss"])
+    target = verdict.recipes["mup+sqrt"].regrets[-1]
+    assert target.width == 512
+    assert (star["log2_rate"], star["loss"]) == (target.log2_learning_rate, target.loss)
 
 
 def test_what_diverged_is_a_cross_and_no_curve(page):
@@ -173,9 +175,9 @@ def test_what_diverged_is_a_cross_and_no_curve(page):
 
 
 def test_predicted_slopes_are_drawn_in(page, verdict):
-    for spec, judged in zip(page.figures["spectrum"], verdict["recipes"].values(), strict=True):
+    for spec, judged in zip(page.figures["spectrum"], verdict.recipes.values(), strict=True):
         left, right = data_of(spec, 2)
-        predicted = next(iter(judged["spectrum_slope"].values()))["predicted"]
+        predicted = next(iter(judged.sublayers.values())).spectrum.predicted
         rise = (right["y"] - left["y"]) / (right["x"] - left["x"])
         assert rise == pytest.approx(predicted, abs=1e-12)
         assert right["label"] == f"{predicted:+z.2f}"
@@ -183,10 +185,10 @@ def test_predicted_slopes_are_drawn_in(page, verdict):
 
 
 def test_every_sublayer_has_its_verdict_in_a_word_and_a_sentence(page, verdict):
-    for judged in verdict["recipes"].values():
-        for name, slope in judged["spectrum_slope"].items():
-            assert f"{name} {slope['invariance']} {slope['reason']}" in page.text
-    assert page.text.count("Top singular value over width") == len(verdict["recipes"])
+    for judged in verdict.recipes.values():
+        for name, each in judged.sublayers.items():
+            assert f"{name} {each.invariance.answer} {each.invariance.reason}" in page.text
+    assert page.text.count("Top singular value over width") == len(verdict.recipes)
 
 
 def test_maps_show_what_a_setting_costs_beside_the_lowest_loss(decay_run, decay_page):
@@ -213,15 +215,13 @@ def test_maps_show_what_a_setting_costs_beside_the_lowest_loss(decay_run, decay_
 
 def test_singular_values_over_training_are_at_the_setting_of_the_slopes(decay_run, decay_page):
     verdict = judge(decay_run.trials(), decay_run.spectrum(), task="", provenance={})
-    (slopes,) = [judged["spectrum_slope"] for judged in verdict["recipes"].values()]
+    (sublayers,) = [judged.sublayers for judged in verdict.recipes.values()]
     (spec,) = decay_page.figures["spectrum-training"]
     rows = data_of(spec, 0)
     assert {row["step"] for row in rows} == {0, 200, 400}
-    last = {
-        (row["sublayer"], str(row["width"])): row["sigma"] for row in rows if row["step"] == 400
-    }
-    for name, slope in slopes.items():
-        for width, value in slope["values"].items():
+    last = {(row["sublayer"], row["width"]): row["sigma"] for row in rows if row["step"] == 400}
+    for name, each in sublayers.items():
+        for width, value in each.spectrum.values.items():
             assert last[name, width] == pytest.approx(value, rel=1e-12)
 
 
@@ -236,7 +236,7 @@ def test_training_curves_are_thinned_but_keep_their_ends(page):
 
 
 def test_losses_are_called_what_the_verdict_calls_them(decay_run):
-    objective = {"name": "training loss", "unit": "nats per image"}
+    objective = Objective("training loss", "nats per image")
     page = Page(page_of(decay_run, objective=objective))
     assert "Training loss against learning rate" in page.text
     assert "Training loss (nats per image)" in page.text
@@ -261,7 +261,7 @@ def test_one_width_is_reported_without_a_slope(run, tmp_path):
     page = Page(page_of(without(run, tmp_path, lambda trial: trial.width == 32)))
     assert list(page.figures) == ["loss", "optimum"]
     assert page.text.count("unknown: a slope needs the optimum at two or more widths") == 3
-    assert "moved to width" not in page.text
+    assert "transferred to width" not in page.text
     assert "What tuning on proxies saves is unknown: no recipe has two widths." in page.text
 
 

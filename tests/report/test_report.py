@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from transfer.analysis import SweepVerdict, WidthSweep, optimum, regret, slope
 from transfer.errors import TransferError
 from transfer.report import write_report
 from transfer.run_directory import RunDirectory
@@ -29,9 +30,9 @@ def png_size(image: bytes) -> tuple[int, int]:
 
 
 def test_the_verdict_is_written_as_returned(run, verdict):
-    assert run.read_json("report/verdict.json") == verdict
-    assert verdict["task"] == "synthetic"
-    answers = {recipe: judged["transfers"] for recipe, judged in verdict["recipes"].items()}
+    assert SweepVerdict.from_json(run.read_json("report/verdict.json")) == verdict
+    assert verdict.task == "synthetic"
+    answers = {recipe: judged.answer.transfers for recipe, judged in verdict.recipes.items()}
     assert answers == {"mup+sqrt": "true", "mup+constant": "true", "standard": "false"}
 
 
@@ -44,6 +45,43 @@ def test_every_figure_is_a_whole_png(run, verdict):
         assert 1100 <= width <= 2000
         assert 500 <= height <= 600
         assert len(image) > 20_000
+
+
+def test_optima_are_found_and_bootstrapped_once_for_the_verdict_and_all_that_is_drawn(
+    tmp_path, monkeypatch
+):
+    run = build_run(tmp_path, RECIPES[:2])
+    found, resampled = [], []
+    of = WidthSweep.of
+
+    def find(trials, recipe, width, *more):
+        found.append((recipe, width))
+        return of(trials, recipe, width, *more)
+
+    def count(module, name):
+        original = getattr(module, name)
+
+        def counted(*arguments, **options):
+            resampled.append(module.__name__.rpartition(".")[2])
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    monkeypatch.setattr(WidthSweep, "of", find)
+    count(optimum, "bootstrap_jointly")
+    count(slope, "bootstrap")
+    count(regret, "bootstrap_jointly")
+
+    verdict = write_report(run, task="", provenance={})
+
+    recipes = verdict.recipes.values()
+    optima = [(each.recipe, each.width) for judged in recipes for each in judged.optima]
+    assert found == optima
+    assert resampled.count("optimum") == len(optima)
+    # A slope of the optimum, and one of each sublayer.
+    assert resampled.count("slope") == sum(1 + len(judged.sublayers) for judged in recipes)
+    known = [each for judged in recipes for each in judged.regrets if each.regret is not None]
+    assert resampled.count("regret") == len(known)
 
 
 def test_writing_again_changes_nothing(run, verdict):
@@ -83,8 +121,8 @@ def test_a_run_that_only_diverged_is_still_reported(tmp_path):
 
     verdict = write_report(run, task="", provenance={})
 
-    json.dumps(verdict, allow_nan=False)
-    assert verdict["recipes"]["standard"]["transfers"] == "undecided"
+    json.dumps(verdict.to_json(), allow_nan=False)
+    assert verdict.recipes["standard"].answer.transfers == "undecided"
     assert (run.report / "loss_vs_learning_rate.png").exists()
 
 

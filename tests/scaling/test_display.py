@@ -14,7 +14,6 @@ from transfer.scaling import (
     classify_regime,
     explain,
 )
-from transfer.scaling.recipe_cells import recipe_cells
 
 
 def model(width: int, layers: int = 2) -> dict[str, Annotated]:
@@ -76,7 +75,7 @@ RECIPES = [
       for decay in ("constant", "sqrt", "independent", 0.7)),
     Recipe("mup", rates="none", decay="independent"),
     Recipe("mup", decay_readout=True),
-    Recipe("mup", decay="sqrt").shifted({Role.HIDDEN: "in^1/2", Role.OUTPUT: "in"}),
+    Recipe("mup", decay="sqrt").reparametrized({Role.HIDDEN: "in^1/2", Role.OUTPUT: "in"}),
 ]  # fmt: skip
 
 
@@ -93,7 +92,7 @@ def test_the_powers_are_those_of_the_rules(recipe, family):
     layout = Layout.compare(base=model(2), probe=model(4), target=model(6))
     # A layer's own shift is a number, which the table of roles does not show.
     rules = {rule.role: (path, rule) for path, rule in recipe.rules(layout, family).items()}
-    for role, *texts, decay in recipe_cells(recipe, family)[1:4]:
+    for role, *texts, decay in recipe.cells(family)[1:4]:
         path, rule = rules[role]
         names = ("std", "multiplier", "learning_rate", "epsilon", "weight_decay")
         for name, text in zip(names, [*texts, decay], strict=True):

@@ -114,7 +114,7 @@ def rms(values):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_updates_kept_as_factors_train_as_matrices_do(family):
     recipes = [Recipe("standard"), Recipe("ntk"), Recipe("mup")]
-    networks = [Exponents.of(recipe, family, 3).shifted(2, "1/4") for recipe in recipes]
+    networks = [Exponents.of(recipe, family, 3).reparametrized(2, "1/4") for recipe in recipes]
     changes = network.measure(networks, **SMALL)
     with jax.enable_x64(True):
         for k, exponents in enumerate(networks):
@@ -127,8 +127,8 @@ def test_updates_kept_as_factors_train_as_matrices_do(family):
 @pytest.mark.parametrize(("family", "other"), [FAMILIES, FAMILIES[::-1]])
 def test_the_symmetry_changes_nothing_that_is_measured(family, other):
     mup = Exponents.of(Recipe("mup"), family, hidden_layers=3)
-    shifted = mup.shifted(1, "-3/4").shifted(3, "1/4")
-    wrong = Exponents(Exponents(mup.layers, other).shifted(2, "1/2").layers, family)
+    shifted = mup.reparametrized(1, "-3/4").reparametrized(3, "1/4")
+    wrong = Exponents(Exponents(mup.layers, other).reparametrized(2, "1/2").layers, family)
     found = network.measure([mup, shifted, wrong], **SMALL)
     for name, (before, after, _) in found.items():
         assert after == pytest.approx(before, rel=1e-9), name

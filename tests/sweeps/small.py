@@ -8,8 +8,8 @@ from transfer.config import Experiment, RecipeConfig, SearchSpace, SweepConfig
 from transfer.models import TransformerConfig
 from transfer.run_directory import Trial
 from transfer.scaling import Hyperparameters
-from transfer.sweeps import Group, Setting
-from transfer.training import TrainingConfig
+from transfer.sweeps import Reporter
+from transfer.training import TrainingConfig, TrialGroup, TrialSpec
 
 WARMUP = 4
 RATES = (2.0**-8, 2.0**-6)
@@ -46,17 +46,17 @@ def swept(experiment: Experiment, **changes) -> Experiment:
     return dataclasses.replace(experiment, sweep=dataclasses.replace(experiment.sweep, **changes))
 
 
-def trial(group: Group, setting: Setting, name: str, loss: float, **changes) -> Trial:
+def row(group: TrialGroup, spec: TrialSpec, loss: float, **changes) -> Trial:
     """Return the row of a trial with this held-out loss."""
     fields = {
-        "trial": name,
+        "trial": group.trial_name(spec),
         "group": group.name,
-        "origin": setting.origin,
-        "width": group.width,
+        "origin": spec.origin,
+        "width": group.shape.width,
         "base_width": BASE_WIDTH,
         "layers": 2,
         "batch_size": 16,
-        "recipe": group.recipe,
+        "recipe": str(spec.recipe),
         "parametrization": "mup",
         "rates": "full",
         "decay_rule": "sqrt",
@@ -64,8 +64,8 @@ def trial(group: Group, setting: Setting, name: str, loss: float, **changes) -> 
         "horizon_rule": "",
         "clipping": "invariant",
         "optimizer": "adamw",
-        **dataclasses.asdict(setting.hyperparameters),
-        "seed": setting.seed,
+        **dataclasses.asdict(spec.hyperparameters),
+        "seed": spec.seed,
         "steps": STEPS,
         "tokens": 1000,
         "trunk": "",
@@ -84,18 +84,18 @@ def trial(group: Group, setting: Setting, name: str, loss: float, **changes) -> 
     return Trial(**(fields | changes))
 
 
-class Recorder:
-    """A reporter that remembers what it was told."""
+class Recorder(Reporter):
+    """Remembers what it was told."""
 
     def __init__(self):
         self.started, self.finished, self.fractions, self.work = [], [], [], []
 
     def start(self, group, work):
-        self.started.append((group.recipe, group.width))
+        self.started.append((group.recipe_names, group.shape.width))
         self.work.append(work)
 
     def step(self, group, fraction, loss):
         self.fractions.append(fraction)
 
     def finish(self, group, trials):
-        self.finished.append((group.recipe, group.width, len(trials)))
+        self.finished.append((group.recipe_names, group.shape.width, len(trials)))

@@ -3,12 +3,14 @@ import math
 
 import pytest
 
+from transfer.config import RecipeConfig
+from transfer.models import TransformerConfig
 from transfer.run_directory import RunDirectory
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import bracket
 from transfer.sweeps.bracket import MAX_ROUNDS
 
-from .small import experiment, swept, trial
+from .small import experiment, row, swept
 
 WIDTH, RECIPE = 64, "mup+sqrt"
 PREDICTED = Hyperparameters(learning_rate=2.0**-6.3, weight_decay=0.2, readout_output=4.0)
@@ -23,24 +25,22 @@ class Trainer:
 
     def __call__(self, group):
         self.groups.append(group)
-        self.run.add_group(group.name, [self._row(group, each) for each in group.settings], [], [])
+        self.run.add_group(group.name, [self._row(group, each) for each in group.trials], [], [])
 
-    def _row(self, group, setting):
-        exponent = math.log2(setting.hyperparameters.learning_rate)
-        name = f"{group.recipe} {group.width} {setting}"
+    def _row(self, group, spec):
+        exponent = math.log2(spec.hyperparameters.learning_rate)
         if exponent > self.diverges_above:
-            return trial(group, setting, name, math.nan, status="diverged")
-        loss = 3.0 + 0.1 * (exponent - self.optimum) ** 2
-        return trial(group, setting, name, loss)
+            return row(group, spec, math.nan, status="diverged")
+        return row(group, spec, 3.0 + 0.1 * (exponent - self.optimum) ** 2)
 
     def rounds(self):
         """Return the exponents that each round asked for as a sweep."""
         return [
             sorted(
                 {
-                    math.log2(setting.hyperparameters.learning_rate)
-                    for setting in group.settings
-                    if setting.origin == "sweep"
+                    math.log2(spec.hyperparameters.learning_rate)
+                    for spec in group.trials
+                    if spec.origin == "sweep"
                 }
             )
             for group in self.groups
@@ -52,9 +52,13 @@ def run(tmp_path):
     return RunDirectory(tmp_path)
 
 
+def target(width=WIDTH, recipe=RECIPE, **changes):
+    model = TransformerConfig(width=width, layers=1, head_dim=8)
+    return swept(experiment(model=model, recipe=RecipeConfig(name=recipe)), **changes)
+
+
 def search(trainer, expected, seeds=(0, 3), **changes):
-    declared = swept(experiment(), seeds=seeds, **changes)
-    bracket(declared, trainer.run, WIDTH, RECIPE, PREDICTED, expected, trainer)
+    bracket(target(seeds=seeds, **changes), trainer.run, PREDICTED, expected, trainer)
     return trainer
 
 
@@ -97,9 +101,10 @@ def test_the_prediction_says_nothing_about_the_points_of_the_sweep(run):
     class Lucky(Trainer):
         """The prediction, at 2^-6.3, would make the edge at 2^-6 look best."""
 
-        def _row(self, group, setting):
-            row = super()._row(group, setting)
-            return dataclasses.replace(row, eval_loss=row.eval_loss - (row.origin == "predicted"))
+        def _row(self, group, spec):
+            found = super()._row(group, spec)
+            lucky = found.origin == "predicted"
+            return dataclasses.replace(found, eval_loss=found.eval_loss - lucky)
 
     assert search(Lucky(run, -5.0), -5.0).rounds() == [[-6, -5, -4]]
 
@@ -108,16 +113,16 @@ def test_only_the_learning_rate_differs_from_the_prediction(run):
     trainer = search(Trainer(run, -6.2), -8.2)
 
     for group in trainer.groups:
-        assert (group.width, group.recipe) == (WIDTH, RECIPE)
-        for setting in group.settings:
-            rate = setting.hyperparameters.learning_rate
+        assert (group.shape.width, group.recipe_names) == (WIDTH, RECIPE)
+        for spec in group.trials:
+            rate = spec.hyperparameters.learning_rate
             expected = dataclasses.replace(PREDICTED, learning_rate=rate)
-            assert setting.hyperparameters == expected
+            assert spec.hyperparameters == expected
 
 
 def test_every_point_is_trained_at_every_seed_once(run):
     trainer = search(Trainer(run, -6.2), -8.2, seeds=(0, 1, 2))
-    asked = [each for group in trainer.groups for each in group.settings if each.origin == "sweep"]
+    asked = [each for group in trainer.groups for each in group.trials if each.origin == "sweep"]
 
     assert len(asked) == len(set(asked)) == 5 * 3
 
@@ -132,10 +137,10 @@ def test_the_best_point_is_that_of_the_mean_over_seeds(run):
     class Uneven(Trainer):
         """One seed alone would put the best point on the edge at -5."""
 
-        def _row(self, group, setting):
-            row = super()._row(group, setting)
-            luck = -0.5 * (setting.seed == 3 and row.learning_rate == 2.0**-5)
-            return dataclasses.replace(row, eval_loss=row.eval_loss + luck)
+        def _row(self, group, spec):
+            found = super()._row(group, spec)
+            luck = -0.5 * (spec.seed == 3 and found.learning_rate == 2.0**-5)
+            return dataclasses.replace(found, eval_loss=found.eval_loss + luck)
 
     alone = search(Uneven(RunDirectory(run.path / "one"), -6.0), -6.0, seeds=(3,))
     assert len(alone.rounds()) > 1
@@ -145,8 +150,7 @@ def test_the_best_point_is_that_of_the_mean_over_seeds(run):
 
 def test_other_widths_and_recipes_in_the_directory_are_not_looked_at(run):
     best_elsewhere = Trainer(run, -6.0)
-    declared = swept(experiment(), seeds=(0,))
     for width, recipe in ((32, RECIPE), (WIDTH, "standard")):
-        bracket(declared, run, width, recipe, PREDICTED, -6.0, best_elsewhere)
+        bracket(target(width, recipe, seeds=(0,)), run, PREDICTED, -6.0, best_elsewhere)
 
     assert search(Trainer(run, -8.0), -6.0).rounds() == [[-7, -6, -5], [-8], [-9]]

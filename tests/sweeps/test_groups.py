@@ -5,13 +5,14 @@ import math
 import pytest
 
 from transfer.config import Experiment, SearchSpace, SweepConfig
-from transfer.data import DataConfig
+from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError
-from transfer.models import TransformerConfig
-from transfer.scaling import Hyperparameters
+from transfer.models import CNNConfig, TransformerConfig
+from transfer.scaling import Calibration, Hyperparameters, Recipe
 from transfer.scaling.hyperparameters import NAMES
-from transfer.sweeps import Group, Setting, declared_groups, trial_name
-from transfer.training import TrainingConfig
+from transfer.sharding import MeshConfig
+from transfer.sweeps import declared_groups
+from transfer.training import Shape, TrainingConfig, TrialSpec
 
 RATES = (2.0**-8, 2.0**-7, 2.0**-6)
 GRID = SweepConfig(
@@ -25,6 +26,7 @@ EXPERIMENT = Experiment(
     hyperparameters=Hyperparameters(learning_rate=0.5, weight_decay=0.1, init_scale=0.7),
     sweep=GRID,
 )
+MEASURED = Calibration(paths=("up",), exponents=(0.7,), swept=0.5, widest=2.0)
 RANDOM = dataclasses.replace(
     GRID,
     search="random",
@@ -39,7 +41,7 @@ def groups(**changes):
 
 
 def points(group):
-    return [setting.hyperparameters for setting in group.settings]
+    return [spec.hyperparameters for spec in group.trials]
 
 
 def test_a_group_has_every_combination_at_every_seed_once():
@@ -47,15 +49,15 @@ def test_a_group_has_every_combination_at_every_seed_once():
         found = {
             (s.hyperparameters.learning_rate, s.hyperparameters.weight_decay,
              s.hyperparameters.readout_output, s.seed)
-            for s in group.settings
+            for s in group.trials
         }  # fmt: skip
         assert found == set(itertools.product(RATES, (0.05, 0.2), (1.0, 4.0), (0, 1)))
-        assert len(group.settings) == 3 * 2 * 2 * 2
-        assert {setting.origin for setting in group.settings} == {"sweep"}
+        assert len(group.trials) == 3 * 2 * 2 * 2
+        assert {spec.origin for spec in group.trials} == {"sweep"}
 
 
 def test_there_is_a_group_for_every_width_and_recipe_and_narrow_ones_come_first():
-    assert [(group.width, group.recipe) for group in groups()] == [
+    assert [(group.shape.width, group.recipe_names) for group in groups()] == [
         (width, recipe) for width in (16, 32, 64) for recipe in ("standard", "mup+sqrt")
     ]
 
@@ -68,7 +70,7 @@ def test_what_is_not_searched_stays_at_the_experiments_own_value():
 
 def test_a_value_listed_twice_is_trained_once():
     space = SearchSpace(learning_rate=(*RATES, RATES[0]))
-    assert len(groups(space=space, seeds=(0,))[0].settings) == 3
+    assert len(groups(space=space, seeds=(0,))[0].trials) == 3
 
 
 @pytest.mark.parametrize(
@@ -96,14 +98,14 @@ def test_a_random_search_tries_the_same_points_at_every_width_and_recipe():
     sweeps = declared_groups(dataclasses.replace(EXPERIMENT, sweep=RANDOM))
 
     assert len(sweeps) == 6
-    assert len({group.settings for group in sweeps}) == 1
-    assert len(sweeps[0].settings) == 2 * RANDOM.samples
+    assert len({tuple(points(group)) for group in sweeps}) == 1
+    assert len(sweeps[0].trials) == 2 * RANDOM.samples
 
 
 def test_a_random_search_is_set_by_its_seed():
     def draw(search_seed):
         sweep = dataclasses.replace(RANDOM, search_seed=search_seed)
-        return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))[0].settings
+        return declared_groups(dataclasses.replace(EXPERIMENT, sweep=sweep))[0].trials
 
     assert draw(0) == draw(0)
     assert not set(draw(0)) & set(draw(1))
@@ -125,12 +127,19 @@ def test_a_random_search_is_uniform_in_the_logarithm_between_its_bounds():
     assert rates.index(max(rates)) != decays.index(max(decays))
 
 
-GROUP = Group(32, "mup+sqrt", (Setting(Hyperparameters(learning_rate=0.1), 0),))
+def group_of(*specs, experiment=EXPERIMENT, width=32):
+    return experiment.group(width, specs)
 
 
-def named(experiment=EXPERIMENT, group=GROUP, **changes):
-    setting = dataclasses.replace(group.settings[0], **changes)
-    return trial_name(experiment, group, setting)
+def spec(**changes):
+    fields = {"hyperparameters": Hyperparameters(learning_rate=0.1), "seed": 0}
+    return TrialSpec(**({"recipe": Recipe("mup")} | fields | changes))
+
+
+def named(experiment=EXPERIMENT, width=32, **changes):
+    """The name of a trial whose recipe has the experiment's options."""
+    asked = spec(**({"recipe": experiment.recipe.build("mup+sqrt")} | changes))
+    return group_of(asked, experiment=experiment, width=width).trial_name(asked)
 
 
 def changed(**changes):
@@ -146,8 +155,11 @@ def changed(**changes):
             named(hyperparameters=Hyperparameters(**({"learning_rate": 0.1} | {name: 0.3})))
             for name in NAMES
         ),
-        named(group=dataclasses.replace(GROUP, width=64)),
-        named(group=dataclasses.replace(GROUP, recipe="standard")),
+        named(width=64),
+        named(recipe=Recipe("standard")),
+        named(recipe=Recipe("mup", depth="completep")),
+        named(recipe=Recipe("mup", horizon="sde")),
+        named(recipe=Recipe("mup", decay=MEASURED)),
         named(changed(base_width=32)),
         named(changed(model=TransformerConfig(layers=2))),
         named(changed(model=TransformerConfig(dtype="float32"))),
@@ -174,21 +186,31 @@ def test_a_trial_is_named_by_what_decides_its_outcome(other):
         named(changed(sweep=RANDOM)),
         named(changed(hyperparameters=Hyperparameters(learning_rate=9.0))),
         named(changed(recipe=dataclasses.replace(EXPERIMENT.recipe, name="standard"))),
-        named(group=dataclasses.replace(GROUP, settings=GROUP.settings * 2)),
+        named(changed(mesh=MeshConfig(fsdp=8))),
+        # What a recipe does by itself may be said.
+        named(recipe=Recipe("mup", rates="full", decay="sqrt", clipping="invariant")),
     ],
 )
 def test_a_trial_is_not_named_by_anything_else(other):
     assert other == named()
 
 
-def test_a_group_keeps_its_name():
-    # A run directory of last week is only gone on with if names mean the same today.
-    assert GROUP.name == "mup+sqrt-32-53e67b75"
+def test_groups_and_trials_keep_their_names():
+    # A run directory of last week is only resumed if names mean the same today.
+    assert group_of(spec()).name == "mup+sqrt-32-53e67b75"
+    assert named(changed(model=CNNConfig(), data=ImageConfig())) == "b41a1bdef7bb"
 
 
-def test_a_group_is_named_by_its_settings_in_a_way_that_a_file_can_be():
-    uniform = dataclasses.replace(GROUP, recipe="mup/uniform+sqrt")
-    seeds = dataclasses.replace(GROUP, settings=(Setting(Hyperparameters(learning_rate=0.1), 1),))
+def test_a_group_is_named_by_its_trials_in_a_way_that_a_file_can_be():
+    uniform = group_of(spec(recipe=Recipe("mup", rates="uniform")))
+    other_seed = group_of(spec(seed=1))
 
     assert "/" not in uniform.name
-    assert len({GROUP.name, uniform.name, seeds.name}) == 3
+    assert len({group_of(spec()).name, uniform.name, other_seed.name}) == 3
+    assert group_of(spec(), spec(recipe=Recipe("standard"))).recipe_names == "mup+sqrt, standard"
+
+
+def test_a_group_knows_its_shape():
+    short = changed(training=TrainingConfig(steps=7), data=DataConfig(batch_size=4))
+    shape = group_of(experiment=short, width=64).shape
+    assert shape == Shape(width=64, layers=3, batch_size=4, steps=7, tokens=7 * 4 * 64)

@@ -87,19 +87,19 @@ class Killer(Recorder):
 
     def start(self, group, work):
         super().start(group, work)
-        self.begun.append((group.width, None))
+        self.begun.append((group.shape.width, None))
 
     def step(self, group, fraction, loss):
-        self.begun.append((group.width, fraction))
+        self.begun.append((group.shape.width, fraction))
         if self.killed is None and fraction >= 0.2:
-            self.killed = group.width
+            self.killed = group.shape.width
             task = next(task for task in reversed(self.tasks) if task.group == group)
             os.kill(
                 ray.get(task.workers[-1].__ray_call__.remote(lambda _: os.getpid())), signal.SIGKILL
             )
 
     def lose(self, group):
-        self.lost.append(group.width)
+        self.lost.append(group.shape.width)
 
 
 @pytest.fixture
@@ -107,12 +107,12 @@ def tasks(monkeypatch):
     """Every task that the launcher makes."""
     made = []
 
-    class Task(launcher.Task):
+    class GroupTask(launcher.GroupTask):
         def __init__(self, *what):
             super().__init__(*what)
             made.append(self)
 
-    monkeypatch.setattr(launcher, "Task", Task)
+    monkeypatch.setattr(launcher, "GroupTask", GroupTask)
     return made
 
 
@@ -120,14 +120,11 @@ def test_a_killed_worker_costs_its_group_a_new_start_from_its_checkpoint(tasks, 
     experiment = declared()
     groups, dataset = declared_groups(experiment), load_dataset(experiment.data)
     here, there = RunDirectory(tmp_path / "here"), RunDirectory(tmp_path / "there")
-    assert run_groups(experiment, here, dataset, groups, Recorder()) == []
+    assert run_groups(here, dataset, groups, Recorder()) == []
 
     killer = Killer(tasks)
     request = ResourceRequest(processes=2, cpus=1)
-    assert (
-        run_on_cluster(experiment, there, dataset.fingerprint, groups, killer, request=request)
-        == []
-    )
+    assert run_on_cluster(there, dataset.fingerprint, groups, killer, request=request) == []
 
     assert killer.lost == [killer.killed]
     again = killer.begun[len(killer.begun) - 1 - killer.begun[::-1].index((killer.killed, None)) :]
@@ -148,7 +145,7 @@ def test_what_a_worker_raises_is_the_sentence_of_its_group(tmp_path):
     experiment = declared()
     groups = declared_groups(experiment)[:1]
     run = RunDirectory(tmp_path / "run")
-    (sentence,) = run_on_cluster(experiment, run, "another", groups, Recorder(), request=CORE)
+    (sentence,) = run_on_cluster(run, "another", groups, Recorder(), request=CORE)
     assert sentence.startswith("mup+sqrt at width 8 failed: The training data differs from that of")
     assert run.trials() == []
 
@@ -214,12 +211,12 @@ def test_paths_are_those_of_this_working_directory(tmp_path, monkeypatch):
     )
     groups, run = declared_groups(experiment)[:1], RunDirectory("run")
     fingerprint = load_dataset(experiment.data).fingerprint
-    assert run_on_cluster(experiment, run, fingerprint, groups, Recorder(), request=CORE) == []
+    assert run_on_cluster(run, fingerprint, groups, Recorder(), request=CORE) == []
     assert len(run.trials()) == 2
     # What a worker writes by itself is where the rows are.
     assert (tmp_path / "run" / "tensorboard").is_dir()
     # They are the trials of the paths as given: nothing is left to do.
-    assert unfinished(run, experiment, groups) == []
+    assert unfinished(run, groups) == []
 
 
 def _names(reservation):

@@ -19,31 +19,28 @@ from transfer.sweeps.ray.resources import (
 
 from .small import experiment
 
-EXPERIMENT = experiment()
-GROUP = declared_groups(EXPERIMENT)[0]
-TRIALS = len(GROUP.settings)
+GROUP = declared_groups(experiment())[0]
+TRIALS = len(GROUP.trials)
 
 
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=5))
 def test_a_group_has_a_core_for_every_trial_as_far_as_a_machine_has_them(cores):
     nodes = [{"CPU": float(count)} for count in cores]
-    given = resources_for(EXPERIMENT, GROUP, ResourceRequest(), nodes)
+    given = resources_for(GROUP, ResourceRequest(), nodes)
     assert given == Resources(processes=1, cpus=min(TRIALS, max(cores)))
     assert given.fits(nodes)
 
 
 def test_trials_are_shared_among_processes():
-    assert resources_for(
-        EXPERIMENT, GROUP, ResourceRequest(processes=3), [{"CPU": 64.0}]
-    ) == Resources(3, math.ceil(TRIALS / 3))
+    assert resources_for(GROUP, ResourceRequest(processes=3), [{"CPU": 64.0}]) == Resources(
+        3, math.ceil(TRIALS / 3)
+    )
 
 
 def test_where_there_are_gpus_a_process_has_one():
     nodes = [{"CPU": 8.0}, {"CPU": 16.0, "GPU": 4.0}]
-    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(), nodes) == Resources(1, 1, gpus=1)
-    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(gpus=4, cpus=8), nodes) == Resources(
-        1, 8, gpus=4
-    )
+    assert resources_for(GROUP, ResourceRequest(), nodes) == Resources(1, 1, gpus=1)
+    assert resources_for(GROUP, ResourceRequest(gpus=4, cpus=8), nodes) == Resources(1, 8, gpus=4)
 
 
 @pytest.mark.parametrize(
@@ -86,32 +83,32 @@ def test_tpus_are_not_left_idle_unless_that_is_said():
     nodes = [{"CPU": 8.0}, {"CPU": 4.0, "TPU": 4.0, POD_TYPE: "v6e-16"}]
     for request in (ResourceRequest(), ResourceRequest(processes=2)):
         with pytest.raises(TransferError, match="expected --slices such as v6e:4x4, or --cpus"):
-            resources_for(EXPERIMENT, GROUP, request, nodes)
-    assert resources_for(EXPERIMENT, GROUP, ResourceRequest(cpus=2), nodes) == Resources(1, 2)
+            resources_for(GROUP, request, nodes)
+    assert resources_for(GROUP, ResourceRequest(cpus=2), nodes) == Resources(1, 2)
     slices = ResourceRequest(cpus=2, slices=("v6e:4x4",))
-    assert resources_for(EXPERIMENT, GROUP, slices, nodes) == Resources(1, 2, slice="v6e:4x4")
+    assert resources_for(GROUP, slices, nodes) == Resources(1, 2, slice="v6e:4x4")
 
 
 def test_memory_is_four_numbers_for_each_parameter_of_each_trial_twice():
-    count = parameter_count(EXPERIMENT.layout(GROUP.width).parameters)
-    assert memory(EXPERIMENT, GROUP) == 2 * 4 * 4 * count * TRIALS
+    count = parameter_count(GROUP.layout.parameters)
+    assert memory(GROUP) == 2 * 4 * 4 * count * TRIALS
 
 
 def test_a_group_has_the_smallest_slice_that_holds_it(monkeypatch):
     offered = ("v6e:4x4", "v5e:1x1", "v6e:2x2")  # 500, 15.75 and 125 GiB that programs may take
     for needed, slice in ((15.7, "v5e:1x1"), (15.8, "v6e:2x2"), (125.1, "v6e:4x4")):
         monkeypatch.setattr(resources, "memory", lambda *_, needed=needed: int(needed * 2**30))
-        assert resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=offered), []) == Resources(
+        assert resources_for(GROUP, ResourceRequest(slices=offered), []) == Resources(
             1, 1, slice=slice
         )
     monkeypatch.setattr(resources, "memory", lambda *_: 501 * 2**30)
     with pytest.raises(TransferError, match=r"needs 501 GiB and the largest of --slices, v6e:4x4"):
-        resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=offered), [])
+        resources_for(GROUP, ResourceRequest(slices=offered), [])
 
 
 def test_refusals():
     with pytest.raises(TransferError, match='The topology "v6e:3x3" is no slice of v6e'):
-        resources_for(EXPERIMENT, GROUP, ResourceRequest(slices=("v6e:3x3",)), [])
+        resources_for(GROUP, ResourceRequest(slices=("v6e:3x3",)), [])
     with pytest.raises(TransferError, match=r"--cpus is -1; expected a whole number above 0"):
         ResourceRequest(cpus=-1)
     with pytest.raises(TransferError, match="--slices names TPU slices"):

@@ -7,8 +7,7 @@ import pytest
 from transfer.analysis import predict
 from transfer.errors import TransferError
 from transfer.report import Report
-from transfer.sweeps import run, run_sweep, run_target
-from transfer.sweeps.progress import Lines, group_line
+from transfer.sweeps import Lines, LocalLauncher, group_line, run_sweep, run_target
 
 from .small import Recorder, experiment, swept
 from .test_bracket import Trainer
@@ -21,14 +20,14 @@ def losses(monkeypatch):
     """Losses by a bowl at every width, in place of training."""
     trained = []
 
-    def instead(experiment, directory, dataset, groups, reporter):
+    def instead(launcher, directory, dataset, groups, reporter):
         for group in groups:
             trained.append(group)
             Trainer(directory, optimum=-6.2)(group)
             reporter.finish(group, [])
         return []
 
-    monkeypatch.setattr(run, "run_groups", instead)
+    monkeypatch.setattr(LocalLauncher, "launch", instead)
     return trained
 
 
@@ -81,8 +80,8 @@ def test_a_directory_of_another_run_is_refused(tmp_path, losses):
 
 def test_a_group_that_fails_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        run,
-        "run_groups",
+        LocalLauncher,
+        "launch",
         lambda *_: ["mup at width 8 failed: memory", "mup at width 16 failed: gone"],
     )
 
@@ -98,12 +97,16 @@ def test_a_target_is_trained_as_predicted_and_around_what_is_expected(tmp_path, 
     run_target(DECLARED, directory, prediction)
 
     (group,) = losses  # one round, since the optimum is where it is expected
-    assert (group.width, group.recipe) == (TARGET, "mup+sqrt")
-    predicted = [setting for setting in group.settings if setting.origin == "predicted"]
-    assert {setting.hyperparameters for setting in predicted} == {prediction.hyperparameters}
-    assert {setting.seed for setting in group.settings} == set(DECLARED.sweep.seeds)
-    shots = Report.of(directory).verdict["recipes"]["mup+sqrt"]["zero_shot"]
-    assert shots[str(TARGET)]["source"] == "trained"
+    assert (group.shape.width, group.recipe_names) == (TARGET, "mup+sqrt")
+    predicted = [spec for spec in group.trials if spec.origin == "predicted"]
+    assert {spec.hyperparameters for spec in predicted} == {prediction.hyperparameters}
+    assert {spec.seed for spec in group.trials} == set(DECLARED.sweep.seeds)
+    (regret,) = (
+        each
+        for each in Report.of(directory).verdict.recipes["mup+sqrt"].regrets
+        if each.width == TARGET
+    )
+    assert regret.source == "trained"
 
 
 def test_a_target_that_cannot_be_trained_is_refused_before_it_is(tmp_path, losses):

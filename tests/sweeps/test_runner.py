@@ -9,24 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from training.tiny import DATA, STEPS, Tiny
-from training.tiny import train as train_tiny
 
 from transfer.data import load_dataset
 from transfer.errors import TransferError
 from transfer.probes import equilibrium_rms
 from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
-from transfer.scaling import Hyperparameters
-from transfer.sweeps import (
-    Group,
-    Setting,
-    declared_groups,
-    remove_orphans,
-    run_groups,
-    runner,
-    trial_name,
-)
+from transfer.scaling import Hyperparameters, Recipe
+from transfer.sweeps import declared_groups, remove_orphans, run_groups, runner
 from transfer.sweeps import unfinished as missing
 from transfer.termination import TerminatedError
+from transfer.training import TrialSpec, train
 
 from .small import BASE_WIDTH, RATES, WARMUP, Recorder, experiment
 
@@ -51,7 +43,7 @@ def dataset():
 def swept(declared, dataset, tmp_path_factory):
     """A finished sweep and what its reporter was told; not to be changed."""
     run, reporter = RunDirectory(tmp_path_factory.mktemp("runs") / "swept"), Recorder()
-    assert run_groups(declared, run, dataset, declared_groups(declared), reporter) == []
+    assert run_groups(run, dataset, declared_groups(declared), reporter) == []
     return run, reporter
 
 
@@ -80,11 +72,7 @@ def tables(run):
 def test_every_trial_is_in_the_tables_with_its_curve_and_its_singular_values(swept, declared):
     run, _ = swept
     trials = run.trials()
-    names = [
-        trial_name(declared, group, setting)
-        for group in declared_groups(declared)
-        for setting in group.settings
-    ]
+    names = [group.trial_name(spec) for group in declared_groups(declared) for spec in group.trials]
 
     assert {trial.trial for trial in trials} == set(names)
     assert len(trials) == len(names) == len(WIDTHS) * TRIALS
@@ -165,21 +153,21 @@ def test_a_diverged_trial_is_marked_and_has_no_losses(swept):
         assert math.isnan(trial.loss) == math.isnan(trial.eval_loss) == wild
 
 
-def test_a_row_has_what_its_own_setting_measures(swept, declared):
+def test_a_row_has_what_its_own_trial_measures(swept, declared, dataset):
     """Trained again in the opposite order, so that no row can have another's numbers."""
     group = declared_groups(declared)[1]
-    settings = group.settings[::-1]
-    outcome = train_tiny([(each.hyperparameters, each.seed) for each in settings])
+    backwards = dataclasses.replace(group, trials=group.trials[::-1])
+    outcome = train(backwards, dataset)
     trials = {trial.trial: trial for trial in swept[0].trials()}
     values, bounds = {}, {}
     for row in swept[0].spectrum().to_pylist():
         values.setdefault(row["trial"], []).append(row["singular_value"])
         bounds.setdefault(row["trial"], []).append(row["bound"])
 
-    for index, setting in enumerate(settings):
-        trial = trials[trial_name(declared, group, setting)]
-        rate = setting.hyperparameters.learning_rate
-        assert (trial.width, trial.learning_rate, trial.seed) == (16, rate, setting.seed)
+    for index, spec in enumerate(backwards.trials):
+        trial = trials[group.trial_name(spec)]
+        rate = spec.hyperparameters.learning_rate
+        assert (trial.width, trial.learning_rate, trial.seed) == (16, rate, spec.seed)
         for column, measured in ((values, outcome.spectrum), (bounds, outcome.measured["bounds"])):
             np.testing.assert_array_equal(
                 column[trial.trial], measured["hidden.kernel"][index].reshape(-1)
@@ -228,15 +216,15 @@ def test_a_finished_sweep_is_left_as_it_is(copy, declared, dataset):
     files = {file: file.read_bytes() for file in pathlib.Path(copy.path).rglob("*.parquet")}
     reporter = Recorder()
 
-    assert run_groups(declared, copy, dataset, declared_groups(declared), reporter) == []
+    assert run_groups(copy, dataset, declared_groups(declared), reporter) == []
     assert reporter.started == []
     assert {file: file.read_bytes() for file in files} == files
-    assert missing(copy, declared, declared_groups(declared)) == []
+    assert missing(copy, declared_groups(declared)) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_only_what_is_missing_is_trained(swept, copy, declared, dataset, width):
-    lost = next(group for group in declared_groups(declared) if group.width == width)
+    lost = next(group for group in declared_groups(declared) if group.shape.width == width)
     kept = pa.Table.from_pylist(
         [dataclasses.asdict(trial) for trial in copy.trials() if trial.group != lost.name],
         schema=TRIALS_SCHEMA,
@@ -245,7 +233,7 @@ def test_only_what_is_missing_is_trained(swept, copy, declared, dataset, width):
     (copy.path / f"metrics/{lost.name}.parquet").unlink()
     (copy.path / f"spectrum/{lost.name}.parquet").unlink()
     reporter = Recorder()
-    run_groups(declared, copy, dataset, declared_groups(declared), reporter)
+    run_groups(copy, dataset, declared_groups(declared), reporter)
 
     assert reporter.started == [("mup+sqrt", width)]
     assert tables(copy) == tables(swept[0])
@@ -255,19 +243,19 @@ def test_a_wider_grid_trains_only_the_new_width(copy, declared, dataset):
     sweep = dataclasses.replace(declared.sweep, widths=(8, 16, 32), seeds=(0,))
     wider = dataclasses.replace(declared, sweep=sweep)
 
-    assert [group.width for group in missing(copy, wider, declared_groups(wider))] == [32]
+    assert [group.shape.width for group in missing(copy, declared_groups(wider))] == [32]
 
 
 def test_a_finer_grid_trains_only_the_new_points(copy, declared, dataset):
     space = dataclasses.replace(declared.sweep.space, learning_rate=(*RATES, WILD, 2.0**-7))
     finer = dataclasses.replace(declared, sweep=dataclasses.replace(declared.sweep, space=space))
 
-    groups = missing(copy, finer, declared_groups(finer))
+    groups = missing(copy, declared_groups(finer))
 
-    assert [group.width for group in groups] == list(WIDTHS)
+    assert [group.shape.width for group in groups] == list(WIDTHS)
     for group in groups:
-        assert [setting.seed for setting in group.settings] == list(SEEDS)
-        assert {setting.hyperparameters.learning_rate for setting in group.settings} == {2.0**-7}
+        assert [spec.seed for spec in group.trials] == list(SEEDS)
+        assert {spec.hyperparameters.learning_rate for spec in group.trials} == {2.0**-7}
 
 
 def test_a_group_is_done_only_when_its_trials_are_written(
@@ -275,7 +263,7 @@ def test_a_group_is_done_only_when_its_trials_are_written(
 ):
     run = RunDirectory(tmp_path / "run")
     groups = declared_groups(declared)
-    run_groups(declared, run, dataset, groups[:1], Recorder())
+    run_groups(run, dataset, groups[:1], Recorder())
     write = RunDirectory.write_bytes
 
     def cut_off(self, name, content):
@@ -285,35 +273,35 @@ def test_a_group_is_done_only_when_its_trials_are_written(
 
     monkeypatch.setattr(RunDirectory, "write_bytes", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        run_groups(declared, run, dataset, groups, Recorder())
+        run_groups(run, dataset, groups, Recorder())
     monkeypatch.undo()
 
     assert len(list((run.path / "metrics").iterdir())) == 2
-    assert missing(run, declared, groups) == groups[1:]
-    run_groups(declared, run, dataset, groups, Recorder())
+    assert missing(run, groups) == groups[1:]
+    run_groups(run, dataset, groups, Recorder())
     assert tables(run) == tables(swept[0])
 
 
 def test_a_group_that_the_hardware_gives_up_on_leaves_the_others_done(
     swept, declared, dataset, tmp_path, monkeypatch
 ):
-    run, train = RunDirectory(tmp_path / "run"), runner.train
+    run = RunDirectory(tmp_path / "run")
 
-    def out_of_memory(model, *arguments, **keywords):
-        if model.width == 8:
+    def out_of_memory(group, *arguments, **keywords):
+        if group.shape.width == 8:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory\nat some place")
-        return train(model, *arguments, **keywords)
+        return train(group, *arguments, **keywords)
 
     monkeypatch.setattr(runner, "train", out_of_memory)
     groups, reporter = declared_groups(declared), Recorder()
-    failures = run_groups(declared, run, dataset, groups, reporter)
+    failures = run_groups(run, dataset, groups, reporter)
 
     assert failures == ["mup+sqrt at width 8 failed: RESOURCE_EXHAUSTED: out of memory"]
     assert reporter.finished == [("mup+sqrt", 16, TRIALS)]
     assert {trial.width for trial in run.trials()} == {16}
 
     monkeypatch.undo()
-    assert run_groups(declared, run, dataset, groups, Recorder()) == []
+    assert run_groups(run, dataset, groups, Recorder()) == []
     assert tables(run) == tables(swept[0])
 
 
@@ -322,7 +310,7 @@ def test_an_error_of_the_users_own_stops_the_sweep(declared, dataset, tmp_path):
     wrong = dataclasses.replace(declared, training=training)
 
     with pytest.raises(TransferError, match="warmup of 20"):
-        run_groups(wrong, RunDirectory(tmp_path), dataset, declared_groups(wrong), Recorder())
+        run_groups(RunDirectory(tmp_path), dataset, declared_groups(wrong), Recorder())
 
 
 def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
@@ -333,17 +321,15 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
                 raise KeyboardInterrupt
 
     run, whole = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "whole")
-    setting = Setting(Hyperparameters(learning_rate=RATES[0], weight_decay=DECAY), 3)
-    group = [Group(16, "mup+sqrt", (setting,))]
+    tuned = Hyperparameters(learning_rate=RATES[0], weight_decay=DECAY)
     training = dataclasses.replace(declared.training, checkpoint_every=8)
     checkpointed = dataclasses.replace(declared, training=training)
+    group = [checkpointed.group(16, [TrialSpec(tuned, 3, Recipe("mup"))])]
     again = Recorder()
     with pytest.raises(KeyboardInterrupt):
-        run_groups(
-            checkpointed, run, dataset, group, Interrupted(), checkpoint_folder=run.checkpoints
-        )
-    run_groups(checkpointed, run, dataset, group, again, checkpoint_folder=run.checkpoints)
-    run_groups(checkpointed, whole, dataset, group, Recorder())
+        run_groups(run, dataset, group, Interrupted(), checkpoint_folder=run.checkpoints)
+    run_groups(run, dataset, group, again, checkpoint_folder=run.checkpoints)
+    run_groups(whole, dataset, group, Recorder())
 
     assert again.fractions == [1.0]
     assert tables(run) == tables(whole)
@@ -354,13 +340,13 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
     # Asked before the first group, after its first step, and after the stretch that follows.
     asked = iter([False, False, True])
     with pytest.raises(TerminatedError, match=rf"after step 8 of {STEPS}, which is saved"):
-        run_groups(declared, run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
+        run_groups(run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
     assert run.trials() == []
     (folder,) = run.checkpoints.iterdir()
     assert (folder.name, [each.name for each in folder.iterdir()]) == (groups[0].name, ["8"])
 
     again = Recorder()
-    run_groups(declared, run, dataset, groups, again)
+    run_groups(run, dataset, groups, again)
     assert again.fractions == [0.8, 1.0, 0.4, 0.8, 1.0]
     assert list(run.checkpoints.iterdir()) == []
     assert tables(run) == tables(swept[0])
@@ -370,7 +356,6 @@ def test_a_sweep_asked_to_stop_between_groups_begins_none(declared, dataset, tmp
     groups, reporter = declared_groups(declared), Recorder()
     with pytest.raises(TerminatedError, match="with 2 groups to go"):
         run_groups(
-            declared,
             RunDirectory(tmp_path),
             dataset,
             groups,
@@ -386,7 +371,7 @@ def test_what_is_left_of_a_group_that_is_done_is_removed(declared, dataset, copy
     left.mkdir(parents=True)
     (copy.checkpoints / "another").mkdir()
 
-    run_groups(declared, copy, dataset, groups, Recorder())
+    run_groups(copy, dataset, groups, Recorder())
     assert [each.name for each in copy.checkpoints.iterdir()] == ["another"]
 
 
@@ -403,22 +388,22 @@ def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
         "mup+sqrt-32-01234567",  # of a target
         "standard-8-01234567",  # of what this sweep knows nothing of
     ]
-    going_on = missing(copy, grown, groups)[0].name
+    going_on = missing(copy, groups)[0].name
     for name in (*left, going_on):
         (copy.checkpoints / name / "8").mkdir(parents=True)
 
-    remove_orphans(copy, grown, groups)
+    remove_orphans(copy, groups)
     kept = {each.name for each in copy.checkpoints.iterdir()}
     assert kept == {going_on, "mup+sqrt-32-01234567", "standard-8-01234567"}
 
 
 def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):
-    group = declared_groups(declared)[0]
     training = dataclasses.replace(declared.training, tensorboard=True)
     watched = dataclasses.replace(declared, training=training)
     for each, asked in ((declared, False), (watched, True)):
         run = RunDirectory(tmp_path / str(asked))
-        assert run_groups(each, run, dataset, [group], Recorder()) == []
+        group = declared_groups(each)[0]
+        assert run_groups(run, dataset, [group], Recorder()) == []
         assert run.tensorboard.exists() == asked
     assert {each.name for each in run.tensorboard.iterdir()} == {
         trial.trial for trial in run.trials()

@@ -10,8 +10,7 @@ from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_clu
 
 from .small import Recorder, experiment
 
-EXPERIMENT = experiment()
-GROUPS = declared_groups(EXPERIMENT)
+GROUPS = declared_groups(experiment())
 SLICE, CORES = Resources(1, 1, slice="v6e:4x4"), Resources(1, 1)
 
 
@@ -25,7 +24,7 @@ class Told(Recorder):
         self.waiting = []
 
     def wait(self, group, what):
-        self.waiting.append(group.width)
+        self.waiting.append(group.shape.width)
 
 
 @pytest.fixture
@@ -40,12 +39,12 @@ def one_round(monkeypatch, tmp_path):
         asked, begun = [], []
 
         class Reservation:
-            def __init__(self, share):
-                self.share, self.asked = share, False
+            def __init__(self, resources):
+                self.resources, self.asked = resources, False
                 self.state = states.pop(0)
 
             def ready(self):
-                asked.append(self.share)
+                asked.append(self.resources)
                 self.asked = self.state != "none"
                 return self.state == "free"
 
@@ -57,14 +56,18 @@ def one_round(monkeypatch, tmp_path):
 
         states = [state for _, state in found.values()]
         monkeypatch.setattr(launcher, "Reservation", Reservation)
-        monkeypatch.setattr(launcher, "share", lambda _, group, *rest: found[group.width][0])
+        monkeypatch.setattr(
+            launcher, "resources_for", lambda group, *rest: found[group.shape.width][0]
+        )
         monkeypatch.setattr(launcher.ray, "nodes", list)
         monkeypatch.setattr(launcher, "time", SimpleNamespace(sleep=end))
-        monkeypatch.setattr(launcher.Task, "start", lambda task, *_: begun.append(task.group.width))
+        monkeypatch.setattr(
+            launcher.GroupTask, "start", lambda task, *_: begun.append(task.group.shape.width)
+        )
         where = RunDirectory(tmp_path / "run")
         told = Told()
         with pytest.raises(EndedError):
-            run_on_cluster(EXPERIMENT, where, "", GROUPS, told, request=ResourceRequest())
+            run_on_cluster(where, "", GROUPS, told, request=ResourceRequest())
         assert sorted(told.waiting) == [8, 16]  # no machine is there at all
         return begun, asked
 

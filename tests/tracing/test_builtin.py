@@ -86,11 +86,11 @@ def test_convolutional_networks(config, width):
         {"tied": True},
         {"head_dim": 0, "heads": 4},
         {"head_dim": 0, "heads": 4, "qk_norm": True},
-        {"rematerialise": "full"},
+        {"remat": "full"},
         {"norm_gains": False},
         # As many layers as words and as features: no shape tells a stack from a table.
         {"layers": 13, "qk_norm": True},
-        {"dtype": "bfloat16", "rematerialise": "full", "queries_per_kv_head": 2, "qk_norm": True},
+        {"dtype": "bfloat16", "remat": "full", "queries_per_kv_head": 2, "qk_norm": True},
     ],
     ids=str,
 )

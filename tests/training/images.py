@@ -8,9 +8,11 @@ import numpy as np
 from transfer import sharding
 from transfer.models import ResNetConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
-from transfer.training import Population, State, TrainingConfig, Trials
+from transfer.training import Population, State, TrainingConfig, TrialInputs
 from transfer.training.population import Compiled
 from transfer.training.task import CLASSIFICATION
+
+from .tiny import specs
 
 MODEL = ResNetConfig(width=16, stages=(1,), image_channels=1, classes=4, dtype="float32")
 BASE_WIDTH, BATCH, SIZE, STEPS = 8, 8, 4, 20
@@ -51,7 +53,7 @@ def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) ->
         mesh,
         execution,
     )
-    trials, seeds = Trials.of(settings)
+    trials, seeds = TrialInputs.of(specs(settings))
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     batches = jax.tree.map(lambda *each: np.stack(each, 1), *[images(seed) for seed in seeds])
     batches = jax.device_put(batches, sharding.batches(mesh))
@@ -69,7 +71,7 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
 
 
 def run(
-    compiled: Compiled, state: State, trials: Trials, batches: Any, steps: int = STEPS
+    compiled: Compiled, state: State, trials: TrialInputs, batches: Any, steps: int = STEPS
 ) -> tuple[State, dict[str, np.ndarray]]:
     count = np.int32(steps)
     state, measured = compiled.run(state, trials, batches, count)

@@ -12,7 +12,7 @@ from transfer.models import ResNetConfig, TransformerConfig, model_layout
 from transfer.probes import tracking
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.sharding import MeshConfig, make_mesh
-from transfer.training import Population, State, TrainingConfig, Trials
+from transfer.training import Population, State, TrainingConfig, TrialInputs
 from transfer.training.task import CLASSIFICATION, NEXT_TOKEN
 
 from . import tiny
@@ -60,6 +60,12 @@ def population(
     )
 
 
+def inputs(trials: int) -> TrialInputs:
+    """The first of the settings, stacked."""
+    stacked, _ = TrialInputs.of(tiny.specs(SETTINGS[:trials]))
+    return stacked
+
+
 def batches(model: Any) -> Any:
     """(steps, seeds, batch, ...): random tokens, or images whose size depends on the example."""
     rng = np.random.default_rng(0)
@@ -84,7 +90,7 @@ class Trained:
 def initial(model: Any, trials: int, **changes: Any) -> State:
     """The state of so many trials on one device."""
     made = population(model, MeshConfig(), trials, **changes)
-    return jax.jit(made._init)(Trials.of(SETTINGS[:trials])[0])
+    return jax.jit(made._init)(inputs(trials))
 
 
 def train(
@@ -97,7 +103,9 @@ def train(
 ) -> Trained:
     """Train the first of the settings from the first of the trials of a state."""
     made = population(model, mesh, trials, execution, **changes)
-    settings = jax.device_put(Trials.of(SETTINGS[:trials])[0], sharding.per_trial(made.mesh))
+    settings = jax.device_put(
+        TrialInputs.of(tiny.specs(SETTINGS[:trials]))[0], sharding.per_trial(made.mesh)
+    )
     data = jax.device_put(batches(model), sharding.batches(made.mesh))
     if trials == 1:  # of one seed, whose data are the first
         data = jax.tree.map(lambda leaf: leaf[:, :1], data)
@@ -112,7 +120,9 @@ def train(
 def measuring(mesh: MeshConfig) -> Any:
     """Compile the program that measures a trial of `WIDE`."""
     made = population(WIDE, mesh, 1)
-    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], sharding.per_trial(made.mesh))
+    settings = jax.device_put(
+        TrialInputs.of(tiny.specs(SETTINGS[:1]))[0], sharding.per_trial(made.mesh)
+    )
     state = made._shapes(settings)
     data = jax.device_put(batches(WIDE)[:2, 0], sharding.eval_batches(made.mesh))
     hidden = made._hidden(state.parameters)
@@ -122,7 +132,9 @@ def measuring(mesh: MeshConfig) -> Any:
 def evaluating(model: Any, **changes: Any) -> Any:
     """Compile the program that scores a trial on held-out batches."""
     made = population(model, MeshConfig(), 1, **changes)
-    settings = jax.device_put(Trials.of(SETTINGS[:1])[0], sharding.per_trial(made.mesh))
+    settings = jax.device_put(
+        TrialInputs.of(tiny.specs(SETTINGS[:1]))[0], sharding.per_trial(made.mesh)
+    )
     data = jax.tree.map(lambda leaf: leaf[:2, 0], batches(model))
     data = jax.device_put(data, sharding.eval_batches(made.mesh))
     shapes = jax.tree.map(_shape, data)

@@ -6,6 +6,8 @@ import pathlib
 import random
 import resource
 import shutil
+import subprocess
+import sys
 
 import hypothesis
 import hypothesis.strategies as st
@@ -287,6 +289,44 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
         monkeypatch.setattr(checkpoints._manager, "save", full)
         with pytest.raises(TransferError, match=r"could not be written to .*No space left"):
             checkpoints.save(snapshot(LAST))
+
+
+QUIET = """
+import gc, logging, pathlib, sys, warnings
+from training.test_checkpoint import FIRST, LAST, restore, snapshot
+
+def settings():
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio", "transfer")]
+    return [(each.level, each.propagate, each.filters, each.handlers) for each in loggers]
+
+before = repr((settings(), warnings.filters))
+from transfer.training import Checkpoints
+import transfer.cli.console
+assert repr((settings(), warnings.filters)) == before, "an import changed logging"
+
+folder = pathlib.Path(sys.argv[1])
+with Checkpoints(folder) as checkpoints:
+    for step in (FIRST, LAST):
+        checkpoints.save(snapshot(step))
+for file in (folder / str(LAST) / "state" / "d").iterdir():
+    file.write_bytes(b"")
+assert restore(folder).step == FIRST
+gc.collect()
+assert repr((settings(), warnings.filters)) == before, "logging is not as it was"
+"""
+
+
+def test_a_user_reads_one_sentence_of_a_damaged_checkpoint_and_nothing_of_orbax(tmp_path):
+    """Imports, saves and reads leave logging as it was; what orbax logs is not printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET, str(tmp_path)],
+        cwd=pathlib.Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert f"The checkpoint of step {LAST} in {tmp_path} is damaged (" in sentence
 
 
 elements = st.floats(-2.0, 2.0, width=32)

@@ -9,16 +9,23 @@ from transfer import sharding
 from transfer.data import load_dataset
 from transfer.errors import TransferError
 from transfer.models import model_layout
-from transfer.scaling import Horizon, Hyperparameters
+from transfer.scaling import Hyperparameters, Recipe
 from transfer.scaling.hyperparameters import NAMES
 from transfer.sharding import MeshConfig
-from transfer.training import Population, TrainingConfig, Trials
+from transfer.training import (
+    BaseSizes,
+    Population,
+    TrainingConfig,
+    TrialInputs,
+    build_population,
+    group_mesh,
+)
 from transfer.training.config import EXECUTIONS
 from transfer.training.task import NEXT_TOKEN
 
 from .sharded import TRANSFORMER, initial
 from .sharded import train as train_sharded
-from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, train
+from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, group, specs, train
 
 # Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
 CLOSE = {"rtol": 1e-5}
@@ -148,19 +155,40 @@ def test_every_hyperparameter_changes_what_is_learnt():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "averages"), [("adamw", {"b1": 0.7, "b2": 0.85, "epsilon": 3e-8}), ("sgd", {})]
+    ("optimizer", "factors", "averages"),
+    [
+        # Four times the batch at as many tokens: lr and decay x 2, 1 - beta x 4, epsilon / 2.
+        ("adamw", (2.0, 2.0), {"b1": 0.6, "b2": 0.8, "epsilon": 5e-9}),
+        ("sgd", (4.0, 1.0), {}),
+    ],
 )
-def test_another_horizon_is_another_optimizer(optimizer, averages):
+def test_another_horizon_is_another_optimizer(optimizer, factors, averages):
     """Rates, betas and epsilon written out by hand are the same run; momentum stays."""
-    horizon = Horizon(learning_rate=2.0, weight_decay=4.0, epsilon=3.0, averaging=3.0)
+    rate, decay = factors
     base = Hyperparameters(learning_rate=2.0**-8, weight_decay=0.1)
-    by_hand = Hyperparameters(learning_rate=2.0**-7, weight_decay=0.4)
-    ruled = train([(base, 0)], horizon=horizon, optimizer=optimizer)
+    by_hand = Hyperparameters(learning_rate=rate * 2.0**-8, weight_decay=decay * 0.1)
+    horizon = {
+        "recipe": dataclasses.replace(RECIPE, horizon="sde"),
+        "base": BaseSizes(width=BASE_WIDTH, batch_size=DATA.batch_size // 4),
+    }
+    ruled = train([(base, 0)], optimizer=optimizer, **horizon)
     written = train([(by_hand, 0)], optimizer=optimizer, **averages)
     unruled = train([(base, 0)], optimizer=optimizer)
     # The betas differ by a rounding, 1e-16; that of a loss is 1e-7.
     np.testing.assert_allclose(ruled.held_out["loss"], written.held_out["loss"], rtol=1e-6)
     assert abs(ruled.held_out["loss"] / unruled.held_out["loss"] - 1) > 1e-3
+
+
+def test_a_batch_size_without_a_rule_is_refused():
+    with pytest.raises(TransferError, match="for which the recipe has no rule"):
+        train(base=BaseSizes(width=BASE_WIDTH, batch_size=2))
+
+
+def test_a_program_of_several_recipes_is_refused():
+    first, second = specs(SETTINGS[:1]), specs(SETTINGS[1:2], Recipe("standard"))
+    mixed = dataclasses.replace(group(), trials=(*first, *second))
+    with pytest.raises(TransferError, match="holds one recipe but its trials have mup"):
+        build_population(mixed, group_mesh(mixed))
 
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
@@ -176,7 +204,7 @@ def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
         mesh,
         "in_turn",
     )
-    trials, seeds = Trials.of(SETTINGS)
+    trials, seeds = TrialInputs.of(specs(SETTINGS))
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     shape = (len(seeds), DATA.batch_size, DATA.sequence_length + 1)
     tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), sharding.batches(mesh))
@@ -214,7 +242,7 @@ def test_progress_is_the_median_loss_of_the_trials_that_have_one():
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_what_is_no_seed_is_refused(seed):
-    with pytest.raises(TransferError, match=f"seed is {seed}"):
+    with pytest.raises(TransferError, match=f"The seed is {seed}; expected a whole number"):
         train([(NEXT, seed)])
 
 

@@ -11,13 +11,21 @@ from flax import nnx
 from transfer.data import DataConfig, load_dataset
 from transfer.models.layers import Embedding, Linear
 from transfer.models.variables import multiplier
-from transfer.scaling import Horizon, Hyperparameters, Recipe
+from transfer.scaling import Hyperparameters, Recipe
 from transfer.sharding import MeshConfig
-from transfer.training import Checkpoints, Outcome, TrainingConfig
-from transfer.training import train as train_population
+from transfer.training import (
+    BaseSizes,
+    Checkpoints,
+    Outcome,
+    TrainingConfig,
+    TrialGroup,
+    TrialSpec,
+)
+from transfer.training import train as train_group
 
 DATA = DataConfig(name="synthetic", sequence_length=8, batch_size=8, eval_sequences=16)
 BASE_WIDTH = 8
+BASE = BaseSizes(width=BASE_WIDTH)
 RECIPE = Recipe("mup")
 STEPS, LOG_EVERY = 20, 8
 # Learning rates below the optimum, so that training does not amplify rounding. Every population of
@@ -28,6 +36,11 @@ SETTINGS = (
     (Hyperparameters(learning_rate=2.0**-9, init_scale=0.5), 3),
 )
 Setting = tuple[Hyperparameters, int]
+
+
+def specs(settings: Sequence[Setting], recipe: Recipe = RECIPE) -> list[TrialSpec]:
+    """Trials of these hyperparameters and seeds."""
+    return [TrialSpec(hyperparameters, seed, recipe) for hyperparameters, seed in settings]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +55,9 @@ class Tiny:
         return Bigram(self, rngs)
 
     def plain(self, *, zero_init: bool = False) -> "Tiny":
+        return self
+
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "Tiny":
         return self
 
 
@@ -60,30 +76,41 @@ class Bigram(nnx.Module):
         return self.readout(x + jax.nn.gelu(self.hidden(x) * self.logits[...]))
 
 
+def group(
+    settings: Sequence[Setting] = SETTINGS,
+    *,
+    recipe: Recipe = RECIPE,
+    base: BaseSizes = BASE,
+    mesh: MeshConfig = MeshConfig(),
+    **changes: Any,
+) -> TrialGroup:
+    """Settings of the tiny model; `changes` are those of the training configuration."""
+    shared = {"steps": STEPS, "warmup": 4, "log_every": LOG_EVERY}
+    return TrialGroup(
+        model=Tiny(),
+        base=base,
+        data=DATA,
+        training=TrainingConfig(**(shared | changes)),
+        trials=tuple(specs(settings, recipe)),
+        mesh=mesh,
+    )
+
+
 def train(
     settings: Sequence[Setting] = SETTINGS,
     *,
     checkpoints: Checkpoints | None = None,
     events: Any = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
-    horizon: Horizon | None = None,
-    mesh: MeshConfig = MeshConfig(),
     asked_to_stop: Callable[[], bool] = lambda: False,
-    **changes,
+    **choices: Any,
 ) -> Outcome:
-    """Train settings of the tiny model; `changes` are those of the training configuration."""
-    shared = {"steps": STEPS, "warmup": 4, "log_every": LOG_EVERY}
-    return train_population(
-        Tiny(),
-        BASE_WIDTH,
-        RECIPE,
-        TrainingConfig(**(shared | changes)),
+    """Train a group of the tiny model."""
+    return train_group(
+        group(settings, **choices),
         load_dataset(DATA),
-        settings,
         checkpoints=checkpoints,
         events=events,
         progress=progress,
-        horizon=horizon,
-        mesh=mesh,
         asked_to_stop=asked_to_stop,
     )

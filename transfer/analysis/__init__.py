@@ -1,12 +1,14 @@
 """From finished trials to answers: optima, transfer, predictions and the verdict."""
 
+from typing import TYPE_CHECKING
+
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
-from transfer.analysis.optimum import Optimum, find_optimum
+from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
 from transfer.analysis.prediction import Prediction, predict
-from transfer.analysis.regret import ZeroShot, zero_shot_regret
+from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
 from transfer.analysis.transferability import (
@@ -15,7 +17,8 @@ from transfer.analysis.transferability import (
     Transferability,
     judge_transfer,
 )
-from transfer.analysis.verdict import judge
+from transfer.analysis.verdict import RecipeVerdict, SublayerVerdict, SweepVerdict, judge
+from transfer.renamed import renamed
 
 __all__ = [
     "GAIN_BAND",
@@ -27,13 +30,18 @@ __all__ = [
     "MeasuredDecay",
     "Optimum",
     "Prediction",
+    "RecipeVerdict",
+    "Regret",
     "SpectrumSlope",
+    "SublayerVerdict",
+    "SweepVerdict",
     "Transferability",
-    "ZeroShot",
+    "WidthSweep",
     "calibrate",
     "calibrate_run",
     "extrapolate_optimum",
     "find_optimum",
+    "find_regret",
     "judge",
     "judge_invariance",
     "judge_transfer",
@@ -43,5 +51,14 @@ __all__ = [
     "predicted_slope",
     "slope_over_seeds",
     "spectrum_slopes",
-    "zero_shot_regret",
+    "sweeps_by_recipe",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.analysis",
+        {
+            "ZeroShot": "transfer.analysis.Regret",
+            "zero_shot_regret": "transfer.analysis.find_regret",
+        },
+    )

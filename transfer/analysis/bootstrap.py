@@ -9,7 +9,7 @@ seeds, so at 95 % it covers the truth about half the time with two seeds and abo
 four with three. Read an interval beside its number of seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,12 +32,30 @@ def bootstrap(statistic: Statistic, seeds: int) -> tuple[Interval | None, str | 
       >>> bootstrap(lambda weights: float(losses @ weights), seeds=4)
       ((1.5, 3.5), None)
     """
+    (result,) = bootstrap_jointly(lambda weights: (statistic(weights),), seeds, count=1)
+    return result
+
+
+def bootstrap_jointly(
+    statistics: Callable[[np.ndarray], Sequence[float]], seeds: int, count: int
+) -> list[tuple[Interval | None, str | None]]:
+    """Return what `bootstrap` would of `count` statistics, which share their resamples.
+
+    Example:
+      >>> losses = np.array([1.0, 2.0, 3.0, 4.0])
+      >>> bootstrap_jointly(lambda weights: (losses @ weights, losses @ weights / 2), 4, count=2)
+      [((1.5, 3.5), None), ((0.75, 1.75), None)]
+    """
     if seeds < 2:
-        return None, "an interval needs at least two seeds"
+        return [(None, "an interval needs at least two seeds")] * count
     counts = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES)
     # With few seeds most draws repeat: each distinct one is evaluated once.
     distinct, places = np.unique(counts, axis=0, return_inverse=True)
-    samples = np.array([statistic(draw / seeds) for draw in distinct])[places]
+    samples = np.array([statistics(draw / seeds) for draw in distinct])[places]
+    return [_percentiles(samples[:, place]) for place in range(count)]
+
+
+def _percentiles(samples: np.ndarray) -> tuple[Interval | None, str | None]:
     tail = (1 - CONFIDENCE) / 2
     missing = 1 - np.isfinite(samples).mean()
     if missing > tail:

@@ -26,7 +26,7 @@ from transfer.analysis.spectrum import (
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph
 from transfer.run_directory import Trial
-from transfer.scaling import Calibration
+from transfer.scaling import Calibration, Recipe
 
 Sigma = Mapping[int, Mapping[int, float]]  # by width and seed
 
@@ -155,12 +155,13 @@ def calibrate_run(
             f"at {len(times)} of the proxy widths {', '.join(map(str, sorted(proxy_widths)))}; "
             "expected three or more, two to measure between and a wider one to verify at."
         )
-    return calibrate(sigma_1_by_path(used, spectrum), recipe, times, used[0].base_width)
+    swept = Recipe.parse(recipe)
+    return calibrate(sigma_1_by_path(used, spectrum), swept, times, used[0].base_width)
 
 
 def calibrate(
     sigma_1: Mapping[str, Sigma],
-    recipe: str,
+    recipe: Recipe,
     decay_times: Mapping[int, float],
     base_width: int,
 ) -> Calibrated:
@@ -175,7 +176,7 @@ def calibrate(
 
     Arguments:
       sigma_1: top singular values by path, width and seed, at the end of training.
-      recipe: what the runs were trained under, such as `mup+sqrt`.
+      recipe: what the runs were trained under.
       decay_times: sum_t lr_t * decay of the hidden matrices, by width.
       base_width: where the recipe's hyperparameters are meant.
 
@@ -185,7 +186,7 @@ def calibrate(
       >>> up = {width: {0: 1.0, 1: 1.1} for width in (64, 128, 256)}
       >>> down = {width: {0: width**0.25, 1: width**0.25} for width in (64, 128, 256)}
       >>> times = dict.fromkeys(up, 5.0)
-      >>> found = calibrate({"up": up, "down": down}, "mup+sqrt", times, base_width=64)
+      >>> found = calibrate({"up": up, "down": down}, Recipe("mup"), times, base_width=64)
       >>> [round(x, 6) for x in found.calibration.exponents]
       [0.5, 1.0]
 

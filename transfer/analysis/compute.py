@@ -1,12 +1,38 @@
 """What tuning on proxies costs beside tuning at the target."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transfer.run_directory import Trial
 
 
-def compute_spent(trials: Iterable[Trial]) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class ComputeSpent:
+    """Floating-point operations of all proxy sweeps, of tuning at the target, and their ratio.
+
+    All are None, with a reason, where no recipe has two widths.
+    """
+
+    proxy_flops: float | None
+    target_tuning_flops: float | None
+    ratio: float | None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, with a `reason` only where something is null."""
+        content = dataclasses.asdict(self)
+        if self.reason is None:
+            del content["reason"]
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ComputeSpent":
+        """Read what `to_json` wrote."""
+        return cls(**content)
+
+
+def compute_spent(trials: Iterable[Trial]) -> ComputeSpent:
     """Return the floating-point operations of all proxy sweeps and of tuning at the target.
 
     The target of a recipe is its widest width. Where the target was not swept, the cost of doing so
@@ -14,7 +40,7 @@ def compute_spent(trials: Iterable[Trial]) -> dict[str, Any]:
     `ratio` is proxy over target; diverged trials count, for they were paid for.
 
     Example:
-      >>> compute_spent(trials)["ratio"]  # doctest: +SKIP
+      >>> compute_spent(trials).ratio  # doctest: +SKIP
       0.31
     """
     by_recipe: dict[str, list[Trial]] = {}
@@ -36,7 +62,6 @@ def compute_spent(trials: Iterable[Trial]) -> dict[str, Any]:
             tuning = [one for trial in proxies if trial.width == widest]
         target_flops += sum(tuning)
 
-    spent = {"proxy_flops": proxy_flops, "target_tuning_flops": target_flops}
     if not target_flops:
-        return dict.fromkeys((*spent, "ratio")) | {"reason": "no recipe has two widths"}
-    return {**spent, "ratio": proxy_flops / target_flops}
+        return ComputeSpent(None, None, None, reason="no recipe has two widths")
+    return ComputeSpent(proxy_flops, target_flops, proxy_flops / target_flops)

@@ -1,7 +1,7 @@
 """A number as the verdict reports it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Interval = tuple[float, float]
@@ -49,6 +49,16 @@ class Estimate:
         content = {"value": self.value, "interval": interval_json(self.interval)}
         return content | ({"reason": self.reason} if self.reason else {})
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Estimate":
+        """Read what `to_json` wrote; other keys are ignored.
+
+        Example:
+          >>> Estimate.from_json({"value": -5.4, "interval": [-5.6, -5.2]})
+          Estimate(value=-5.4, interval=(-5.6, -5.2), reason=None)
+        """
+        return cls(content["value"], interval_from_json(content["interval"]), content.get("reason"))
+
 
 def interval_json(interval: Interval | None) -> list[float] | None:
     """Return an interval as a JSON list.
@@ -58,3 +68,16 @@ def interval_json(interval: Interval | None) -> list[float] | None:
       ([0.1, 0.2], None)
     """
     return None if interval is None else list(interval)
+
+
+def interval_from_json(content: Sequence[float] | None) -> Interval | None:
+    """Read what `interval_json` returned.
+
+    Example:
+      >>> interval_from_json([0.1, 0.2]), interval_from_json(None)
+      ((0.1, 0.2), None)
+    """
+    if content is None:
+        return None
+    low, high = content
+    return low, high

@@ -1,11 +1,12 @@
 """Whether the top singular value of a sublayer keeps its size as width grows."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.measured_decay import MeasuredDecay
-from transfer.analysis.spectrum import SETTLED, SpectrumSlope, has_measured_decay
+from transfer.analysis.spectrum import SETTLED, SpectrumSlope, named_recipe
 from transfer.markup import html_paragraph
 
 Answer = Literal["invariant", "drifts as predicted", "differs", "undecided", "not settled"]
@@ -34,6 +35,12 @@ class Invariance:
         """Return plain JSON."""
         return {"invariance": self.answer, "reason": self.reason, **self.measured.to_json()}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Invariance":
+        """Read what `to_json` wrote; other keys are ignored."""
+        measured = MeasuredDecay(Estimate.from_json(content["p"]))
+        return cls(content["invariance"], content["reason"], measured)
+
     def _repr_html_(self) -> str:
         """The sentence, for notebooks; it begins with the answer."""
         return html_paragraph(self.reason)
@@ -54,7 +61,7 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
       >>> judged.answer, judged.measured.p.value
       ('drifts as predicted', 0.77)
     """
-    if not found.settled:
+    if not found.is_settled:
         width, times = min(found.decay_times.items(), key=lambda item: item[1])
         return Invariance(
             "not settled",
@@ -77,10 +84,11 @@ def judge_invariance(found: SpectrumSlope, recipe: str) -> Invariance:
         f"{answer.capitalize()}: sigma_1 ~ width^{found.slope.text('+z.2f')}, where "
         f"{found.predicted:+z.2f} is predicted"
     )
-    if has_measured_decay(recipe):
+    named = named_recipe(recipe)
+    if named is None:
         unknown = Estimate(None, reason="a measured decay has exponents of its own")
         return Invariance(answer, f"{seen}.", MeasuredDecay(unknown))
-    measured = MeasuredDecay.of(found.slope, recipe)
+    measured = MeasuredDecay.of(found.slope, named)
     return Invariance(
         answer,
         f"{seen}; p is {measured.p.text('z.2f')}, for which decay ~ "

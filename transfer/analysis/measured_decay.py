@@ -14,6 +14,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.slope import slope_over_seeds
 from transfer.analysis.spectrum import PUBLISHED_P, SETTLED, predicted_slope
 from transfer.errors import TransferError
+from transfer.scaling import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +29,14 @@ class MeasuredDecay:
     p: Estimate
 
     @classmethod
-    def of(cls, slope: Estimate, recipe: str) -> "MeasuredDecay":
+    def of(cls, slope: Estimate, recipe: Recipe) -> "MeasuredDecay":
         """Return p where sigma_1 of settled runs under a recipe has this slope over width.
 
         With s the slope, step ~ m^e and decay ~ m^x, p = s - (e - x) / 2: under muP's rates
         s + (1 + x) / 2.
 
         Example:
-          >>> MeasuredDecay.of(Estimate(-0.125), "mup+independent").p.value
+          >>> MeasuredDecay.of(Estimate(-0.125), Recipe("mup", decay="independent")).p.value
           0.875
         """
         # The prediction is of the published p, so that what a slope is off by, p is off by.
@@ -54,7 +55,7 @@ class MeasuredDecay:
 
 def measure_decay(
     sigma_1: Mapping[str, Mapping[int, Mapping[int, float]]],
-    recipe: str,
+    recipe: Recipe,
     decay_times: Mapping[int, float],
 ) -> dict[str, MeasuredDecay]:
     """Return p of every kind of sublayer, from runs at two or more widths under one recipe.
@@ -64,7 +65,7 @@ def measure_decay(
 
     Arguments:
       sigma_1: top singular values by kind of sublayer, width and seed, at the end of training.
-      recipe: what the runs were trained under, such as `mup+sqrt`.
+      recipe: what the runs were trained under.
       decay_times: sum_t lr_t * decay of the hidden matrices, by width.
 
     Raises `TransferError` when a run has not settled, whose sigma_1 still tells of its init; with
@@ -72,7 +73,8 @@ def measure_decay(
 
     Example:
       >>> level = {64: {0: 2.0, 1: 2.5}, 256: {0: 2.0, 1: 2.5}}
-      >>> measured = measure_decay({"attention.query": level}, "mup+sqrt", {64: 8.0, 256: 4.0})
+      >>> times = {64: 8.0, 256: 4.0}
+      >>> measured = measure_decay({"attention.query": level}, Recipe("mup"), times)
       >>> measured["attention.query"].p
       Estimate(value=0.75, interval=(0.75, 0.75), reason=None)
 

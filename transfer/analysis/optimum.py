@@ -1,16 +1,19 @@
 """The best learning rate, and weight decay, at one width."""
 
 import dataclasses
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfer.analysis.bootstrap import bootstrap
+from transfer.analysis.bootstrap import bootstrap_jointly
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import LossTable
 from transfer.analysis.quadratic import curve_minimum, surface_minimum
 from transfer.errors import TransferError
 from transfer.markup import html_table
+from transfer.renamed import renamed
 from transfer.run_directory import Trial
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
@@ -49,6 +52,17 @@ class Landscape:
             for axis, coordinate in zip(self.coordinates, place, strict=True)
         )
 
+    def estimate(self) -> tuple[Estimate, ...]:
+        """Return log2 of the best learning rate and, of a joint landscape, of the best decay."""
+        place, count = self.locate(), 2 if self.joint else 1
+        intervals = bootstrap_jointly(
+            lambda weights: self.locate(weights)[:count], len(self.table.seeds), count
+        )
+        return tuple(
+            Estimate(value, interval, reason)
+            for value, (interval, reason) in zip(place[:count], intervals, strict=True)
+        )
+
     def at_seeds(self, seeds: Collection[int]) -> "Landscape":
         """Return the same landscape with some of its seeds."""
         return Landscape(self.table.at_seeds(seeds), self.joint)
@@ -62,14 +76,14 @@ class Landscape:
             return np.log2(rates), np.log2(decays)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Optimum:
     """The best hyperparameters of one recipe at one width.
 
-    `best` is the best setting that was run and `best_loss` its loss averaged over seeds. `curve`
-    holds the losses over learning rate at its decay and multipliers, `landscape` those that the fit
-    reads. `log2_learning_rate` is fitted; `log2_weight_decay` too when decays were swept around
-    their best, else it is None, `weight_decay` is that of `best` and `note` says why.
+    `best` is the best setting that was run, `best_loss` its loss averaged over `seeds` seeds, None
+    where every run diverged. `log2_learning_rate` is fitted; `log2_weight_decay` too when decays
+    were swept around their best, else it is None, `weight_decay` is that of `best` and `note` says
+    why.
     """
 
     recipe: str
@@ -78,9 +92,13 @@ class Optimum:
     log2_weight_decay: Estimate | None
     best: Hyperparameters
     best_loss: float | None
-    curve: LossTable = dataclasses.field(repr=False)
-    landscape: Landscape = dataclasses.field(repr=False)
+    seeds: int
     note: str | None = None
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed(
+            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.landscape"}
+        )
 
     def _repr_html_(self) -> str:
         """What is known of it, and why what is not is not, for notebooks."""
@@ -97,11 +115,71 @@ class Optimum:
         return html_table("The optimum at one width", rows)
 
     @property
+    def nearest_log2_learning_rate(self) -> float:
+        """log2 of the learning rate of the optimum, fitted or else the best that was run."""
+        fitted = self.log2_learning_rate.value
+        return math.log2(self.best.learning_rate) if fitted is None else fitted
+
+    @property
     def weight_decay(self) -> float:
         """The weight decay of the optimum, fitted or else the best that was run."""
         if self.log2_weight_decay is None or self.log2_weight_decay.value is None:
             return self.best.weight_decay
         return float(2**self.log2_weight_decay.value)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WidthSweep:
+    """The sweep of one recipe at one width: its optimum, and the losses that it was fitted to.
+
+    `curve` holds the losses over learning rate at the best decay and multipliers, `landscape` those
+    that the fit reads; slopes and regrets resample it.
+    """
+
+    optimum: Optimum
+    curve: LossTable = dataclasses.field(repr=False)
+    landscape: Landscape = dataclasses.field(repr=False)
+
+    @classmethod
+    def of(
+        cls, trials: Iterable[Trial], recipe: str, width: int, weight_decay: float | None = None
+    ) -> "WidthSweep":
+        """Find the optimum as `find_optimum` does, and keep what it was found from.
+
+        Raises:
+          TransferError: there are no finished trials, or their losses do not compare.
+        """
+        table = LossTable.of(trials, recipe, width)
+        if weight_decay is not None:
+            table = table.where(lambda setting: setting.weight_decay == weight_decay)
+        _require_comparable(table, recipe, width, weight_decay)
+        losses = table.mean()
+        best = table.settings[int(losses.argmin())]
+        curve = Landscape(
+            table.where(lambda s: dataclasses.replace(s, learning_rate=best.learning_rate) == best),
+            joint=False,
+        )
+        surface, note = _surface(table, best)
+        minimum = curve_minimum(curve.coordinates[0], curve.table.mean())
+        decided = minimum.location is not None
+        landscape = surface if surface is not None and decided else curve
+        estimates = landscape.estimate() if decided else ()
+        best_loss = float(losses.min())
+        optimum = Optimum(
+            recipe=recipe,
+            width=width,
+            log2_learning_rate=(
+                estimates[0]
+                if estimates
+                else Estimate(None, reason=f"{minimum.reason} at width {width}")
+            ),
+            log2_weight_decay=estimates[1] if len(estimates) > 1 else None,
+            best=best,
+            best_loss=best_loss if np.isfinite(best_loss) else None,
+            seeds=len(landscape.table.seeds),
+            note=note,
+        )
+        return cls(optimum, curve.table, landscape)
 
 
 def find_optimum(
@@ -124,9 +202,37 @@ def find_optimum(
       >>> find_optimum(trials, "mup+sqrt", 64).log2_learning_rate  # doctest: +SKIP
       Estimate(value=-5.4, interval=(-5.6, -5.2), reason=None)
     """
-    table = LossTable.of(trials, recipe, width)
-    if weight_decay is not None:
-        table = table.where(lambda setting: setting.weight_decay == weight_decay)
+    return WidthSweep.of(trials, recipe, width, weight_decay).optimum
+
+
+def sweeps_by_recipe(trials: Sequence[Trial]) -> dict[str, list[WidthSweep]]:
+    """Return the sweep at every width, narrow ones first, by recipe in alphabetical order.
+
+    Raises:
+      TransferError: there are no sweep trials, or the losses of some do not compare.
+
+    Example:
+      >>> sweeps = sweeps_by_recipe(trials)  # doctest: +SKIP
+      >>> [sweep.optimum.width for sweep in sweeps["mup+sqrt"]]  # doctest: +SKIP
+      [16, 32, 64]
+    """
+    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
+    if not swept:
+        raise TransferError(
+            "There are no sweep trials to judge; run `transfer sweep` at two or more widths first."
+        )
+    widths: dict[str, set[int]] = {}
+    for trial in swept:
+        widths.setdefault(trial.recipe, set()).add(trial.width)
+    return {
+        recipe: [WidthSweep.of(swept, recipe, width) for width in sorted(widths[recipe])]
+        for recipe in sorted(widths)
+    }
+
+
+def _require_comparable(
+    table: LossTable, recipe: str, width: int, weight_decay: float | None
+) -> None:
     if not table.settings:
         at_decay = "" if weight_decay is None else f" and weight decay {weight_decay:g}"
         raise TransferError(
@@ -138,33 +244,6 @@ def find_optimum(
             f"No seed was run at every setting of {recipe} at width {width}, so losses do not "
             "compare; sweep all settings with the same seeds."
         )
-    losses = table.mean()
-    best = table.settings[int(losses.argmin())]
-    curve = Landscape(
-        table.where(lambda s: dataclasses.replace(s, learning_rate=best.learning_rate) == best),
-        joint=False,
-    )
-    surface, note = _surface(table, best)
-    minimum = curve_minimum(curve.coordinates[0], curve.table.mean())
-    landscape = surface if surface is not None and minimum.location is not None else curve
-
-    learning_rate = Estimate(None, reason=f"{minimum.reason} at width {width}")
-    decay = None
-    if minimum.location is not None:
-        learning_rate = _estimate(landscape, axis=0)
-        decay = _estimate(landscape, axis=1) if landscape.joint else None
-    best_loss = float(losses.min())
-    return Optimum(
-        recipe=recipe,
-        width=width,
-        log2_learning_rate=learning_rate,
-        log2_weight_decay=decay,
-        best=best,
-        best_loss=best_loss if np.isfinite(best_loss) else None,
-        curve=curve.table,
-        landscape=landscape,
-        note=note,
-    )
 
 
 def _told(estimate: Estimate) -> str:
@@ -172,13 +251,6 @@ def _told(estimate: Estimate) -> str:
         return f"undecided: {estimate.reason}"
     gap = f" (no interval: {estimate.reason})" if estimate.reason else ""
     return estimate.text("z.2f") + gap
-
-
-def _estimate(landscape: Landscape, axis: int) -> Estimate:
-    interval, reason = bootstrap(
-        lambda weights: landscape.locate(weights)[axis], len(landscape.table.seeds)
-    )
-    return Estimate(landscape.locate()[axis], interval, reason)
 
 
 def _surface(table: LossTable, best: Hyperparameters) -> tuple[Landscape | None, str | None]:

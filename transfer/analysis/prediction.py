@@ -2,15 +2,24 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.markup import html_table
+from transfer.renamed import renamed
 from transfer.run_directory import Trial
-from transfer.scaling import Calibration, Family, Move, Recipe, Scale, moves
+from transfer.scaling import (
+    Calibration,
+    Evidence,
+    Extrapolation,
+    Family,
+    Recipe,
+    Scale,
+    extrapolate,
+)
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 
@@ -20,7 +29,7 @@ class Prediction:
 
     The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
-    `moves` says what the recipe does on the way from the widest proxy to the target. `calibration`
+    `extrapolation` says what the recipe changes from the widest proxy to the target. `calibration`
     holds the exponents of a recipe whose decay is `measured`.
     """
 
@@ -41,8 +50,14 @@ class Prediction:
     base_layers: int | None = None
     base_batch_size: int | None = None
     base_tokens: int | None = None
-    moves: tuple[Move, ...] = ()
+    extrapolation: tuple[Extrapolation, ...] = ()
     calibration: Calibration | None = None
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed(
+            "Prediction",
+            {"moved": "Prediction.extrapolated", "moves": "Prediction.extrapolation"},
+        )
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -51,7 +66,7 @@ class Prediction:
             learning_rate=self.learning_rate, weight_decay=self.weight_decay, **self.multipliers
         )
 
-    def moved(
+    def extrapolated(
         self, recipe: Recipe, family: Family, *, proxy: Scale, target: Scale, base: Scale
     ) -> "Prediction":
         """The same hyperparameters for a target of another depth, batch size or duration too.
@@ -60,7 +75,7 @@ class Prediction:
         stays as in the proxy is left to the configuration.
 
         Raises:
-          TransferError: the recipe has no rule for what moves.
+          TransferError: the recipe has no rule for what changes.
         """
         deeper = target.layers != proxy.layers
         longer = (target.batch_size, target.tokens) != (proxy.batch_size, proxy.tokens)
@@ -72,7 +87,7 @@ class Prediction:
             target_tokens=target.tokens if longer else None,
             base_batch_size=base.batch_size if longer else None,
             base_tokens=base.tokens if longer else None,
-            moves=moves(recipe, family, proxy, target),
+            extrapolation=extrapolate(recipe, family, proxy, target),
         )
 
     def calibrated(self, found: Calibrated) -> "Prediction":
@@ -103,7 +118,7 @@ class Prediction:
             *([name.replace("_", " "), f"x {value:.4g}"] for name, value in changed.items()),
             ["tuned at widths", _listed(self.proxy_widths)],
             *(["note", note] for note in self.notes),
-            *(["move", str(move)] for move in self.moves),
+            *(["extrapolation", str(each)] for each in self.extrapolation),
         ]
         return html_table(f"Hyperparameters for width {self.target_width}", rows)
 
@@ -115,10 +130,10 @@ class Prediction:
             "log2_weight_decay_interval": interval_json(self.log2_weight_decay_interval),
             "multipliers": dict(self.multipliers),
             "notes": list(self.notes),
-            "moves": [
-                dataclasses.asdict(move)
-                | {"factor": float(move.factor), "effects": dict(move.effects)}
-                for move in self.moves
+            "extrapolation": [
+                dataclasses.asdict(each)
+                | {"factor": float(each.factor), "effects": dict(each.effects)}
+                for each in self.extrapolation
             ],
         }
 
@@ -129,6 +144,11 @@ class Prediction:
         Raises:
           TransferError: a field is missing or unknown.
         """
+        if "moves" in content:
+            raise TransferError(
+                "This is a prediction of an earlier version, whose moves are now called "
+                "extrapolation; write it anew with `transfer predict`."
+            )
         names = {field.name for field in dataclasses.fields(cls)}
         needed = {
             field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING
@@ -143,10 +163,7 @@ class Prediction:
             for name in ("log2_learning_rate_interval", "log2_weight_decay_interval")
         }
         sequences = {name: tuple(content[name]) for name in ("proxy_widths", "notes")}
-        moved = tuple(
-            Move(**{name: value for name, value in dict(move).items() if name != "factor"})
-            for move in content.get("moves", ())
-        )
+        extrapolation = tuple(_extrapolation(each) for each in content.get("extrapolation", ()))
         calibration = content.get("calibration")
         if calibration is not None:
             fields: dict[str, Any] = dict(calibration)
@@ -157,7 +174,7 @@ class Prediction:
                 **content,
                 **intervals,
                 **sequences,
-                "moves": moved,
+                "extrapolation": extrapolation,
                 "calibration": calibration,
             }
         )
@@ -174,7 +191,7 @@ def predict(
     They are the optimum at the *widest* proxy, where finite-width effects are smallest, and are
     moved unchanged: being canonical, they need no further rescaling. Multipliers are those of the
     best setting. Only sweep trials are read, all narrower widths by default. A target of None is
-    the widest proxy itself, to be moved along other axes alone (`Prediction.moved`).
+    the widest proxy itself, to be moved along other axes alone (`Prediction.extrapolated`).
 
     Raises:
       TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
@@ -248,6 +265,11 @@ def _proxies(swept: set[int], target: int, wanted: Sequence[int] | None) -> tupl
             "target or sweep a narrower width."
         )
     return proxies
+
+
+def _extrapolation(content: Mapping[str, Any]) -> Extrapolation:
+    fields = {name: value for name, value in dict(content).items() if name != "factor"}
+    return Extrapolation(**{**fields, "evidence": Evidence(**fields.get("evidence", {}))})
 
 
 def _listed(numbers: Sequence[int]) -> str:

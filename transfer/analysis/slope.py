@@ -8,7 +8,7 @@ import numpy as np
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import common_seeds
-from transfer.analysis.optimum import Optimum, find_optimum
+from transfer.analysis.optimum import WidthSweep, find_optimum
 from transfer.errors import TransferError
 from transfer.run_directory import Trial
 
@@ -46,25 +46,27 @@ def slope_over_seeds(logs: Mapping[int, Mapping[int, float]]) -> Estimate:
     return Estimate(value, interval, reason)
 
 
-def optimum_slope(optima: Sequence[Optimum]) -> Estimate:
+def optimum_slope(sweeps: Sequence[WidthSweep]) -> Estimate:
     """Return the slope of log2 optimal learning rate over log2 width; 0 is perfect transfer.
 
     Seeds are resampled jointly for all widths, which share them. Widths whose optimum is undecided
     are left out.
 
     Example:
-      >>> optimum_slope(optima)  # doctest: +SKIP
+      >>> optimum_slope(sweeps_by_recipe(trials)["mup+sqrt"])  # doctest: +SKIP
       Estimate(value=-0.14, interval=(-0.2, -0.1), reason=None)
     """
-    decided = [optimum for optimum in optima if optimum.log2_learning_rate.value is not None]
+    decided = {
+        sweep.optimum.width: (value, sweep.landscape)
+        for sweep in sweeps
+        if (value := sweep.optimum.log2_learning_rate.value) is not None
+    }
     if len(decided) < 2:
         return Estimate(None, reason="a slope needs the optimum at two or more widths")
-    widths = np.log2([optimum.width for optimum in decided])
-    value = least_squares_slope(
-        widths, np.array([optimum.log2_learning_rate.value for optimum in decided])
-    )
-    seeds = common_seeds(*(optimum.landscape.table for optimum in decided))
-    landscapes = [optimum.landscape.at_seeds(seeds) for optimum in decided]
+    widths = np.log2(list(decided))
+    value = least_squares_slope(widths, np.array([value for value, _ in decided.values()]))
+    seeds = common_seeds(*(landscape.table for _, landscape in decided.values()))
+    landscapes = [landscape.at_seeds(seeds) for _, landscape in decided.values()]
     interval, reason = bootstrap(
         lambda weights: least_squares_slope(
             widths, np.array([landscape.locate(weights)[0] for landscape in landscapes])

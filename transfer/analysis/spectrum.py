@@ -3,18 +3,19 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transfer.analysis.estimate import Estimate
+from transfer.analysis.estimate import Estimate, interval_json
 from transfer.analysis.losses import setting_of
 from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
+from transfer.errors import TransferError
+from transfer.renamed import renamed
 from transfer.run_directory import Trial
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
@@ -36,7 +37,7 @@ class SpectrumSlope:
 
     `values` holds sigma_1 by width, averaged over layers and (geometrically) over seeds, and
     `decay_times` how long the runs at each width lasted, sum_t lr_t * decay. `predicted` is what
-    the recipe's rates and decay rule say, which holds only once every run has `settled`.
+    the recipe's rates and decay rule say, which holds only where every run `is_settled`.
     """
 
     slope: Estimate
@@ -45,76 +46,100 @@ class SpectrumSlope:
     log2_learning_rate: float
     values: dict[int, float]
 
+    if not TYPE_CHECKING:
+        __getattr__ = renamed("SpectrumSlope", {"settled": "SpectrumSlope.is_settled"})
+
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the runs of every width have all but forgotten their init."""
         return all(times >= SETTLED for times in self.decay_times.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            **self.slope.to_json(),
+            "value": self.slope.value,
+            "interval": interval_json(self.slope.interval),
+            **({"slope_reason": self.slope.reason} if self.slope.reason else {}),
             "predicted": self.predicted,
-            "settled": self.settled,
+            "settled": self.is_settled,
             "decay_times": {str(width): times for width, times in self.decay_times.items()},
             "log2_learning_rate": self.log2_learning_rate,
             "values": {str(width): value for width, value in self.values.items()},
         }
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "SpectrumSlope":
+        """Read what `to_json` wrote; other keys are ignored."""
+        slope = Estimate.from_json({**content, "reason": content.get("slope_reason")})
+        return cls(
+            slope=slope,
+            predicted=content["predicted"],
+            decay_times={int(width): times for width, times in content["decay_times"].items()},
+            log2_learning_rate=content["log2_learning_rate"],
+            values={int(width): value for width, value in content["values"].items()},
+        )
 
-def predicted_slope(recipe: str) -> float:
-    """Return the width slope of sigma_1 of a settled hidden matrix.
 
-    sigma_1 ~ sqrt(step / decay) m^(3/4) with step ~ m^e and decay ~ m^x gives 3/4 + (e - x) / 2.
-    A measured decay is measured to give 0.
+def named_recipe(name: str) -> Recipe | None:
+    """Return the recipe that a trial names; None where the name does not tell all of it.
+
+    The decay `measured` has exponents of its own for every matrix, which no name holds.
 
     Example:
-      >>> [predicted_slope(f"mup+{rule}") for rule in ("constant", "sqrt", "independent", "0.7")]
+      >>> named_recipe("mup+measured"), str(named_recipe("mup"))
+      (None, 'mup+sqrt')
+    """
+    return None if name.partition("+")[2] == decay_rules.MEASURED else Recipe.parse(name)
+
+
+def predicted_slope(recipe: Recipe | None) -> float:
+    """Return the width slope of sigma_1 of a settled hidden matrix under AdamW.
+
+    sigma_1 ~ sqrt(step / decay) m^(3/4) with step ~ m^e and decay ~ m^x gives 3/4 + (e - x) / 2.
+    A measured decay, which a recipe of None stands for too, is measured to give 0.
+
+    Example:
+      >>> rules = ("constant", "sqrt", "independent", "0.7")
+      >>> [predicted_slope(Recipe("mup", decay=rule)) for rule in rules]
       [0.25, 0.0, -0.25, -0.1]
-      >>> predicted_slope("standard"), predicted_slope("mup+measured")
+      >>> predicted_slope(Recipe("standard")), predicted_slope(None)
       (0.75, 0.0)
 
     Source: arXiv 2510.15262.
     """
-    if has_measured_decay(recipe):
+    if recipe is None or recipe.exponents(Role.HIDDEN).measured:
         return 0.0
     return round(PUBLISHED_P + (step_exponent(recipe) - decay_exponent(recipe)) / 2, 12)
 
 
-def has_measured_decay(recipe: str) -> bool:
-    """Whether a recipe's name leaves its decay exponents to a calibration.
-
-    Example:
-      >>> has_measured_decay("mup+measured"), has_measured_decay("mup")
-      (True, False)
-    """
-    return recipe.partition("+")[2] == decay_rules.MEASURED
-
-
-def step_exponent(recipe: str) -> float:
+def step_exponent(recipe: Recipe) -> float:
     """Return e, with which the effective step of a hidden matrix grows as m^e under a recipe.
 
     Example:
-      >>> step_exponent("mup"), step_exponent("standard")
+      >>> step_exponent(Recipe("mup")), step_exponent(Recipe("standard"))
       (-1.0, 0.0)
     """
-    rules = Recipe.parse(recipe)
-    row = rules.table.rows[Role.HIDDEN]
-    rate = Fraction(0) if rules.rates == "uniform" else row.adam[rules.rates].fan_in
-    return float(row.multiplier.fan_in + rate)
+    row = recipe.exponents(Role.HIDDEN)
+    return float((row.multiplier * row.learning_rate).fan_in)
 
 
-def decay_exponent(recipe: str) -> float:
+def decay_exponent(recipe: Recipe) -> float:
     """Return x, with which the decay of an effective hidden weight grows as m^x under a recipe.
 
+    Raises `TransferError` for a measured decay, which has an exponent for every matrix.
+
     Example:
-      >>> [decay_exponent(f"mup/none+{rule}") for rule in ("constant", "independent", "0.7")]
+      >>> rules = ("constant", "independent", "0.7")
+      >>> [decay_exponent(Recipe("mup", rates="none", decay=rule)) for rule in rules]
       [0.0, 0.5, 0.7]
     """
-    decay = Recipe.parse(recipe).decay
-    if decay == decay_rules.INDEPENDENT:
-        return -step_exponent(recipe)
-    return decay_rules.EXPONENTS[decay] if isinstance(decay, str) else float(str(decay))
+    row = recipe.exponents(Role.HIDDEN)
+    if row.measured or row.weight_decay is None:
+        raise TransferError(
+            f"The decay of {recipe} has an exponent for every matrix; expected a recipe whose "
+            "decay is a rule or one number."
+        )
+    return float((row.weight_decay / row.multiplier).fan_in)
 
 
 def spectrum_slopes(
@@ -146,7 +171,7 @@ def spectrum_slopes(
     used = compared_trials(trials, spectrum, recipe, log2_learning_rate)
     if not used:
         return {}
-    predicted, times = predicted_slope(recipe), decay_times(used)
+    predicted, times = predicted_slope(named_recipe(recipe)), decay_times(used)
     sigma_1 = sigma_1_by_path(used, spectrum)
     result = {}
     for name, by_width in zip(short_names(list(sigma_1)), sigma_1.values(), strict=True):

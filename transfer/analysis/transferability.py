@@ -6,7 +6,7 @@ from typing import Literal
 
 from transfer.analysis.estimate import Estimate, Interval
 from transfer.analysis.optimum import Optimum
-from transfer.analysis.regret import ZeroShot
+from transfer.analysis.regret import Regret
 from transfer.markup import html_paragraph
 
 Transfers = Literal["true", "false", "undecided"]
@@ -40,7 +40,7 @@ class Transferability:
 
 
 def judge_transfer(
-    optima: Sequence[Optimum], slope: Estimate, zero_shots: Sequence[ZeroShot]
+    optima: Sequence[Optimum], slope: Estimate, regrets: Sequence[Regret]
 ) -> Transferability:
     """Say whether the optimum stays in place and transferring costs next to nothing.
 
@@ -51,7 +51,7 @@ def judge_transfer(
     regret and is left out, unless training diverged there.
 
     Example:
-      >>> judge_transfer(optima, optimum_slope(optima), zero_shots).transfers  # doctest: +SKIP
+      >>> judge_transfer(optima, optimum_slope(optima), regrets).transfers  # doctest: +SKIP
       'true'
     """
     missing = [o.log2_learning_rate.reason for o in optima if o.log2_learning_rate.value is None]
@@ -60,21 +60,23 @@ def judge_transfer(
     if slope.value is None:
         return Transferability("undecided", f"{_capital(str(slope.reason))}.")
 
-    drift = f"the optimum's slope over width is {_number(slope.value, slope.interval, '+z.2f')}"
-    known = [shot for shot in zero_shots if shot.relative_regret is not None]
-    worst = max(known, key=lambda shot: shot.relative_regret or 0.0, default=None)
-    cost = "no regret is known" if worst is None else f"the largest regret is {_regret(worst)}"
+    drift = f"the optimum's slope over width is {slope.text('+z.2f')}"
+    known = [regret for regret in regrets if regret.relative_regret is not None]
+    worst = max(known, key=lambda regret: regret.relative_regret or 0.0, default=None)
+    cost = "no regret is known"
+    if worst is not None:
+        cost = f"the largest regret is {worst.relative.text('.2%')} at width {worst.width}"
 
     if abs(slope.value) > SLOPE_BAND and _outside(slope.interval, SLOPE_BAND):
         return Transferability("false", f"It does not transfer: {drift} and {cost}.")
-    diverged = [shot for shot in zero_shots if shot.diverged]
+    diverged = [regret for regret in regrets if regret.diverged]
     if diverged:
         where = f"training diverges at the transferred hyperparameters at width {diverged[0].width}"
         return Transferability("false", f"It does not transfer: {where}, and {drift}.")
-    if any(_clearly_above(shot) for shot in known):
+    if any(_clearly_above(regret) for regret in known):
         return Transferability("false", f"It does not transfer: {drift} and {cost}.")
 
-    unknown = [s for s in zero_shots if s.relative_regret is None and s.best_loss is not None]
+    unknown = [s for s in regrets if s.relative_regret is None and s.best_loss is not None]
     if unknown:
         where = f"the regret at width {unknown[0].width} is unknown ({unknown[0].reason})"
         return Transferability("undecided", f"It cannot be told: {drift}, but {where}.")
@@ -89,19 +91,8 @@ def _outside(interval: Interval | None, band: float) -> bool:
     return interval is not None and (interval[0] > band or interval[1] < -band)
 
 
-def _clearly_above(shot: ZeroShot) -> bool:
-    return shot.relative_interval is not None and shot.relative_interval[0] > REGRET_BAND
-
-
-def _regret(shot: ZeroShot) -> str:
-    assert shot.relative_regret is not None
-    return f"{_number(shot.relative_regret, shot.relative_interval, '.2%')} at width {shot.width}"
-
-
-def _number(value: float, interval: Interval | None, form: str) -> str:
-    if interval is None:
-        return f"{value:{form}}"
-    return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+def _clearly_above(regret: Regret) -> bool:
+    return regret.relative_interval is not None and regret.relative_interval[0] > REGRET_BAND
 
 
 def _capital(sentence: str) -> str:

@@ -13,10 +13,10 @@ from transfer.checks.measured_sizes import MakeOptimizer, SizeKey, measure_sizes
 from transfer.checks.model_under_test import ModelUnderTest, user_model
 from transfer.checks.predictions import Predictions
 from transfer.checks.rows import CheckRow
-from transfer.columns import aligned
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
+from transfer.text_table import aligned
 
 
 @dataclasses.dataclass(frozen=True)

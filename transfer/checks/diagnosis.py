@@ -119,7 +119,7 @@ def _attention(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[s
     for row in rows:
         growing = row.name in predictions.wide_terms and predictions.grows(row.name)
         if growing and row.quantity == "activation" and row.verdict == "differs":
-            wanted = predictions.slopes.recipe.table.attention
+            wanted = predictions.slopes.recipe.contraction.width
             yield (
                 f"The attention logits ({row.name}, over a growing head dimension) follow "
                 f"width^{row.slope:+z.2f}, expected width^{row.expected}: they are scaled by "

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from transfer.analysis.bootstrap import bootstrap
-from transfer.analysis.estimate import Interval, interval_json
+from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.slope import least_squares_slope
 from transfer.checks.measured_sizes import SizeKey
 
@@ -83,9 +83,7 @@ class CheckRow:
     def cells(self) -> list[str]:
         """The row as text."""
         sizes = ["-" if size is None else f"{size:.3g}" for size in self.sizes.values()]
-        slope = "-" if self.slope is None else f"{self.slope:+z.2f}"
-        if self.interval is not None:
-            slope += f" [{self.interval[0]:+z.2f}, {self.interval[1]:+z.2f}]"
+        slope = "-" if self.slope is None else Estimate(self.slope, self.interval).text("+z.2f")
         return [self.what, self.name, *sizes, slope, self.expected, self.verdict]
 
     def to_json(self) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """What a person sees while the work goes on."""
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from transfer.config import Experiment
 from transfer.run_directory import RunDirectory, Trial
-from transfer.sweeps import Group, group_line, unfinished, work
+from transfer.sweeps import Reporter, group_line
+from transfer.training import TrialGroup
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from transfer.analysis import SweepVerdict
 
 # No markup or emoji codes: a path may hold brackets and colons.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -21,17 +21,6 @@ console = Console(highlight=False, markup=False, emoji=False)
 def say(sentence: str) -> None:
     """Print a sentence, wrapped at words in a terminal and on one line in a file."""
     console.print(sentence, soft_wrap=not console.is_terminal)
-
-
-class _Warnings(logging.Handler):
-    """Prints what the library warns of as it prints all else."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
-
-
-logging.getLogger("transfer").addHandler(_Warnings())
-logging.getLogger("transfer").propagate = False
 
 
 def _bar(transient: bool = False) -> Progress:
@@ -47,42 +36,60 @@ def _bar(transient: bool = False) -> Progress:
     )
 
 
-class SweepProgress:
-    """A bar over all groups with the time left, and a line for each group that is done."""
+class SweepProgress(Reporter):
+    """A bar over all groups with the time left, and a line for each group that is done.
 
-    def __init__(self, total: float):
+    Arguments:
+      opening: a sentence that is said when the work begins, instead of how much is done already.
+    """
+
+    def __init__(self, opening: str = ""):
+        self._opening = opening
         self._bar = _bar()
-        self._task = self._bar.add_task("", total=total)
-        self._done = 0.0
-        self._shares: dict[Group, float] = {}
-        self._fractions: dict[Group, float] = {}
+        self._task: TaskID | None = None
+        self._total = self._done = 0.0
+        self._shares: dict[TrialGroup, float] = {}
+        self._fractions: dict[TrialGroup, float] = {}
 
     def __enter__(self) -> "SweepProgress":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._task is not None:
+            self._bar.stop()
 
-    def start(self, group: Group, work: float) -> None:
+    def begin(self, work: float, done: int, missing: int) -> None:
+        """See `Reporter`; work that was announced before is not counted twice."""
+        self._total = max(self._total, self._done + work)
+        if self._task is not None:
+            self._bar.update(self._task, total=self._total)
+            return
+        if self._opening:
+            say(self._opening)
+        elif done:
+            say(f"{done} trials are done already, {missing} to go.")
+        self._task = self._bar.add_task("", total=self._total)
+        self._bar.start()
+
+    def start(self, group: TrialGroup, work: float) -> None:
         """See `Reporter`."""
         self._shares[group], self._fractions[group] = work, 0.0
-        self._show(f"{_name(group)} compiling")
+        self._show(f"{group} compiling")
 
-    def step(self, group: Group, fraction: float, loss: float) -> None:
+    def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """See `Reporter`."""
         self._fractions[group] = fraction
-        self._show(f"{_name(group)} loss {loss:.3f}")
+        self._show(f"{group} loss {loss:.3f}")
 
-    def wait(self, group: Group, what: str) -> None:
-        """See `ClusterReporter`."""
-        say(f"{_name(group)} waits for {what}, which no machine of the cluster has so far.")
+    def wait(self, group: TrialGroup, what: str) -> None:
+        """See `Reporter`."""
+        say(f"{group} waits for {what}, which no machine of the cluster has so far.")
 
-    def lose(self, group: Group) -> None:
-        """See `ClusterReporter`."""
-        say(f"{_name(group)} lost a worker and runs again from its last checkpoint.")
+    def lose(self, group: TrialGroup) -> None:
+        """See `Reporter`."""
+        say(f"{group} lost a worker and runs again from its last checkpoint.")
 
-    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
         """See `Reporter`."""
         self._done += self._shares.pop(group)
         del self._fractions[group]
@@ -94,11 +101,9 @@ class SweepProgress:
         begun = sum(share * self._fractions[group] for group, share in self._shares.items())
         others = len(self._shares) - 1
         description = newest + (f" and {others} more" if others > 0 and newest else "")
-        self._bar.update(self._task, completed=self._done + begun, description=description or None)
-
-
-def _name(group: Group) -> str:
-    return f"{group.recipe} width {group.width}"
+        if self._task is not None:
+            completed = self._done + begun
+            self._bar.update(self._task, completed=completed, description=description or None)
 
 
 @contextlib.contextmanager
@@ -109,23 +114,7 @@ def measuring(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def with_progress(
-    run: RunDirectory,
-    experiment: Experiment,
-    groups: Sequence[Group],
-    function: Callable[[SweepProgress], Result],
-) -> Result:
-    """Call a function with a bar sized to what is missing of the groups."""
-    missing = unfinished(run, experiment, groups)
-    trials = sum(len(group.settings) for group in missing)
-    kept = sum(len(group.settings) for group in groups) - trials
-    if kept:
-        say(f"{kept} trials are done already, {trials} to go.")
-    with SweepProgress(sum(work(experiment, group) for group in missing)) as progress:
-        return function(progress)
-
-
-def show_verdict(run: RunDirectory, verdict: Mapping[str, Any]) -> None:
+def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
     """Print the verdict as a table, and where its page and figures are."""
     from transfer.report import verdict_table
 

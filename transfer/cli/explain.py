@@ -25,9 +25,9 @@ def run(values: absl_flags.FlagValues) -> int:
     from transfer.scaling import explain
 
     experiment = flags.experiment(values)
-    layout = experiment.layout(experiment.model.width).parameters
-    print(explain(layout, experiment.recipe.build(), experiment.training.family))
-    horizon = dataclasses.asdict(experiment.horizon(experiment.model.width))
+    group, recipe = experiment.single_run(), experiment.recipe.build()
+    print(explain(group.layout.parameters, recipe, experiment.training.family))
+    horizon = dataclasses.asdict(group.horizon(recipe))
     if any(factor != 1.0 for factor in horizon.values()):
         words = {"averaging": "1 - beta"}
         settings = ", ".join(

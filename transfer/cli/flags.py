@@ -84,9 +84,3 @@ def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
         "data_fingerprint": content.get("data_fingerprint"),
         **content.get("provenance", {}),
     }
-
-
-def require_success(failures: Sequence[str]) -> None:
-    """Raise `TransferError` if any group of a sweep failed."""
-    if failures:
-        raise TransferError(f"{'; '.join(failures)}. The same command tries again.")

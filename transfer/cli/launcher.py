@@ -2,21 +2,14 @@
 
 import importlib.util
 import typing
-from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
 from transfer.errors import TransferError
 
 if typing.TYPE_CHECKING:
-    from transfer.config import Experiment
-    from transfer.data import Dataset, ImageDataset
-    from transfer.run_directory import RunDirectory
-    from transfer.sweeps import Group
-    from transfer.sweeps.ray.launcher import ClusterReporter
+    from transfer.sweeps.ray import RayLauncher
 
-# Experiment, run directory, dataset, groups and reporter to what failed.
-Launch = Callable[..., list[str]]
 _COUNTS = {
     "processes": "processes that train a group together (default: 1)",
     "cpus": "CPU cores of each process (default: one for each trial, as far as a machine has them)",
@@ -46,7 +39,7 @@ def define(values: absl_flags.FlagValues) -> None:
     )
 
 
-def read(values: absl_flags.FlagValues) -> Launch | None:
+def read(values: absl_flags.FlagValues) -> "RayLauncher | None":
     """Return what runs groups on the cluster that the flags describe, None for this process.
 
     Raises `TransferError` when Ray is not installed, and for flags of a cluster without one.
@@ -63,25 +56,11 @@ def read(values: absl_flags.FlagValues) -> Launch | None:
     import jax
 
     jax.config.update("jax_platforms", "cpu")
-    from transfer.sweeps.ray import ResourceRequest, connected, run_on_cluster
+    from transfer.sweeps.ray import RayLauncher, ResourceRequest
 
     counts = {name: int(values[name].value or 0) for name in _COUNTS}
     request = ResourceRequest(slices=tuple(values["slices"].value or ()), **counts)
-    address = str(values["address"].value or "")
-
-    def launch(
-        experiment: "Experiment",
-        run: "RunDirectory",
-        dataset: "Dataset | ImageDataset",
-        groups: Sequence["Group"],
-        reporter: "ClusterReporter",
-    ) -> list[str]:
-        with connected(address):
-            return run_on_cluster(
-                experiment, run, dataset.fingerprint, groups, reporter, request=request
-            )
-
-    return launch
+    return RayLauncher(request, str(values["address"].value or ""))
 
 
 def require_ray() -> None:

@@ -3,14 +3,16 @@
 Nothing heavy is imported before the verb is known, so that help is instant.
 """
 
+import contextlib
 import importlib
+import logging
 import os
 import re
 import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from absl import flags
@@ -88,7 +90,8 @@ def _do(verb: str, argv: Sequence[str]) -> int:
         if wants_help(argv[2:]):
             print(_verb_help(verb, module, values))
             return 0
-        return int(module.run(values) or 0)
+        with _library_warnings():
+            return int(module.run(values) or 0)
     except TransferError as error:
         _complain(f"transfer {verb}", str(error))
         return timeouts.PEER_LOST if isinstance(error, job.AloneError) else 1
@@ -109,6 +112,29 @@ def _do(verb: str, argv: Sequence[str]) -> int:
         return 1
 
 
+class _Said(logging.Handler):
+    """Prints what the library warns of as the command prints all else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from transfer.cli.console import say
+
+        say(record.getMessage())
+
+
+@contextlib.contextmanager
+def _library_warnings() -> Iterator[None]:
+    """Inside, warnings of the library are part of what the command prints."""
+    logger, handler = logging.getLogger("transfer"), _Said()
+    propagated = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+
+
 def _complain(who: str, sentence: str) -> None:
     print(f"{who}: {sentence}", file=sys.stderr)
 
@@ -124,7 +150,8 @@ def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
     except flags.IllegalFlagValueError as error:
         raise TransferError(_illegal_value(str(error), values)) from None
     except flags.Error as error:
-        raise TransferError(_one_line(error)) from None
+        said = _one_line(error).rstrip(".")
+        raise TransferError(f"{said}; expected flags of the form --name=value.") from None
     return values
 
 

@@ -73,12 +73,9 @@ def _experiment(values: absl_flags.FlagValues) -> "Experiment":
 def _plan_run(experiment: "Experiment", topology: "Topology") -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, say
     from transfer.plan import fit, plan_table, too_large
-    from transfer.sweeps import Group, Setting
 
-    setting = Setting(experiment.hyperparameters, experiment.seed)
-    group = Group(experiment.model.width, str(experiment.recipe.build()), (setting,))
     with console.status("compiling"):
-        found = fit(experiment, group, topology)
+        found = fit(experiment.single_run(), topology)
     if not found.fits:
         say(too_large(found, f"The run of {experiment.name}", topology))
     if found.plan is not None:
@@ -95,10 +92,9 @@ def _plan_sweep(
 
     groups = declared_groups(experiment)
     with measuring("compiling") as progress:
-        sweep = plan_sweep(experiment, groups, topology, progress)
+        sweep = plan_sweep(groups, topology, progress)
     for group, found in zip(groups, sweep.groups, strict=True):
         if not found.fits:
-            name = f"{group.recipe} at width {group.width}"
-            say(too_large(found, name, topology))
+            say(too_large(found, str(group), topology))
     console.print(sweep_table(sweep))
     return all(found.fits for found in sweep.groups), sweep.to_json()

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from transfer.cli import flags
-from transfer.cli.target import moved
 
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
@@ -44,9 +43,9 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
-    from transfer.analysis import predict
+    from transfer.analysis import Estimate, predict
     from transfer.errors import TransferError
-    from transfer.report.words import with_interval
+    from transfer.sweeps import moved
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()
@@ -82,15 +81,14 @@ def run(values: absl_flags.FlagValues) -> int:
         prediction = _with_measured_decay(experiment, directory, prediction)
     prediction = moved(experiment, prediction, **asked)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
-    interval = prediction.log2_learning_rate_interval
-    rate = with_interval(prediction.log2_learning_rate, interval and list(interval))
+    rate = Estimate(prediction.log2_learning_rate, prediction.log2_learning_rate_interval)
     print(
         f"{prediction.recipe} at width {prediction.target_width}: "
-        f"log2 learning rate {rate}, that is {prediction.learning_rate:.4g}; "
+        f"log2 learning rate {rate.text('z.2f')}, that is {prediction.learning_rate:.4g}; "
         f"weight decay {prediction.weight_decay:.4g}, as they read at width "
         f"{prediction.base_width}."
     )
-    for note in (*prediction.notes, *prediction.moves):
+    for note in (*prediction.notes, *prediction.extrapolation):
         print(note)
     print(
         f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."

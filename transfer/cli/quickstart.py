@@ -11,7 +11,6 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
-from transfer.cli.target import moved
 from transfer.termination import listening
 
 
@@ -29,64 +28,45 @@ def run(values: absl_flags.FlagValues) -> int:
 
 
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
-    from transfer.analysis import extrapolate_optimum, predict
-    from transfer.cli.console import SweepProgress, say, show_verdict
+    from transfer.analysis import predict
+    from transfer.cli.console import SweepProgress, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweeps import (
-        Group,
-        bracket,
-        claim,
-        declared_groups,
-        load_for,
-        remove_orphans,
-        run_groups,
-        unfinished,
-        work,
-    )
+    from transfer.sweeps import LocalLauncher, declared_groups, moved, run_sweep, run_target
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
-    target = experiment.model.width
+    target, widths = experiment.model.width, experiment.sweep.widths
     proxies = declared_groups(experiment)
-    if target <= max(experiment.sweep.widths):
+    if target <= max(widths):
         raise TransferError(
             f"model.width, the target, is {target}; expected one above every width of "
-            f"sweep.widths, {', '.join(map(str, experiment.sweep.widths))}."
+            f"sweep.widths, {', '.join(map(str, widths))}."
         )
-    recipes = list(dict.fromkeys(group.recipe for group in proxies))
-    seeds = experiment.sweep.seeds
-    points = len(proxies[0].settings) // len(seeds)
-    # For the time left: the target gets the prediction and about three points around the optimum.
-    target_groups = [
-        Group(target, recipe, proxies[0].settings[: 4 * len(seeds)]) for recipe in recipes
-    ]
-    dataset = load_for(experiment, [*proxies, *target_groups])
-    claim(directory, experiment, dataset.fingerprint, "quickstart")
-    remove_orphans(directory, experiment, proxies)
-    say(
-        f"Training {points} learning rates x {len(seeds)} seeds at widths "
-        f"{', '.join(str(width) for width in experiment.sweep.widths)} for "
-        f"{' and '.join(recipes)}, then the target of width {target}."
+    narrowest = [group for group in proxies if group.shape.width == min(widths)]
+    seeds, points = len(experiment.sweep.seeds), len(proxies[0].trials)
+    recipes = [str(recipe) for group in narrowest for recipe in group.recipes]
+    opening = (
+        f"Training {points // seeds} learning rates x {seeds} seeds at widths "
+        f"{', '.join(map(str, widths))} for {' and '.join(recipes)}, then the target of width "
+        f"{target}."
     )
-    missing = unfinished(directory, experiment, [*proxies, *target_groups])
-    left = sum(work(experiment, group) for group in missing)
-    with SweepProgress(left) as progress:
+    # For the time left: the target gets the prediction and about three points around the optimum.
+    expected = [experiment.group(target, group.trials[: 4 * seeds]) for group in narrowest]
 
-        def train(*groups: Group) -> None:
-            flags.require_success(
-                run_groups(
-                    experiment, directory, dataset, groups, progress, asked_to_stop=asked_to_stop
-                )
-            )
-
-        train(*proxies)
+    launcher = LocalLauncher(asked_to_stop)
+    with SweepProgress(opening) as progress:
+        run_sweep(
+            experiment,
+            directory.path,
+            progress,
+            launcher=launcher,
+            kind="quickstart",
+            followed_by=expected,
+        )
         for recipe in recipes:
-            trials = [trial for trial in directory.trials() if trial.width < target]
-            prediction = moved(experiment, predict(trials, recipe, target))
-            expected = extrapolate_optimum(trials, recipe, target)
-            bracket(
-                experiment, directory, target, recipe, prediction.hyperparameters, expected, train
-            )
+            narrower = [trial for trial in directory.trials() if trial.width < target]
+            prediction = moved(experiment, predict(narrower, recipe, target))
+            run_target(experiment, directory, prediction, progress, launcher=launcher)
             if recipe == str(experiment.recipe.build()):
                 directory.write_json("hyperparameters.json", prediction.to_json())
 

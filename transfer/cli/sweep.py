@@ -4,15 +4,17 @@ Running the same command again does only what is missing. --launcher=ray runs gr
 one width and recipe, side by side on a cluster, or on one that it starts here.
 """
 
-import functools
+import typing
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags as absl_flags
 
 from transfer.cli import flags, launcher, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.multi_process_cli import multi_process
+
+if typing.TYPE_CHECKING:
+    from transfer.sweeps import Launcher
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -27,39 +29,23 @@ def run(values: absl_flags.FlagValues) -> int:
     platform.prepare()
     launching = launcher.read(values)
     if launching is not None:
-        # Alone, also on a machine of a pod: what works together is elsewhere.
-        return _run(values, launching, here=False)
+        # This process is alone, also on a machine of a pod: what works together is elsewhere.
+        return _run(values, launching)
     with multi_process() as asked_to_stop:
-        return _run(values, functools.partial(_here, asked_to_stop=asked_to_stop), here=True)
+        from transfer.sweeps import LocalLauncher
+
+        return _run(values, LocalLauncher(asked_to_stop))
 
 
-def _run(values: absl_flags.FlagValues, launch: launcher.Launch, *, here: bool) -> int:
-    from transfer.cli.console import say, with_progress
-    from transfer.distributed.exchange import first_process_first, is_first
-    from transfer.sweeps import claim, declared_groups, load_for, remove_orphans
+def _run(values: absl_flags.FlagValues, launching: "Launcher") -> int:
+    from transfer.cli.console import SweepProgress, say
+    from transfer.sweeps import run_sweep
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
-    groups = declared_groups(experiment)
-    with first_process_first():
-        dataset = load_for(experiment, groups, here=here)
-        if is_first():
-            claim(directory, experiment, dataset.fingerprint, "sweep")
-    remove_orphans(directory, experiment, groups)
-    failures = with_progress(
-        directory,
-        experiment,
-        groups,
-        functools.partial(launch, experiment, directory, dataset, groups),
-    )
-    flags.require_success(failures)
+    with SweepProgress() as progress:
+        run_sweep(experiment, directory.path, progress, launcher=launching)
     say(
         f"Trials are in {directory}/trials.parquet. Next: transfer report --run={directory}, or "
         f"transfer predict --run={directory} --width=WIDTH."
     )
     return 0
-
-
-def _here(*what: Any, **how: Any) -> list[str]:
-    from transfer.sweeps import run_groups
-
-    return run_groups(*what, **how)

@@ -13,7 +13,6 @@ from absl import flags as absl_flags
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.multi_process_cli import multi_process
-from transfer.cli.target import target_experiment
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -36,43 +35,21 @@ def run(values: absl_flags.FlagValues) -> int:
 
 
 def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> int:
-    from transfer.cli.console import say, with_progress
-    from transfer.distributed.exchange import first_process_first, is_first
-    from transfer.sweeps import Group, Setting, claim, load_for, run_groups
+    from transfer.cli.console import SweepProgress, say
+    from transfer.sweeps import run_single
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted = values["hyperparameters"].value
     if predicted:
         experiment = with_hyperparameters(experiment, predicted)
-    group = Group(
-        width=experiment.model.width,
-        recipe=str(experiment.recipe.build()),
-        settings=(
-            Setting(
-                experiment.hyperparameters, experiment.seed, "predicted" if predicted else "sweep"
-            ),
-        ),
-    )
-    with first_process_first():
-        dataset = load_for(experiment, [group])
-        if is_first():
-            claim(directory, experiment, dataset.fingerprint, "training run")
-    failures = with_progress(
-        directory,
-        experiment,
-        [group],
-        lambda progress: run_groups(
+    with SweepProgress() as progress:
+        trial = run_single(
             experiment,
-            directory,
-            dataset,
-            [group],
+            directory.path,
             progress,
-            checkpoint_folder=directory.checkpoints,
+            origin="predicted" if predicted else "sweep",
             asked_to_stop=asked_to_stop,
-        ),
-    )
-    flags.require_success(failures)
-    (trial,) = directory.trials()
+        )
     say(
         f"Held-out loss {trial.eval_loss:.4f} and accuracy {trial.eval_accuracy:.1%} after "
         f"{trial.steps} steps ({trial.status}). "
@@ -90,6 +67,7 @@ def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
     """
     from transfer.analysis import Prediction
     from transfer.errors import TransferError
+    from transfer.sweeps import target_experiment
 
     try:
         with open(file) as stream:

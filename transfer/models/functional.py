@@ -43,6 +43,9 @@ class ModelConfig(Protocol):
         With `zero_init`, every weight that may start at zero does.
         """
 
+    def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> Self:
+        """The same with the kernels that a platform has for these inputs, unless they are set."""
+
     def example(self, key: jax.Array) -> jax.Array:
         """Random inputs, as few as measure a model."""
 
@@ -255,7 +258,7 @@ def parameter_count(layout: Layout) -> int:
 
 
 def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
-    if declared.axes.inputs and not declared.axes.outputs:
+    if declared.activations and declared.axes.inputs:
         return hyperparameters.attention_logits
     if declared.role == Role.INPUT:
         return hyperparameters.embedding_output

@@ -35,9 +35,9 @@ class TransformerConfig:
     With `head_dim` above 0 the head dimension is fixed and the number of heads grows with width;
     with `heads` above 0 it is the other way round (set exactly one). `queries_per_kv_head` query
     heads share each key/value head. `attention` is a backend, or empty for the hardware's best.
-    `rematerialise` says what of a layer is computed again on the way back: nothing if it is empty;
-    with `products`, all but the products with weights, which are kept; with `full`, everything but
-    what enters the layer, for a third more arithmetic.
+    `remat` says what of a layer the backward pass computes again: nothing if it is empty; with
+    `products`, all but the products with weights, which are kept; with `full`, everything but what
+    enters the layer, for a third more arithmetic.
     """
 
     reads: ClassVar[str] = "text"
@@ -56,13 +56,14 @@ class TransformerConfig:
     zero_init_readout: bool = False
     embedding_std: float = 1.0
     dtype: str = "bfloat16"
-    rematerialise: str = ""
+    remat: str = ""
     attention: str = ""
 
     REFUSED: ClassVar[Mapping[str, str]] = {
         "kv_heads": "a fixed number of key/value heads makes K and V maps from the width to a "
         "finite size, which no hidden rule fits; expected queries_per_kv_head, so that key/value "
         "heads grow with the heads",
+        "rematerialise": "it is called remat, as in JAX",
     }
 
     def __post_init__(self) -> None:
@@ -106,9 +107,9 @@ class TransformerConfig:
             raise TransferError(
                 f'model.dtype "{self.dtype}" is unknown; expected one of {", ".join(DTYPES)}.'
             )
-        if self.rematerialise not in _POLICIES:
+        if self.remat not in _POLICIES:
             raise TransferError(
-                f'model.rematerialise "{self.rematerialise}" is unknown; expected '
+                f'model.remat "{self.remat}" is unknown; expected '
                 f"{' or '.join(filter(None, _POLICIES))}, or nothing to keep all."
             )
         if self.attention and self.attention not in BACKENDS:
@@ -276,7 +277,7 @@ class Transformer(nnx.Module):
                 accumulate=exact(dtype),
             )
         )
-        self.rematerialise = config.rematerialise
+        self.remat = config.remat
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """Map token ids (B, T) to logits (B, T, V)."""
@@ -295,9 +296,9 @@ class Transformer(nnx.Module):
         def forward(block: Block, x_BTD: jax.Array) -> jax.Array:
             return block(x_BTD)
 
-        if self.rematerialise:
+        if self.remat:
             # Two passes of a loop have no common subexpressions that would have to be kept apart.
-            policy = _POLICIES[self.rematerialise]
+            policy = _POLICIES[self.remat]
             each = nnx.remat(forward, prevent_cse=False, policy=policy)
         else:
             each = forward

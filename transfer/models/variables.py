@@ -44,7 +44,8 @@ def multiplier(axes: str, shape: tuple[int, ...], *, gain: float | None = None) 
     dimension: it produces no axis of its own. `->` with shape () is the branch of a residual block,
     once stacked. With `gain` the multiplier is gain / sqrt(fan-in) at the base width, else 1.
     """
-    annotated = Annotated(axes=Axes.parse(axes), shape=shape, gain=gain)
+    parsed = Axes.parse(axes)
+    annotated = Annotated(axes=parsed, shape=shape, gain=gain, activations=not parsed.outputs)
     return Multiplier(jnp.ones((), jnp.float32), annotated=annotated)
 
 

@@ -27,7 +27,7 @@ class Exchange:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Estimate:
+class CostEstimate:
     """Seconds of one step of all trials, on each device.
 
     Fields:
@@ -99,13 +99,13 @@ def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> 
 
 def estimate(
     cost: Cost, messages: Sequence[Exchange], topology: Topology, model_flops: float
-) -> Estimate:
+) -> CostEstimate:
     """Put the roofline together; `model_flops` are a device's share of the model's own.
 
     They are among the compiled ones, so that the utilisation is at most 1.
     """
     chip = topology.chip
-    return Estimate(
+    return CostEstimate(
         products=cost.flops / chip.device_peak,
         traffic=cost.bytes / chip.device_bandwidth,
         exchange=sum(each.seconds for each in messages),

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.plan.plan import Plan, make_plan
 from transfer.plan.program import TooLargeError
-from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
+from transfer.training import TrialGroup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Fit:
         }
 
 
-def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
+def fit(group: TrialGroup, topology: Topology) -> Fit:
     """Plan a group, on the nearest settings that fit if its own do not.
 
     At most six programs are compiled beside its own, each with one change more: all devices of
@@ -56,14 +55,14 @@ def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
     `compile_group` does.
     """
     try:
-        return Fit(make_plan(experiment, group, topology))
+        return Fit(make_plan(group, topology))
     except TooLargeError as error:
         too_large = error
     kept: dict[str, Any] = {}
-    for change in _changes(experiment, group, too_large.mesh):
+    for change in _changes(group, too_large.mesh):
         tried = kept | change
         try:
-            plan = make_plan(changed(experiment, tried), group, topology)
+            plan = make_plan(changed(group, tried), topology)
         except TooLargeError:
             kept = tried
         except TransferError:
@@ -73,24 +72,22 @@ def fit(experiment: Experiment, group: Group, topology: Topology) -> Fit:
     return Fit(None, too_large.needed)
 
 
-def changed(experiment: Experiment, change: Mapping[str, Any]) -> Experiment:
-    """The experiment with settings, by their keys, changed."""
+def changed(group: TrialGroup, change: Mapping[str, Any]) -> TrialGroup:
+    """The group with settings, by their keys in a configuration, changed."""
     for key, value in change.items():
         section, name = key.split(".")
-        part = dataclasses.replace(getattr(experiment, section), **{name: value})
-        experiment = dataclasses.replace(experiment, **{section: part})
-    return experiment
+        part = dataclasses.replace(getattr(group, section), **{name: value})
+        group = dataclasses.replace(group, **{section: part})
+    return group
 
 
-def _changes(
-    experiment: Experiment, group: Group, mesh: Mapping[str, int]
-) -> Iterator[dict[str, Any]]:
+def _changes(group: TrialGroup, mesh: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     if mesh["data"] > 1:
         yield {"mesh.data": 1, "mesh.fsdp": mesh["data"] * mesh["fsdp"]}
-    if len(group.settings) > mesh["trial"] and experiment.training.execution != "in_turn":
+    if len(group.trials) > mesh["trial"] and group.training.execution != "in_turn":
         yield {"training.execution": "in_turn"}
-    if getattr(experiment.model, "rematerialise", "full") != "full":
-        yield {"model.rematerialise": "full"}
+    if getattr(group.model, "remat", "full") != "full":
+        yield {"model.remat": "full"}
     for factor in (2, 4):
-        yield {"training.microbatches": factor * experiment.training.microbatches}
-    yield {"data.batch_size": experiment.data.batch_size // 2}
+        yield {"training.microbatches": factor * group.training.microbatches}
+    yield {"data.batch_size": group.shape.batch_size // 2}

@@ -7,15 +7,14 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from transfer.config import Experiment
 from transfer.models import TransformerConfig, count, parameter_count
 from transfer.plan import hlo
 from transfer.plan.cost import Cost, cost
-from transfer.plan.estimate import Estimate, Exchange, estimate, exchanges
+from transfer.plan.estimate import CostEstimate, Exchange, estimate, exchanges
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
-from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
+from transfer.training import TrialGroup
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Plan:
     unknown: tuple[str, ...]
     open: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
-    estimate: Estimate
+    estimate: CostEstimate
     traced: float
     seconds: float
 
@@ -84,35 +83,30 @@ class Plan:
         }
 
 
-def make_plan(
-    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
-) -> Plan:
+def make_plan(group: TrialGroup, topology: Topology, mesh: Mesh | None = None) -> Plan:
     """Compile the program that trains a group on a slice, on its own mesh or this one, and read it.
 
     Raises:
-      TransferError: the experiment does not fit the slice's devices, or libtpu is missing.
+      TransferError: the group does not fit the slice's devices, or libtpu is missing.
       TooLargeError: its memory.
     """
-    program = compile_group(experiment, group, topology, mesh)
-    return read_program(experiment, group, topology, program)
+    return read_program(group, topology, compile_group(group, topology, mesh))
 
 
-def read_program(
-    experiment: Experiment, group: Group, topology: Topology, program: Program
-) -> Plan:
+def read_program(group: TrialGroup, topology: Topology, program: Program) -> Plan:
     """Read a compiled program."""
     mesh = program.population.mesh
     shape = dict(mesh.shape)
     devices = math.prod(shape.values())
     total: Cost = cost(hlo.parse(program.text), devices)
     messages = exchanges(total, topology, shape, mesh.devices)
-    model_flops = len(group.settings) * _flops(program)
+    model_flops = len(group.trials) * _flops(program)
     own_flops = min(model_flops / devices, total.flops)
     return Plan(
         topology=topology,
-        width=group.width,
-        recipe=group.recipe,
-        trials=len(group.settings),
+        width=group.shape.width,
+        recipe=group.recipe_names,
+        trials=len(group.trials),
         steps=program.population.steps,
         execution=program.population.execution,
         mesh=shape,

@@ -8,17 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
-from transfer import sharding
-from transfer.config import Experiment
-from transfer.data import ImageConfig, image_shape
 from transfer.errors import TransferError
-from transfer.sweeps import Group
 from transfer.tpu.topology import Topology
-from transfer.training import Population, Trials
-from transfer.training.task import task_of
+from transfer.training import Population, TrialGroup, build_population, group_mesh
 
 
 class TooLargeError(Exception):
@@ -51,91 +45,35 @@ class Program:
         return self.compiled.as_text() or ""
 
 
-def group_mesh(experiment: Experiment, group: Group, topology: Topology) -> Mesh:
-    """How a group lies on a slice, as `train` would lay it out there."""
-    return sharding.make_mesh(
-        experiment.mesh,
-        trials=len(group.settings),
-        batch_size=experiment.training.at_once(experiment.data.batch_size),
-        parameters=experiment.layout(group.width).parameters,
-        devices=topology.devices,
-        memory=topology.chip.usable * 2**30,
-    )
+def slice_mesh(group: TrialGroup, topology: Topology) -> Mesh:
+    """Lay a group out on a slice as `train` would lay it out there."""
+    memory = topology.chip.usable * 2**30
+    return group_mesh(group, devices=topology.devices, memory=memory)
 
 
-def compile_group(
-    experiment: Experiment, group: Group, topology: Topology, mesh: Mesh | None = None
-) -> Program:
+def compile_group(group: TrialGroup, topology: Topology, mesh: Mesh | None = None) -> Program:
     """Compile the program `run` of a group's population, as `train` would on this slice.
 
     It lies on the group's own mesh, or on another of the slice if one is given. It takes any number
     of steps up to `training.log_every`, which is an argument, so that what it costs is the cost of
     one step times that. Raises `TooLargeError` when it does not fit.
     """
-    mesh = mesh or group_mesh(experiment, group, topology)
-    population, trials, batches = _population(experiment, group, mesh)
+    built = build_population(group, mesh or slice_mesh(group, topology))
     started = time.perf_counter()
-    lowered = population.lower_run(trials, batches)
+    lowered = built.population.lower_run(built.trials, built.batches)
     traced = time.perf_counter()
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        raise TooLargeError(_needed(str(error)), dict(population.mesh.shape)) from None
+        raise TooLargeError(_needed(str(error)), dict(built.population.mesh.shape)) from None
     return Program(
-        population=population,
-        trials=len(group.settings),
-        batch_size=experiment.data.batch_size,
+        population=built.population,
+        trials=len(group.trials),
+        batch_size=group.shape.batch_size,
         compiled=compiled,
         arguments=lowered.args_info[0],
         traced=traced - started,
         seconds=time.perf_counter() - traced,
-    )
-
-
-def _population(experiment: Experiment, group: Group, mesh: Mesh) -> tuple[Population, Trials, Any]:
-    training, data = experiment.training, experiment.data
-    layout = experiment.layout(group.width)
-    task, steps = task_of(data), experiment.steps(group.width)
-    batch = batch_shapes(experiment)
-    inputs, _ = jax.eval_shape(task.split, batch)
-    population = Population(
-        experiment.at(group.width).on("tpu", inputs),
-        layout,
-        experiment.recipe.build(group.recipe),
-        training,
-        steps,
-        task,
-        mesh,
-        training.execution or "vectorized",
-        experiment.horizon(group.width, group.recipe),
-    )
-    settings = [(setting.hyperparameters, setting.seed) for setting in group.settings]
-    padding = -len(settings) % mesh.shape[sharding.TRIAL]
-    trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    leading = (min(training.log_every, steps), len(seeds))
-    return (
-        population,
-        _shapes(trials, (), sharding.per_trial(mesh)),
-        _shapes(batch, leading, sharding.batches(mesh)),
-    )
-
-
-def batch_shapes(experiment: Experiment) -> Any:
-    """Shapes of one batch, without any data."""
-    data = experiment.data
-    if isinstance(data, ImageConfig):
-        shape = (data.batch_size, *image_shape(data))
-        return {
-            "image": jax.ShapeDtypeStruct(shape, np.float32),
-            "label": jax.ShapeDtypeStruct(shape[:1], np.int32),
-        }
-    return jax.ShapeDtypeStruct((data.batch_size, data.sequence_length + 1), np.int32)
-
-
-def _shapes(tree: Any, leading: tuple[int, ...], sharding: Any) -> Any:
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape), leaf.dtype, sharding=sharding),
-        tree,
     )
 
 

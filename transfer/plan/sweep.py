@@ -5,12 +5,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transfer.config import Experiment
 from transfer.plan.fitting import Fit, changed, fit
 from transfer.plan.plan import Plan, make_plan
-from transfer.plan.program import TooLargeError, group_mesh
-from transfer.sweeps import Group
+from transfer.plan.program import TooLargeError, slice_mesh
 from transfer.tpu.topology import Topology
+from transfer.training import TrialGroup
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,8 +40,7 @@ class SweepPlan:
 
 
 def plan_sweep(
-    experiment: Experiment,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     topology: Topology,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> SweepPlan:
@@ -52,23 +50,23 @@ def plan_sweep(
     """
     found, room = [], {}
     for done, group in enumerate(groups, 1):
-        found.append(fit(experiment, group, topology))
-        if (plan := found[-1].plan) and group.width not in room:
-            room[group.width] = _room(changed(experiment, found[-1].change), group, plan)
+        found.append(fit(group, topology))
+        if (plan := found[-1].plan) and plan.width not in room:
+            room[plan.width] = _room(changed(group, found[-1].change), plan)
         progress(done / len(groups))
     return SweepPlan(topology=topology, groups=tuple(found), room=room)
 
 
-def _room(experiment: Experiment, group: Group, plan: Plan) -> int:
+def _room(group: TrialGroup, plan: Plan) -> int:
     """How many trials fit at once: memory grows in a straight line with those of each device."""
     along = plan.mesh["trial"]
     each = math.ceil(plan.trials / along)
-    settings = (group.settings * (2 * along * each))[: 2 * along * each]
-    twice = dataclasses.replace(group, settings=settings)
+    trials = (group.trials * (2 * along * each))[: 2 * along * each]
+    twice = dataclasses.replace(group, trials=trials)
     try:
         # More trials would be laid out otherwise, where devices are idle.
-        mesh = group_mesh(experiment, group, plan.topology)
-        more = make_plan(experiment, twice, plan.topology, mesh)
+        mesh = slice_mesh(group, plan.topology)
+        more = make_plan(twice, plan.topology, mesh)
     except TooLargeError:
         return along * each
     trial = (more.memory.total - plan.memory.total) / each

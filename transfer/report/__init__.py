@@ -1,12 +1,9 @@
 """A run's verdict, figures and tables."""
 
-from transfer.report.coordinate_table import coordinate_table
-from transfer.report.line_chart import line_chart
-from transfer.report.picture import Picture
+from transfer.report.charts import Picture, line_chart, size_chart
 from transfer.report.report import Report, write_report
-from transfer.report.size_chart import size_chart
-from transfer.report.spectrum_table import spectrum_table
-from transfer.report.verdict_table import verdict_table
+from transfer.report.tables import coordinate_table
+from transfer.report.verdict import spectrum_table, verdict_html, verdict_table, verdict_text
 
 __all__ = [
     "Picture",
@@ -15,6 +12,8 @@ __all__ = [
     "line_chart",
     "size_chart",
     "spectrum_table",
+    "verdict_html",
     "verdict_table",
+    "verdict_text",
     "write_report",
 ]

@@ -1,7 +1,6 @@
 """Loss over learning rate and weight decay: whether both are best in the same place."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -10,24 +9,21 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from transfer.analysis import Optimum
-from transfer.report.decay_maps import DecayMap, decay_maps, scale_end
+from transfer.analysis import SweepVerdict
+from transfer.report.figure_data import DecayMap, decay_maps, scale_end
 from transfer.report.style import INK, grid, house_style
-from transfer.report.words import objective
 from transfer.run_directory import Trial
 
 _SHADES = matplotlib.colormaps["viridis_r"]
 
 
-def decay_figure(
-    trials: Sequence[Trial], optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any]
-) -> Figure | None:
+def decay_figure(trials: Sequence[Trial], verdict: SweepVerdict) -> Figure | None:
     """Draw by how many percent each loss lies above the lowest of its width, which has a frame.
 
     One row of maps per recipe and one column per width; crosses mark divergence. None when no width
     was swept at several decays.
     """
-    maps = decay_maps(trials, optima)
+    maps = decay_maps(trials, verdict)
     if not maps:
         return None
     by_recipe: dict[str, list[DecayMap]] = {}
@@ -39,7 +35,7 @@ def decay_figure(
         [f"{recipe}, width {each.width}" for each in found] + [""] * (columns - len(found))
         for recipe, found in by_recipe.items()
     ]
-    claim = f"How far the {objective(verdict)} lies above the lowest of its width, in percent"
+    claim = f"How far the {verdict.objective} lies above the lowest of its width, in percent"
     with house_style():
         figure, rows = grid(titles, claim, panel_width=3.0)
         for axes, found in zip(rows, by_recipe.values(), strict=True):
@@ -54,12 +50,12 @@ def decay_figure(
 
 
 def _draw(axis: Axes, each: DecayMap, end: float) -> None:
-    rates = sorted({row["rate"] for row in each.rows})
-    decays = sorted({row["decay"] for row in each.rows})
+    rates = sorted({cell.rate for cell in each.cells})
+    decays = sorted({cell.decay for cell in each.cells})
     shade = Normalize(0.0, end, clip=True)
-    for row in each.rows:
-        place = rates.index(row["rate"]), decays.index(row["decay"])
-        excess = row["excess"]
+    for cell in each.cells:
+        place = rates.index(cell.rate), decays.index(cell.decay)
+        excess = cell.excess
         colour = "#eeeeee" if excess is None else _SHADES(0.03 + 0.92 * float(shade(excess)))
         corner = place[0] - 0.5, place[1] - 0.5
         axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.2))
@@ -67,7 +63,7 @@ def _draw(axis: Axes, each: DecayMap, end: float) -> None:
         dark = excess is not None and excess > 0.45 * end
         ink = "white" if dark else INK
         axis.text(*place, text, ha="center", va="center", color=ink, fontsize=8.5)
-        if row["lowest"]:
+        if cell.lowest:
             axis.add_patch(
                 Rectangle(
                     (corner[0] + 0.04, corner[1] + 0.04),

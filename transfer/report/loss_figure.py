@@ -8,41 +8,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from transfer.analysis import Optimum
-from transfer.report.loss_range import close_up, transferred
+from transfer.analysis import RecipeVerdict, SweepVerdict, WidthSweep
+from transfer.report.figure_data import loss_range, transferred
 from transfer.report.style import CATEGORIES, INK, house_style, panels, powers_of_two, width_colours
-from transfer.report.words import claim, objective, title
+from transfer.report.verdict import claim, title
 
 STAR = CATEGORIES[1]
 
 
-def loss_figure(optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any]) -> Figure:
+def loss_figure(sweeps: Mapping[str, Sequence[WidthSweep]], verdict: SweepVerdict) -> Figure:
     """Draw held-out loss over log2 learning rate, one panel per recipe, one curve per width.
 
     Curves are means over seeds in a band from the lowest seed to the highest; dots are fitted
     optima, the star is the transferred setting at the target width, crosses above mark divergence.
     """
-    recipes = verdict["recipes"]
-    colours = width_colours(sorted({o.width for found in optima.values() for o in found}))
+    colours = width_colours(sorted({s.optimum.width for found in sweeps.values() for s in found}))
     with house_style():
         figure, axes = panels(
-            [title(recipe, recipes[recipe]) for recipe in optima],
-            claim({recipe: recipes[recipe] for recipe in optima}, "The best learning rate"),
+            [title(verdict.recipes[recipe]) for recipe in sweeps],
+            claim(verdict, "The best learning rate"),
         )
-        for axis, (recipe, found) in zip(axes, optima.items(), strict=True):
-            for row, optimum in enumerate(found):
-                _draw_width(axis, optimum, colours[optimum.width], row)
-            _draw_transferred(axis, recipes[recipe]["zero_shot"])
+        for axis, (recipe, found) in zip(axes, sweeps.items(), strict=True):
+            for row, sweep in enumerate(found):
+                _draw_width(axis, sweep, colours[sweep.optimum.width], row)
+            _draw_transferred(axis, verdict.recipes[recipe])
             axis.set_xlabel("learning rate at the base width")
             powers_of_two(axis, "x")
-        axes[0].set_ylabel(objective(verdict))
-        axes[0].set_ylim(*close_up(optima, recipes))
-        figure.legend(handles=_legend(colours, optima, recipes), loc="outside right center")
+        axes[0].set_ylabel(str(verdict.objective))
+        axes[0].set_ylim(*loss_range(sweeps, verdict))
+        figure.legend(handles=_legend(colours, sweeps, verdict), loc="outside right center")
     return figure
 
 
-def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
-    curve = optimum.curve
+def _draw_width(axis: Axes, sweep: WidthSweep, colour: Any, row: int) -> None:
+    curve = sweep.curve
     x = np.log2([setting.learning_rate for setting in curve.settings])
     mean = curve.mean()
     finite = np.isfinite(mean)
@@ -54,9 +53,9 @@ def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
         alpha=0.2,
         linewidth=0,
     )
-    axis.plot(x[finite], mean[finite], color=colour, label=f"{optimum.width}")
-    if optimum.log2_learning_rate.value is not None:
-        place = optimum.log2_learning_rate.value
+    axis.plot(x[finite], mean[finite], color=colour, label=f"{sweep.optimum.width}")
+    place = sweep.optimum.log2_learning_rate.value
+    if place is not None:
         height = np.interp(place, x[finite], mean[finite])
         axis.plot(place, height, "o", color=colour, markeredgecolor="white", markersize=7, zorder=4)
     if not finite.all():
@@ -72,23 +71,25 @@ def _draw_width(axis: Axes, optimum: Optimum, colour: Any, row: int) -> None:
         )
 
 
-def _draw_transferred(axis: Axes, zero_shot: Mapping[str, Any]) -> None:
-    target = transferred(zero_shot)
+def _draw_transferred(axis: Axes, judged: RecipeVerdict) -> None:
+    target = transferred(judged)
     if target is not None:
-        place = (target["log2_learning_rate"], target["loss"])
+        assert target.log2_learning_rate is not None  # it has a loss
+        assert target.loss is not None
+        place = (target.log2_learning_rate, target.loss)
         axis.plot(*place, "*", color=STAR, markeredgecolor="white", markersize=14, zorder=5)
 
 
 def _legend(
-    colours: Mapping[int, Any], optima: Mapping[str, Sequence[Optimum]], recipes: Mapping[str, Any]
+    colours: Mapping[int, Any], sweeps: Mapping[str, Sequence[WidthSweep]], verdict: SweepVerdict
 ) -> list[Line2D]:
     handles = [Line2D([], [], color=c, label=f"width {width}") for width, c in colours.items()]
     marks = [("o", INK, "fitted optimum")]
-    if not all(np.isfinite(o.curve.mean()).all() for found in optima.values() for o in found):
+    if not all(np.isfinite(s.curve.mean()).all() for found in sweeps.values() for s in found):
         marks.append(("x", INK, "diverged"))
-    targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
+    targets = [regret.width for each in verdict.recipes.values() for regret in each.regrets]
     if targets:
-        marks.append(("*", STAR, f"moved to {max(targets)}"))
+        marks.append(("*", STAR, f"transferred to {max(targets)}"))
     return handles + [
         Line2D([], [], marker=marker, color=colour, linestyle="none", label=label)
         for marker, colour, label in marks

@@ -1,30 +1,28 @@
 """The optimum over width: level where the learning rate transfers."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from transfer.analysis import RecipeVerdict, SweepVerdict
 from transfer.report.style import CATEGORIES, house_style, panels, powers_of_two, width_axis
-from transfer.report.words import claim, with_interval
+from transfer.report.verdict import claim
 
 
-def optimum_figure(verdict: Mapping[str, Any]) -> Figure:
+def optimum_figure(verdict: SweepVerdict) -> Figure:
     """Draw log2 of the best learning rate over width with its intervals, one colour per recipe.
 
     Lines are least-squares fits, whose slopes the legend states.
     """
-    recipes = verdict["recipes"]
+    recipes = verdict.recipes
     widths: set[int] = set()
     with house_style():
-        statement = claim(recipes, "The best learning rate")
+        statement = claim(verdict, "The best learning rate")
         figure, (axis,) = panels([""], statement, panel_width=6.4)
-        for place, (recipe, judged) in enumerate(recipes.items()):
+        for place, judged in enumerate(recipes.values()):
             # Moved apart a little, so that intervals at the same width do not hide each other.
             shift = 2 ** (0.06 * (place - (len(recipes) - 1) / 2))
-            widths |= _draw_recipe(axis, recipe, judged, CATEGORIES[place % len(CATEGORIES)], shift)
+            widths |= _draw_recipe(axis, judged, CATEGORIES[place % len(CATEGORIES)], shift)
         if not widths:
             _say_undecided(axis)
         else:
@@ -35,26 +33,24 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _draw_recipe(
-    axis: Axes, recipe: str, judged: Mapping[str, Any], colour: str, shift: float
-) -> set[int]:
+def _draw_recipe(axis: Axes, judged: RecipeVerdict, colour: str, shift: float) -> set[int]:
     decided = {
-        int(width): optimum
-        for width, optimum in judged["optimum_log2_learning_rate"].items()
-        if optimum["value"] is not None
+        optimum.width: optimum.log2_learning_rate
+        for optimum in judged.optima
+        if optimum.log2_learning_rate.value is not None
     }
     if not decided:
         return set()
     x = np.array(list(decided))
-    y = np.array([optimum["value"] for optimum in decided.values()])
-    label = recipe
-    if judged["slope"] is not None:
-        label += f"\nslope {with_interval(judged['slope'], judged['slope_interval'])}"
-        line = y.mean() + judged["slope"] * (np.log2(x) - np.log2(x).mean())
+    y = np.array([optimum.value for optimum in decided.values()])
+    label = judged.recipe
+    if judged.slope.value is not None:
+        label += f"\nslope {judged.slope.text('z.2f')}"
+        line = y.mean() + judged.slope.value * (np.log2(x) - np.log2(x).mean())
         axis.plot(x * shift, line, color=colour, linewidth=1.2)
     for width, optimum in decided.items():
-        if optimum["interval"] is not None:
-            axis.plot([width * shift] * 2, optimum["interval"], color=colour, linewidth=2.4)
+        if optimum.interval is not None:
+            axis.plot([width * shift] * 2, optimum.interval, color=colour, linewidth=2.4)
     axis.plot(x * shift, y, "o", color=colour, markeredgecolor="white", markersize=6.5, label=label)
     return set(decided)
 

@@ -1,19 +1,16 @@
 """The report of a run: its verdict and figures, to look at or to write down."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from transfer.analysis import Optimum, find_optimum, judge
+from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_by_recipe
 from transfer.errors import TransferError
 from transfer.markup import Html
-from transfer.report.invariance_html import invariance_html
-from transfer.report.picture import Picture
-from transfer.report.verdict_html import verdict_html
-from transfer.report.words import title
+from transfer.report.charts import Picture
+from transfer.report.verdict import invariance_html, title, verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
 
 if TYPE_CHECKING:
@@ -30,7 +27,7 @@ class Report:
 
     Example:
       >>> report = Report.of(RunDirectory("runs/quickstart"))  # doctest: +SKIP
-      >>> report.verdict["recipes"]["mup+sqrt"]["transfers"]  # doctest: +SKIP
+      >>> report.verdict.recipes["mup+sqrt"].answer.transfers  # doctest: +SKIP
       'true'
       >>> report.losses()  # doctest: +SKIP
     """
@@ -38,7 +35,8 @@ class Report:
     trials: Sequence[Trial]
     metrics: pa.Table
     spectrum: pa.Table
-    verdict: Mapping[str, Any]
+    sweeps: Mapping[str, Sequence[WidthSweep]]
+    verdict: SweepVerdict
 
     @classmethod
     def of(
@@ -49,27 +47,34 @@ class Report:
         Raises:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
-        trials, spectrum = run.require_trials(), run.spectrum()
-        verdict = judge(trials, spectrum, task=task, provenance=provenance or {})
-        return cls(trials, run.metrics(), spectrum, verdict)
+        trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
+        return cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
 
     @classmethod
     def of_trials(cls, trials: Sequence[Trial]) -> "Report":
         """Judge some trials alone, without curves and singular values."""
-        spectrum = SPECTRUM_SCHEMA.empty_table()
-        verdict = judge(trials, spectrum, task="", provenance={})
-        return cls(trials, METRICS_SCHEMA.empty_table(), spectrum, verdict)
+        metrics, spectrum = METRICS_SCHEMA.empty_table(), SPECTRUM_SCHEMA.empty_table()
+        return cls._judge(trials, metrics, spectrum, task="", provenance={})
 
-    @functools.cached_property
-    def optima(self) -> dict[str, list[Optimum]]:
+    @classmethod
+    def _judge(
+        cls,
+        trials: Sequence[Trial],
+        metrics: pa.Table,
+        spectrum: pa.Table,
+        *,
+        task: str,
+        provenance: Mapping[str, Any],
+    ) -> "Report":
+        # Optima are bootstrapped here, once for the verdict and every figure.
+        sweeps = sweeps_by_recipe(trials)
+        verdict = judge(trials, spectrum, task=task, provenance=provenance, sweeps=sweeps)
+        return cls(trials, metrics, spectrum, sweeps, verdict)
+
+    @property
+    def optima(self) -> dict[str, tuple[Optimum, ...]]:
         """The optimum at every width, narrow ones first, by recipe."""
-        return {
-            recipe: [
-                find_optimum(self.trials, recipe, int(width))
-                for width in judged["optimum_log2_learning_rate"]
-            ]
-            for recipe, judged in self.verdict["recipes"].items()
-        }
+        return {recipe: judged.optima for recipe, judged in self.verdict.recipes.items()}
 
     def losses(self) -> Picture:
         """Loss over learning rate, one curve per width."""
@@ -104,13 +109,11 @@ class Report:
         from transfer.report.spectrum_figure import spectrum_figure
 
         return {
-            "loss_vs_learning_rate": lambda: loss_figure(self.optima, self.verdict),
-            "loss_vs_decay": lambda: decay_figure(self.trials, self.optima, self.verdict),
+            "loss_vs_learning_rate": lambda: loss_figure(self.sweeps, self.verdict),
+            "loss_vs_decay": lambda: decay_figure(self.trials, self.verdict),
             "optimum_vs_width": lambda: optimum_figure(self.verdict),
             "singular_values_vs_width": lambda: spectrum_figure(self.verdict),
-            "training_curves": lambda: curves_figure(
-                self.trials, self.metrics, self.optima, self.verdict
-            ),
+            "training_curves": lambda: curves_figure(self.trials, self.metrics, self.verdict),
         }
 
     def page(self, configuration: Mapping[str, Any]) -> str:
@@ -118,7 +121,7 @@ class Report:
         from transfer.report.page import report_page
 
         return report_page(
-            self.trials, self.metrics, self.spectrum, self.optima, self.verdict, configuration
+            self.trials, self.metrics, self.spectrum, self.sweeps, self.verdict, configuration
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -128,14 +131,16 @@ class Report:
         return Picture.of(figure)
 
     def __repr__(self) -> str:
-        answers = (title(name, judged) for name, judged in self.verdict["recipes"].items())
-        return f"Report({'; '.join(answers)})"
+        return f"Report({'; '.join(map(title, self.verdict.recipes.values()))})"
+
+    def __str__(self) -> str:
+        return verdict_text(self.verdict)
 
     def _repr_html_(self) -> str:
         return verdict_html(self.verdict)
 
 
-def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any]) -> SweepVerdict:
     """Write `report/verdict.json`, `report.html` and the figures of a run; return the verdict.
 
     `report.html` is one file that opens offline, with the figures to explore. A figure whose data
@@ -148,7 +153,7 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
 
     Example:
       >>> verdict = write_report(run, task="code, 500 steps", provenance={})  # doctest: +SKIP
-      >>> verdict["recipes"]["mup+sqrt"]["transfers"]  # doctest: +SKIP
+      >>> verdict.recipes["mup+sqrt"].answer.transfers  # doctest: +SKIP
       'true'
     """
     report = Report.of(run, task=task, provenance=provenance)
@@ -165,5 +170,5 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     configuration = (run.config() or {}).get("experiment", {})
     run.write_bytes("report/report.html", report.page(configuration).encode())
     # Last, so that a verdict stands beside its own figures.
-    run.write_json("report/verdict.json", report.verdict)
-    return dict(report.verdict)
+    run.write_json("report/verdict.json", report.verdict.to_json())
+    return report.verdict

@@ -3,24 +3,25 @@
 Knows nothing of JAX.
 """
 
+from typing import TYPE_CHECKING
+
+from transfer.renamed import renamed
+from transfer.scaling.abc_exponents import Exponents, LayerExponents
 from transfer.scaling.axes import Axes
-from transfer.scaling.calibration import Calibration
 from transfer.scaling.coordinates import Slopes
+from transfer.scaling.decay import Calibration
+from transfer.scaling.evidence import Evidence
 from transfer.scaling.explain import Explanation, explain
-from transfer.scaling.exponents import Exponents, LayerExponents
-from transfer.scaling.gauge import Gauge
+from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
-from transfer.scaling.layout import Annotated, Layout, Parameter
-from transfer.scaling.moves import Move, Scale, moves
+from transfer.scaling.layout import Annotated, Layout, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Recipe, multiplier
+from transfer.scaling.recipe import Recipe, multiplier, spectral_std
+from transfer.scaling.regime_report import Condition, Regime, RegimeReport, Violation
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
-from transfer.scaling.roles import Role
-from transfer.scaling.rule import Family, Rule
-from transfer.scaling.spectral import spectral_std
-from transfer.scaling.symmetry import shift
-from transfer.scaling.verdict import Condition, Regime, Verdict, Violation
+from transfer.scaling.reparametrization import Reparametrization, reparametrize
+from transfer.scaling.rule import ExponentRow, Family, Rule
 
 __all__ = [
     "ALIGNMENTS",
@@ -31,28 +32,42 @@ __all__ = [
     "Axes",
     "Calibration",
     "Condition",
+    "Evidence",
     "Explanation",
+    "ExponentRow",
     "Exponents",
+    "Extrapolation",
     "Family",
-    "Gauge",
     "Horizon",
     "Hyperparameters",
     "LayerExponents",
     "Layout",
-    "Move",
     "Parameter",
     "Recipe",
     "Regime",
+    "RegimeReport",
+    "Reparametrization",
     "Role",
     "Rule",
     "Scale",
     "Slopes",
-    "Verdict",
     "Violation",
     "classify_regime",
     "explain",
-    "moves",
+    "extrapolate",
     "multiplier",
-    "shift",
+    "reparametrize",
     "spectral_std",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.scaling",
+        {
+            "Gauge": "transfer.scaling.Reparametrization",
+            "Move": "transfer.scaling.Extrapolation",
+            "Verdict": "transfer.scaling.RegimeReport",
+            "moves": "transfer.scaling.extrapolate",
+            "shift": "transfer.scaling.reparametrize",
+        },
+    )

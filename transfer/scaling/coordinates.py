@@ -19,8 +19,8 @@ Source: arXiv 2011.14522 (section 3), 2203.03466 (appendix J), 2407.05872 (secti
 
 import dataclasses
 
+from transfer.scaling.layout import Role
 from transfer.scaling.recipe import Recipe
-from transfer.scaling.roles import Role
 from transfer.scaling.rule import Family
 
 
@@ -81,7 +81,7 @@ class Slopes:
 
     def attention(self, grows: bool) -> float:
         """Attention logits at init, where the head dimension grows or where it is fixed."""
-        return float(self.recipe.table.attention) + 0.5 if grows else 0.0
+        return float(self.recipe.contraction.width) + 0.5 if grows else 0.0
 
     def attention_change(self, grows: bool) -> float:
         """First change of attention logits: queries change along the keys."""
@@ -100,5 +100,4 @@ class Slopes:
 
 
 def _slope(recipe: Recipe, family: Family, role: Role, column: str) -> float:
-    power = recipe.columns(role, family)[column]
-    return float(power.fan_in + power.fan_out)
+    return float(getattr(recipe.exponents(role, family), column).width)

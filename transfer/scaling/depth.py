@@ -19,32 +19,31 @@ Sources: arXiv 2505.01618 (Table 1), 2512.22382 (Table 1), for Adam. The linear 
 two equations solved for a step of lr times the gradient.
 """
 
-import math
 from collections.abc import Mapping
 from fractions import Fraction
 
+from transfer.scaling.powers import Power
 from transfer.scaling.rule import Family
 
 ALPHA: Mapping[str, Fraction] = {"completep": Fraction(1), "depth_mup": Fraction(1, 2)}
 
 
-def exponents(rule: str, family: Family) -> dict[str, Fraction]:
+def exponents(rule: str, family: Family) -> dict[str, Power]:
     """The power of depth that each column takes inside the blocks; `branch` is their multiplier.
+
+    Without a rule (an empty one) all are 1, and another depth than the base's is to be refused.
 
     Example:
       >>> {name: str(power) for name, power in exponents("depth_mup", "entrywise").items()}
-      {'branch': '-1/2', 'learning_rate': '-1/2', 'epsilon': '-1/2', 'clip': '0'}
+      {'branch': 'depth^-1/2', 'learning_rate': 'depth^-1/2', 'epsilon': 'depth^-1/2', 'clip': '1'}
     """
+    if not rule:
+        return dict.fromkeys(("branch", "learning_rate", "epsilon", "clip"), Power())
     alpha = ALPHA[rule]
     linear = 2 * alpha - 1
     return {
-        "branch": -alpha,
-        "learning_rate": linear if family == "linear" else alpha - 1,
-        "epsilon": -alpha,
-        "clip": linear,
+        "branch": Power(depth=-alpha),
+        "learning_rate": Power(depth=linear if family == "linear" else alpha - 1),
+        "epsilon": Power(depth=-alpha),
+        "clip": Power(depth=linear),
     }
-
-
-def factor(exponent: Fraction, m_depth: Fraction) -> float:
-    """Evaluate; exactly 1.0 at the base depth."""
-    return math.pow(m_depth, exponent)

@@ -3,15 +3,14 @@
 import dataclasses
 from collections.abc import Iterator
 
-from transfer.columns import aligned
-from transfer.markup import html_table
 from transfer.scaling.layout import Layout
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
+from transfer.text_table import Tabular, TextTable
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ExplanationRow:
     """One parameter: its place in the model and the five numbers a recipe gives it.
 
     `std` is the init std itself, None for a constant; for a model of one's own, whose init the
@@ -34,32 +33,36 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Explanation:
+class Explanation(Tabular):
     """The rows of `explain`; prints as an aligned table."""
 
     recipe: Recipe
     family: Family
-    rows: tuple[Row, ...]
+    rows: tuple[ExplanationRow, ...]
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ExplanationRow]:
         return iter(self.rows)
 
     def cells(self) -> list[list[str]]:
         """Header and rows as text, for any renderer."""
-        header = [field.name.replace("_", " ") for field in dataclasses.fields(Row)]
+        header = [field.name.replace("_", " ") for field in dataclasses.fields(ExplanationRow)]
         return [header, *([_text(value) for value in dataclasses.astuple(row)] for row in self)]
 
-    def _repr_html_(self) -> str:
-        """The same table for notebooks, without the depth where no parameter lies in a stack."""
-        caption = f"{self.recipe} for {self.family} optimizers"
+    def text_table(self) -> TextTable:
+        """Return the table without axes, and without depth where no stack's depth changes."""
         flat = all(row.m_depth == "1" for row in self)
         hidden = {"axes", "m depth"} if flat else {"axes"}
         header, *rows = self.cells()
         shown = [place for place, name in enumerate(header) if name not in hidden]
-        return html_table(caption, [[row[place] for place in shown] for row in (header, *rows)])
+        cells = [[row[place] for place in shown] for row in (header, *rows)]
+        return TextTable(self._caption, cells)
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.recipe} for {self.family} optimizers", *aligned(self.cells())])
+        return str(TextTable(self._caption, self.cells()))
+
+    @property
+    def _caption(self) -> str:
+        return f"{self.recipe} for {self.family} optimizers"
 
 
 def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:
@@ -78,7 +81,7 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
     for path, rule in recipe.rules(layout, family).items():
         parameter = layout[path]
         rows.append(
-            Row(
+            ExplanationRow(
                 parameter=path,
                 axes=str(parameter.axes),
                 shape=parameter.shape,

@@ -24,13 +24,24 @@ Sources: arXiv 2205.10287 (Adam), 2006.09092 (linear for SGD, square root for ad
 """
 
 import dataclasses
-import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError
+from transfer.scaling.powers import Growth, Power
 from transfer.scaling.rule import Family
 
 RULES = ("sde",)
+_ROOT = Power(steps=Fraction(-1, 2))
+_TABLE: Mapping[Family, Mapping[str, Power]] = {
+    "entrywise": {
+        "learning_rate": _ROOT,
+        "weight_decay": _ROOT,
+        "epsilon": _ROOT**-1,
+        "averaging": _ROOT**2,
+    },
+    "linear": {"learning_rate": _ROOT**2},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,21 @@ class Horizon:
         return base + (1.0 - base) * (1.0 - self.averaging)
 
 
+def exponents(rule: str, family: Family) -> dict[str, Power]:
+    """The power of the number of steps, 1 / kappa, that each setting takes.
+
+    Without a rule, and for a family that has none, all are 1, and `horizon` refuses other runs.
+
+    Example:
+      >>> exponents("sde", "entrywise")["epsilon"], exponents("sde", "linear")["learning_rate"]
+      (Power.parse("steps^1/2"), Power.parse("steps^-1"))
+    """
+    found = dict.fromkeys(("learning_rate", "weight_decay", "epsilon", "averaging"), Power())
+    if rule:
+        found.update(_TABLE.get(family, {}))
+    return found
+
+
 def horizon(rule: str, family: Family, m_batch: Fraction, m_tokens: Fraction) -> Horizon:
     """Factors at m_batch times the base batch size and m_tokens times the base number of tokens.
 
@@ -82,16 +108,11 @@ def horizon(rule: str, family: Family, m_batch: Fraction, m_tokens: Fraction) ->
             "times that of the base run, for which the recipe has no rule; expected horizon = sde, "
             "or the base run's own batch size and number of tokens."
         )
-    kappa = m_batch / m_tokens
-    root = math.sqrt(kappa)
-    if family == "entrywise":
-        return Horizon(
-            learning_rate=root, weight_decay=root, epsilon=1.0 / root, averaging=float(kappa)
+    if family not in _TABLE:
+        raise TransferError(
+            f"The sde rule holds for entrywise and linear optimizers, but this one is {family}: "
+            "its steps are normalised in another way; expected AdamW or SGD, or the base run's own "
+            "batch size and number of tokens."
         )
-    if family == "linear":
-        return Horizon(learning_rate=float(kappa))
-    raise TransferError(
-        f"The sde rule holds for entrywise and linear optimizers, but this one is {family}: its "
-        "steps are normalised in another way; expected AdamW or SGD, or the base run's own batch "
-        "size and number of tokens."
-    )
+    growth = Growth(steps=m_tokens / m_batch)
+    return Horizon(**{name: power.at(growth) for name, power in exponents(rule, family).items()})

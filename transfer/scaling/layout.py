@@ -1,14 +1,33 @@
-"""Which axes of which parameter grow with width and depth, and what follows from it."""
+"""Which axes of which parameter grow with width and depth, and the role that follows from it."""
 
 import dataclasses
+import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.markup import html_table
 from transfer.scaling.axes import Axes
-from transfer.scaling.roles import Role
+from transfer.text_table import Tabular, TextTable
+
+
+class Role(enum.StrEnum):
+    """The five ways in which a parameter's shape depends on width (m = width / base width).
+
+    | role   | from -> to       | examples                                      |
+    |--------|------------------|-----------------------------------------------|
+    | input  | finite -> width  | embeddings, a first layer on raw features     |
+    | hidden | width -> width   | attention and feed-forward matrices           |
+    | output | width -> finite  | the readout                                   |
+    | vector | width, no fan-in | norm gains and biases                         |
+    | scalar | nothing grows    | gains of a fixed head dimension, logit biases |
+    """
+
+    INPUT = "input"
+    HIDDEN = "hidden"
+    OUTPUT = "output"
+    VECTOR = "vector"
+    SCALAR = "scalar"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,6 +37,8 @@ class Annotated:
     `gain` is the init std times sqrt(fan-in), so that std = gain / sqrt(fan-in) at the base width;
     `std` is an init std that does not depend on fan-in (embeddings). Both are None for constants
     (gains of one, biases of zero). `tied` marks an embedding table that is also the readout.
+    `activations` marks what holds no weight and carries a forward multiplier alone: a contraction
+    of two activations (`head_dim ->`, attention logits) or the branch of a residual block (`->`).
     """
 
     axes: Axes
@@ -25,6 +46,7 @@ class Annotated:
     gain: float | None = None
     std: float | None = None
     tied: bool = False
+    activations: bool = False
 
     def stacked(self, axis: str, size: int) -> "Annotated":
         """The same array repeated `size` times along a new leading axis."""
@@ -43,6 +65,7 @@ class Parameter:
     gain: float | None
     std: float | None
     tied: bool
+    activations: bool = False
 
     @property
     def role(self) -> Role:
@@ -90,6 +113,22 @@ class Parameter:
             return self.gain / math.sqrt(math.prod(self._inputs(self.base_shape)))
         return self.std
 
+    @property
+    def base_multiplier(self) -> float:
+        """Forward multiplier at the base width: base fan-in^-1/2 for a contraction, 1 otherwise."""
+        if self.activations and self.axes.inputs:
+            return math.pow(math.prod(self._inputs(self.base_shape)), -0.5)
+        return 1.0
+
+    @property
+    def as_readout(self) -> "Parameter":
+        """A tied embedding as the readout that it also is: inputs and outputs trade places."""
+        # Numbered axes may stand in any order, so the array itself stays as it is.
+        places = tuple(map(str, self.axes.places))
+        start, end = len(self.axes.stack), len(places) - len(self.axes.outputs)
+        axes = Axes(stack=places[:start], inputs=places[end:], outputs=places[start:end])
+        return dataclasses.replace(self, axes=axes, tied=False)
+
     def _inputs(self, values: tuple[int, ...]) -> list[int]:
         stack, inputs = len(self.axes.stack), len(self.axes.inputs or ())
         return [values[place] for place in self.axes.places[stack : stack + inputs]]
@@ -100,7 +139,7 @@ class Parameter:
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout(Mapping[str, Parameter]):
+class Layout(Tabular, Mapping[str, Parameter]):
     """Every parameter of a model by path, seen from a base width.
 
     `multiplied` is None for a model whose every layer reads its forward multiplier from the recipe.
@@ -190,10 +229,10 @@ class Layout(Mapping[str, Parameter]):
             ),
         ]
 
-    def _repr_html_(self) -> str:
-        """A row per parameter, for notebooks."""
+    def text_table(self) -> TextTable:
+        """Return a table with a row per parameter."""
         count = sum(math.prod(parameter.shape) for parameter in self.values())
-        return html_table(f"{count:,} numbers in {len(self)} parameters", self.cells())
+        return TextTable(f"{count:,} numbers in {len(self)} parameters", self.cells())
 
     def require(self, paths: Iterable[str]) -> None:
         """Raise `TransferError` unless `paths` are exactly the layout's: nothing goes unscaled."""
@@ -240,4 +279,5 @@ def _compare(path: str, base: Annotated, probe: Annotated, target: Annotated) ->
         gain=base.gain,
         std=base.std,
         tied=target.tied,
+        activations=target.activations,
     )

@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
+from transfer.scaling.layout import Role
 from transfer.scaling.powers import Power
-from transfer.scaling.roles import Role
 
 Rates = Literal["uniform", "full", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ParametrizationRow:
     """One line of a table: what one role takes, relative to the base width.
 
     The two learning-rate columns hold the exponents under full alignment (of weight updates with
@@ -46,7 +46,7 @@ class Parametrization:
     `framework_epsilon` says that under uniform rates epsilon is left alone, as frameworks do.
     """
 
-    rows: Mapping[Role, Row]
+    rows: Mapping[Role, ParametrizationRow]
     attention: Fraction
     rates: Rates
     decay: str
@@ -55,8 +55,8 @@ class Parametrization:
 
 def _row(
     std: str, multiplier: str, adam: tuple[str, str], sgd: tuple[str, str], epsilon: str
-) -> Row:
-    return Row(
+) -> ParametrizationRow:
+    return ParametrizationRow(
         std=Power.parse(std),
         multiplier=Power.parse(multiplier),
         adam=dict(zip(("full", "none"), map(Power.parse, adam), strict=True)),
@@ -133,7 +133,9 @@ _UNIT = {
 }  # fmt: skip
 
 
-def _standard_class(rows: Mapping[Role, Row], *, framework_epsilon: bool) -> Parametrization:
+def _standard_class(
+    rows: Mapping[Role, ParametrizationRow], *, framework_epsilon: bool
+) -> Parametrization:
     return Parametrization(
         rows=rows,
         attention=Fraction(-1, 2),
@@ -143,7 +145,7 @@ def _standard_class(rows: Mapping[Role, Row], *, framework_epsilon: bool) -> Par
     )
 
 
-def _mup_class(rows: Mapping[Role, Row]) -> Parametrization:
+def _mup_class(rows: Mapping[Role, ParametrizationRow]) -> Parametrization:
     return Parametrization(rows=rows, attention=Fraction(-1), rates="full", decay="sqrt")
 
 

@@ -4,47 +4,40 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from transfer.errors import TransferError, nearest
-from transfer.markup import html_table
+from transfer.renamed import renamed
 from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
 from transfer.scaling import horizon as horizon_rules
-from transfer.scaling import symmetry
-from transfer.scaling.calibration import Calibration
-from transfer.scaling.gauge import Gauge, Shifts
+from transfer.scaling import requirements
+from transfer.scaling.decay import Calibration
 from transfer.scaling.horizon import Horizon
-from transfer.scaling.layout import Layout, Parameter
+from transfer.scaling.layout import Layout, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
-from transfer.scaling.powers import Power
-from transfer.scaling.recipe_cells import recipe_cells
-from transfer.scaling.roles import Role
-from transfer.scaling.rule import FAMILIES, Family, Rule
-from transfer.scaling.spectral import spectral_std
+from transfer.scaling.powers import Growth, Power
+from transfer.scaling.reparametrization import (
+    Factors,
+    Reparametrization,
+    reparametrize,
+    reparametrize_exponents,
+)
+from transfer.scaling.rule import FAMILIES, ExponentRow, Family, Rule
+from transfer.text_table import Tabular, TextTable
 
 _RATES = ("uniform", "full", "none")
 _CLIPPING = ("invariant", "raw")
 _INITIALIZERS = ("gaussian", "spectral")
 _ONE = Power()
-_OWN_GAUGE = Gauge()
+_UNCHANGED = Reparametrization()
 _NO_CALIBRATION = Calibration()
-_WORDS = {"std": "init std", "learning_rate": "learning rate", "epsilon": "epsilon"}
 _SPECTRAL_STEP = Power.parse("in^-1/2 out^1/2")
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Tabular):
     """A parametrization, its learning-rate exponents, a decay rule, and what goes with them.
-
-    The learning rate's exponents depend on the size of an optimizer's step, by which optimizers
-    fall into four families:
-
-    | family    | step                               | optimizers                               |
-    |-----------|------------------------------------|------------------------------------------|
-    | entrywise | every entry of order 1             | Adam(W), Adam-atan2, AdamP, Lion         |
-    | linear    | proportional to the gradient       | SGD, with momentum too                   |
-    | relative  | every entry of order rms(w)        | Adafactor scaled by parameter size       |
-    | spectral  | all singular values of a matrix 1  | Muon; entrywise on all that is not hidden |
 
     Arguments:
       parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
@@ -65,7 +58,7 @@ class Recipe:
         `transfer.scaling.depth`); empty for no rule, which refuses another depth.
       horizon: what the optimizer's own settings do at another batch size or number of tokens: `sde`
         (see `transfer.scaling.horizon`); empty for no rule, which refuses both.
-      gauge: the shifts of `shifted`.
+      reparametrization: the factors of `reparametrized`.
 
     Raises `TransferError` for an unknown name.
 
@@ -85,7 +78,17 @@ class Recipe:
     initializer: str = "gaussian"
     depth: str = ""
     horizon: str = ""
-    gauge: Gauge = _OWN_GAUGE
+    reparametrization: Reparametrization = _UNCHANGED
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed(
+            "Recipe",
+            {
+                "columns": "Recipe.exponents",
+                "gauge": "Recipe.reparametrization",
+                "shifted": "Recipe.reparametrized",
+            },
+        )
 
     def __post_init__(self) -> None:
         _known("parametrization", self.parametrization, PARAMETRIZATIONS)
@@ -134,138 +137,82 @@ class Recipe:
         # What frameworks do needs no suffix: `standard` is standard.
         if not self.decay == "constant" == self.table.decay:
             name += f"+{self.decay}"
-        return f"{name} ({self.gauge})" if str(self.gauge) else name
+        return f"{name} ({self.reparametrization})" if str(self.reparametrization) else name
 
-    def _repr_html_(self) -> str:
-        """A row per role, for notebooks: by which powers of m_in and m_out its numbers grow."""
-        caption = f"{self}: powers of the growth of fan-in and fan-out, for AdamW and its kin"
-        return html_table(caption, recipe_cells(self, "entrywise"))
+    def text_table(self) -> TextTable:
+        """Return the powers of every role under AdamW and its kin."""
+        others = [word for word, rule in (("depth", self.depth), ("steps", self.horizon)) if rule]
+        *first, last = ["fan-in", "fan-out", *others]
+        caption = f"{self}: powers of the growth of {', '.join(first)} and {last}, for AdamW and "
+        return TextTable(f"{caption}its kin", self.cells("entrywise"))
+
+    def cells(self, family: Family) -> list[list[str]]:
+        """Header and a row per role as text: powers of growth (`exponents`).
+
+        Example:
+          >>> for row in Recipe("mup").cells("entrywise")[:3]:
+          ...     print(*row, sep=" | ")
+          role | init std | multiplier | learning rate | epsilon | weight decay
+          input | 1 | 1 | 1 | out^-1 | 0
+          hidden | in^-1/2 | 1 | in^-1 | out^-1 | in^1/2
+        """
+        header = ["role", "init std", "multiplier", "learning rate", "epsilon", "weight decay"]
+        rows = []
+        for role in Role:
+            row = self.exponents(role, family)
+            decay = "0" if row.weight_decay is None else str(row.weight_decay)
+            powers = (row.std, row.multiplier, row.learning_rate, row.epsilon)
+            rows.append([role.value, *map(str, powers), "measured" if row.measured else decay])
+        return [header, *rows]
 
     @property
     def table(self) -> Parametrization:
         """The table this recipe reads."""
         return PARAMETRIZATIONS[self.parametrization]
 
-    def shifted(self, shifts: Shifts) -> "Recipe":
-        """The same recipe in another gauge: an equal training run of other weights.
+    def exponents(self, role: Role, family: Family = "entrywise") -> ExponentRow:
+        """Return what a role takes, as exact powers of how fan-in, fan-out, depth and steps grow.
 
-        A key is a role, shifted by a power of the width multipliers (`{Role.OUTPUT: "in"}`), or a
-        layer, the module that holds a weight, shifted by a number (`{"blocks.attention.query":
-        3.7}`). Its multiplier grows by that much, and init, learning rate, decay, epsilon and clip
-        weight are converted (`transfer.scaling.symmetry`). Shifts compose. The run is equal under
-        invariant clipping alone; the raw norm tells gauges apart.
-
-        Raises `TransferError` for a role without a multiplier, a power that is none, and a number
-        that is not above 0; `rules` raises it for a layer that the model does not have.
+        Depth grows for what lies in the blocks alone. The factors of single layers, which are
+        numbers, and those of a measured decay, which differ between matrices, come with `rule`.
 
         Example:
-          >>> table_3 = Recipe("mup").shifted({Role.OUTPUT: "in"})
-          >>> table_3.columns(Role.OUTPUT) == Recipe("mup_table3").columns(Role.OUTPUT)
-          True
-
-        Source: arXiv 2203.03466, Lemma J.1.
+          >>> row = Recipe("mup").exponents(Role.HIDDEN)
+          >>> row.learning_rate, row.weight_decay, row.clip
+          (Power.parse("in^-1"), Power.parse("in^1/2"), Power.parse("in^-1 out"))
+          >>> Recipe("mup", depth="completep", horizon="sde").exponents(Role.HIDDEN).epsilon
+          Power.parse("out^-1 depth^-1 steps^1/2")
         """
-        return dataclasses.replace(self, gauge=self.gauge.shifted(shifts))
-
-    def columns(self, role: Role, family: Family = "entrywise") -> dict[str, Power]:
-        """The row of a role, exactly: init std, multiplier, learning rate, epsilon, clip weight.
-
-        Decay, which may follow any power of width, and the factors of single layers are left out.
-
-        Example:
-          >>> columns = Recipe("mup").columns(Role.OUTPUT)
-          >>> str(columns["multiplier"]), str(columns["clip"])
-          ('in^-1', 'in')
-        """
-        row = self.table.rows[role]
-        columns = {
-            "std": row.std,
-            "multiplier": row.multiplier,
-            "learning_rate": self._learning_rate(role, family),
-            "epsilon": self._epsilon(role),
-            "clip": row.sgd["full"],
-        }
-        theta, powers = self.gauge.power(role), symmetry.exponents(family)
-        return {name: power * theta ** powers[name] for name, power in columns.items()}
-
-    def rules(self, layout: Layout, family: Family = "entrywise") -> dict[str, Rule]:
-        """Return the rule of every parameter of a layout.
-
-        Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
-        different things of the two, when its depth is not the base's and the recipe has no rule for
-        it, when the gauge names a layer that it does not hold, when the decay was measured on other
-        matrices, or when the recipe needs of a model of one's own a forward multiplier that it does
-        not apply, or an init other than its own.
-        """
-        self.gauge.require(layout)
-        if isinstance(self.decay, Calibration):
-            self.decay.require(layout)
-        if layout.multiplied is not None:
-            self._refuse_missing_multipliers(layout, layout.multiplied)
-            self._refuse_absolute_init()
-        return {path: self.rule(parameter, family) for path, parameter in layout.items()}
-
-    def rule(self, parameter: Parameter, family: Family = "entrywise") -> Rule:
-        """Return the rule of one parameter."""
         _known("family", family, FAMILIES)
-        if parameter.tied:
-            self._refuse_unequal_tie(parameter, family)
-        role, m_in = parameter.role, parameter.m_in
-        at = {
-            name: power.at(m_in, parameter.m_out)
-            for name, power in self.columns(role, family).items()
-        }
-        for name in ("learning_rate", "epsilon", "clip"):
-            at[name] *= self._depth(name, parameter, family)
+        table = self.table.rows[role]
+        blocks = depth_rules.exponents(self.depth, family)
+        run = horizon_rules.exponents(self.horizon, family)
 
-        weight_decay = 0.0
+        # What width asks for, and on top of it depth.
+        learning_rate = self._learning_rate(role, family) * blocks["learning_rate"]
+        epsilon = self._epsilon(role) * blocks["epsilon"]
+        clip = table.sgd["full"] * blocks["clip"]
+
+        # Decay follows its own rule, which is stated for the effective weight of hidden matrices.
+        weight_decay, measured = None, False
         if role == Role.HIDDEN and family == "entrywise":
-            step = at["multiplier"] * at["learning_rate"]
-            weight_decay = self._decay(parameter, step) * at["multiplier"]
+            measured = isinstance(self.decay, Calibration)
+            weight_decay = table.multiplier * self._decay(step=table.multiplier * learning_rate)
         elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
-            weight_decay = 1.0 / at["learning_rate"]
+            weight_decay = learning_rate**-1
 
-        rule = Rule(role=role, weight_decay=weight_decay, **at)
-        rule = symmetry.shift(rule, self.gauge.theta(parameter), family)
-        return dataclasses.replace(rule, clip=1.0) if self.clipping == "raw" else rule
-
-    def init_std(self, parameter: Parameter) -> float | None:
-        """Init std of a parameter; None for a constant, whose init no width changes."""
-        self._require_depth(parameter)
-        if parameter.base_std is None:
-            return None
-        spectral = parameter.role in (Role.HIDDEN, Role.OUTPUT) and self.initializer == "spectral"
-        if spectral and parameter.gain is not None:
-            std = parameter.gain * spectral_std(parameter.fan_in, parameter.fan_out)
-            return std / self.multiplier(parameter)
-        power = self.columns(parameter.role)["std"]
-        std = parameter.base_std * power.at(parameter.m_in, parameter.m_out)
-        return std / self.gauge.theta(parameter)
-
-    def multiplier(self, parameter: Parameter) -> float:
-        """Forward multiplier of a weight, of a contraction of activations, or of a branch.
-
-        A contraction, annotated `head_dim ->`, has inputs and no outputs: attention logits, scaled
-        by d0^-1/2 at the base head dimension d0 and from there by (d / d0)^-1 in the muP class,
-        (d / d0)^-1/2 otherwise (arXiv 2203.03466, Definition 4.1). A residual branch, annotated
-        `->`, has neither; its stack is the depth.
-        """
-        self._require_depth(parameter)
-        if parameter.axes.inputs == () == parameter.axes.outputs:
-            return self._depth("branch", parameter, "entrywise")
-        if parameter.axes.inputs and not parameter.axes.outputs:
-            base = parameter.fan_in / parameter.m_in
-            return math.pow(base, -0.5) * math.pow(parameter.m_in, self.table.attention)
-        power = self.columns(parameter.role)["multiplier"]
-        return power.at(parameter.m_in, parameter.m_out) * self.gauge.theta(parameter)
-
-    def at_horizon(self, family: Family, m_batch: Fraction, m_tokens: Fraction) -> Horizon:
-        """Factors of the optimizer's settings at another batch size and number of tokens.
-
-        Both are ratios to the base run's. Raises `TransferError` where the recipe has no rule for
-        them or the rule does not hold for the family.
-        """
-        return horizon_rules.horizon(self.horizon, family, m_batch, m_tokens)
+        own = ExponentRow(
+            std=table.std,
+            multiplier=table.multiplier,
+            # Batch size and number of tokens act on the optimizer's own settings.
+            learning_rate=learning_rate * run["learning_rate"],
+            weight_decay=None if weight_decay is None else weight_decay * run["weight_decay"],
+            epsilon=epsilon * run["epsilon"],
+            clip=clip,
+            measured=measured,
+        )
+        row = reparametrize_exponents(own, self.reparametrization.power(role), family)
+        return dataclasses.replace(row, clip=_ONE) if self.clipping == "raw" else row
 
     def _learning_rate(self, role: Role, family: Family) -> Power:
         if self.rates == "uniform":
@@ -279,101 +226,200 @@ class Recipe:
             return _SPECTRAL_STEP / row.multiplier
         return row.adam[self.rates]
 
-    def _decay(self, parameter: Parameter, step: float) -> float:
-        """Decay of the effective weight, whose effective step is `step`, over the base's."""
-        m_in = float(parameter.m_in)
-        if isinstance(self.decay, Calibration):
-            return self.decay.factor(parameter.path, m_in)
-        return decay_rules.factor(self.decay, m_in, step)
-
     def _epsilon(self, role: Role) -> Power:
         if self.rates == "uniform" and self.table.framework_epsilon:
             return _ONE
         return self.table.rows[role].epsilon
 
-    def _depth(self, column: str, parameter: Parameter, family: Family) -> float:
-        self._require_depth(parameter)
-        if not self.depth:
-            return 1.0
-        return depth_rules.factor(
-            depth_rules.exponents(self.depth, family)[column], parameter.m_depth
+    def _decay(self, step: Power) -> Power:
+        """Decay of the effective weight, whose effective step grows as `step`."""
+        return _ONE if isinstance(self.decay, Calibration) else decay_rules.power(self.decay, step)
+
+    @property
+    def contraction(self) -> Power:
+        """By which power the multiplier of a contraction of activations follows its fan-in."""
+        return Power(fan_in=self.table.attention)
+
+    @property
+    def branch(self) -> Power:
+        """By which power the multiplier of a residual branch follows depth."""
+        return depth_rules.exponents(self.depth, "entrywise")["branch"]
+
+    def rule(
+        self,
+        parameter: Parameter,
+        family: Family = "entrywise",
+        *,
+        m_batch: Fraction = Fraction(1),
+        m_tokens: Fraction = Fraction(1),
+    ) -> Rule:
+        """Return what one parameter takes: its exponents evaluated, times its layer's factors.
+
+        Arguments:
+          parameter: a weight, or what has a multiplier alone (`Annotated.activations`).
+          family: the optimizer's.
+          m_batch, m_tokens: batch size and number of tokens over those of the base run.
+
+        Raises `TransferError` for an unknown family, another depth, batch size or number of tokens
+        than the base's where the recipe has no rule for it, a tied embedding of which the recipe
+        wants different things, and a matrix whose decay was not measured.
+
+        Example:
+          >>> from transfer.scaling import Annotated, Axes
+          >>> axes = Axes.parse("embed -> vocab")
+          >>> readout = lambda n: {"w": Annotated(axes=axes, shape=(n, 9), gain=1.0)}
+          >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
+          >>> Recipe("mup").rule(layout["w"]).multiplier
+          0.25
+        """
+        if parameter.tied:
+            lookup, readout = (self.exponents(role, family) for role in (Role.INPUT, Role.OUTPUT))
+            requirements.require_equal_tie(parameter, str(self), lookup, readout)
+        self.at_horizon(family, m_batch, m_tokens)  # which refuses what has no rule
+        rule = self._rule(parameter, family, m_tokens / m_batch)
+        if parameter.activations or not self.exponents(parameter.role, family).measured:
+            return rule
+        assert isinstance(self.decay, Calibration)
+        decay = self.decay.factor(parameter.path, float(parameter.m_in))
+        return dataclasses.replace(rule, weight_decay=decay * rule.weight_decay)
+
+    def _rule(self, parameter: Parameter, family: Family, steps: Fraction = Fraction(1)) -> Rule:
+        """The rule but for a measured decay, which init and multiplier do not ask for."""
+        requirements.require_depth(parameter, self.depth)
+        row = self.exponents(parameter.role, family)
+        if parameter.activations:
+            row = ExponentRow(multiplier=self.contraction if parameter.axes.inputs else self.branch)
+        growth = Growth(
+            fan_in=parameter.m_in, fan_out=parameter.m_out, depth=parameter.m_depth, steps=steps
         )
+        rule = Rule(
+            role=parameter.role,
+            std=row.std.at(growth),
+            multiplier=row.multiplier.at(growth),
+            learning_rate=row.learning_rate.at(growth),
+            weight_decay=0.0 if row.weight_decay is None else row.weight_decay.at(growth),
+            epsilon=row.epsilon.at(growth),
+            clip=row.clip.at(growth),
+        )
+        rule = reparametrize(rule, self.reparametrization.factor(parameter), family)
+        return dataclasses.replace(rule, clip=1.0) if self.clipping == "raw" else rule
 
-    def _require_depth(self, parameter: Parameter) -> None:
-        if parameter.m_depth != 1 and not self.depth:
-            raise TransferError(
-                f"{parameter.path} lies in blocks of {float(parameter.m_depth):g} times the base "
-                f"depth, for which the recipe has no rule; expected depth = completep or "
-                "depth_mup, or the base model's own depth."
-            )
+    def init_std(self, parameter: Parameter) -> float | None:
+        """Init std of a parameter; None for a constant, whose init no width changes."""
+        rule = self._rule(parameter, "entrywise")
+        if parameter.base_std is None:
+            return None
+        spectral = parameter.role in (Role.HIDDEN, Role.OUTPUT) and self.initializer == "spectral"
+        if spectral and parameter.gain is not None:
+            std = parameter.gain * spectral_std(parameter.fan_in, parameter.fan_out)
+            return std / rule.multiplier
+        return parameter.base_std * rule.std
 
-    def _refuse_missing_multipliers(self, layout: Layout, applied: frozenset[str]) -> None:
-        for path, parameter in layout.items():
-            uses = (parameter.role, Role.OUTPUT) if parameter.tied else (parameter.role,)
-            for role in uses:
-                # Exponents, not factors: a mismatch shows at the base width too.
-                power = self.columns(role)["multiplier"]
-                if power != _ONE and path not in applied:
-                    instead = "" if parameter.tied else "a recipe such as mup_table3+sqrt, or "
-                    raise TransferError(
-                        f"{self} multiplies {path} as {role} weight by {power} in the forward "
-                        f"pass, which the layout says this model does not; expected {instead}a "
-                        "model that applies transfer.multiplier and a layout inferred with "
-                        f"multiplied=[{path!r}]."
-                    )
+    def multiplier(self, parameter: Parameter) -> float:
+        """Forward multiplier of a weight, of a contraction of activations, or of a branch.
 
-    def _refuse_absolute_init(self) -> None:
-        if self.initializer == "spectral":
-            raise TransferError(
-                "The spectral initializer sets a std, and a model of one's own has its init "
-                'rescaled by a factor; expected initializer="gaussian", or weights drawn with '
-                "transfer.spectral_std."
-            )
+        Attention logits, `head_dim ->`, are scaled by d0^-1/2 at the base head dimension d0 and
+        from there by (d / d0)^-1 in the muP class, (d / d0)^-1/2 otherwise (arXiv 2203.03466,
+        Definition 4.1). Of a residual branch, `->`, the stack is the depth.
+        """
+        return parameter.base_multiplier * self._rule(parameter, "entrywise").multiplier
 
-    def _refuse_unequal_tie(self, parameter: Parameter, family: Family) -> None:
-        lookup, readout = (self.columns(role, family) for role in (Role.INPUT, Role.OUTPUT))
-        for name in ("std", "learning_rate", "epsilon"):
-            # The table's width is its fan-out as a lookup and its fan-in as a readout. Exponents
-            # are compared, not factors, so that a tie is refused at the base width too.
-            if lookup[name].fan_out != readout[name].fan_in:
-                raise TransferError(
-                    f"{parameter.path} is both embedding and readout, but {self} gives the two a "
-                    f"different {_WORDS[name]}; expected an untied readout, or a recipe whose rows "
-                    "agree such as mup+sqrt."
-                )
-        if self.decay_readout:
-            raise TransferError(
-                f"{parameter.path} is both embedding and readout, and embeddings are not decayed; "
-                "expected decay_readout=False or an untied readout."
-            )
+    def rules(self, layout: Layout, family: Family = "entrywise") -> dict[str, Rule]:
+        """Return the rule of every parameter of a layout.
+
+        Raises `TransferError` when the layout ties an embedding to the readout and the recipe wants
+        different things of the two, when its depth is not the base's and the recipe has no rule for
+        it, when the recipe reparametrizes a layer that it does not hold, when the decay was
+        measured on other matrices, or when the recipe needs of a model of one's own a forward
+        multiplier that it does not apply, or an init other than its own.
+        """
+        self.reparametrization.require(layout)
+        if isinstance(self.decay, Calibration):
+            self.decay.require(layout)
+        requirements.require_multipliers(
+            layout, str(self), {role: self.exponents(role) for role in Role}, self.reparametrization
+        )
+        requirements.require_relative_init(layout, self.initializer)
+        return {path: self.rule(parameter, family) for path, parameter in layout.items()}
+
+    def at_horizon(self, family: Family, m_batch: Fraction, m_tokens: Fraction) -> Horizon:
+        """Factors of the optimizer's settings at another batch size and number of tokens.
+
+        Both are ratios to the base run's. Raises `TransferError` where the recipe has no rule for
+        them or the rule does not hold for the family.
+        """
+        return horizon_rules.horizon(self.horizon, family, m_batch, m_tokens)
+
+    def reparametrized(self, factors: Factors) -> "Recipe":
+        """The same recipe in another form: an equal training run of other weights.
+
+        A key is a role, whose theta is a power of the width multipliers (`{Role.OUTPUT: "in"}`), or
+        a layer, the module that holds a weight, whose theta is a number
+        (`{"blocks.attention.query": 3.7}`). The multiplier grows by theta, and init, learning rate,
+        decay, epsilon and clip weight are converted (`transfer.scaling.reparametrization`).
+        Reparametrizations compose. The run is equal under invariant clipping alone, because the raw
+        norm differs between forms.
+
+        Raises `TransferError` for a role without a multiplier, a power that is none, and a number
+        that is not above 0; `rules` raises it for a layer that the model does not have.
+
+        Example:
+          >>> table_3 = Recipe("mup").reparametrized({Role.OUTPUT: "in"})
+          >>> table_3.exponents(Role.OUTPUT) == Recipe("mup_table3").exponents(Role.OUTPUT)
+          True
+
+        Source: arXiv 2203.03466, Lemma J.1.
+        """
+        return dataclasses.replace(self, reparametrization=self.reparametrization.then(factors))
 
 
 def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = None) -> float:
     """Return the forward multiplier that a model has to apply to the weight at `path`.
 
-    For a model of one's own that follows a form with multipliers, such as `mup`'s readout. `role`
-    says which use of a tied embedding is meant: `Role.OUTPUT` scales its logits.
+    It is `Recipe.multiplier`, for a model of one's own that follows a form with multipliers, such
+    as `mup`'s readout.
+
+    Arguments:
+      layout: of that model (`transfer.infer_layout`), at the width to be trained.
+      path: the weight, as the layout names it.
+      role: which use of a tied embedding is meant; `Role.OUTPUT` scales its logits.
+
+    Raises `TransferError` for a path or a reparametrized layer that the layout does not hold, and
+    for a role that the weight does not have.
 
     Example:
-      >>> from transfer.scaling.axes import Axes
-      >>> from transfer.scaling.layout import Annotated
+      >>> from transfer.scaling import Annotated, Axes
       >>> readout = lambda n: {"w": Annotated(axes=Axes.parse("embed -> vocab"), shape=(n, 9))}
       >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
       >>> multiplier(layout, Recipe("mup"), "w")
       0.25
     """
+    recipe.reparametrization.require(layout)
     parameter = layout[path]
     if role is None or role == parameter.role:
-        row = recipe.table.rows[parameter.role]
-        return row.multiplier.at(parameter.m_in, parameter.m_out)
+        return recipe.multiplier(parameter)
     if not (parameter.tied and role == Role.OUTPUT):
         raise TransferError(
             f"{path} is no {role} weight but {parameter.role}; expected its own role, or the role "
             "output of a tied embedding."
         )
-    # A lookup's fan-out is the readout's fan-in.
-    power = recipe.columns(role)["multiplier"]
-    return power.at(parameter.m_out, parameter.m_in) * recipe.gauge.theta(parameter)
+    return recipe.multiplier(parameter.as_readout)
+
+
+def spectral_std(fan_in: int, fan_out: int) -> float:
+    """Gaussian std for which the spectral norm is sqrt(fan_out / fan_in).
+
+    std = sqrt(fan_out / fan_in) / (sqrt(fan_in) + sqrt(fan_out)), since a Gaussian matrix of that
+    std has spectral norm std * (sqrt(fan_in) + sqrt(fan_out)) up to O(width^-2/3).
+    At a fixed aspect ratio it follows width as the Table 3 form of muP does.
+
+    Example:
+      >>> spectral_std(256, 256)
+      0.03125
+
+    Source: Yang, Simon & Bernstein, arXiv 2310.17813, Condition 1 and section 4.
+    """
+    return math.sqrt(fan_out / fan_in) / (math.sqrt(fan_in) + math.sqrt(fan_out))
 
 
 def _known(what: str, name: str, names: Iterable[str], *, optional: bool = False) -> None:

@@ -25,8 +25,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling.exponents import Exponents
-from transfer.scaling.verdict import Condition, Verdict, Violation
+from transfer.scaling.abc_exponents import Exponents
+from transfer.scaling.regime_report import Condition, RegimeReport, Violation
 
 _HALF = Fraction(1, 2)
 _STEP = {"linear": "2a + c", "entrywise": "a + c", "relative": "a + b + c", "spectral": "a + c"}
@@ -56,7 +56,7 @@ ALIGNMENTS: Mapping[str, Alignment] = {
 }
 
 
-def classify_regime(exponents: Exponents, alignment: str = "tensor_programs") -> Verdict:
+def classify_regime(exponents: Exponents, alignment: str = "tensor_programs") -> RegimeReport:
     """Say whether training is stable at infinite width, and if so whether it learns features.
 
     Stable if and only if a_1 + b_1 = 0, a_l + b_l = 1/2 in hidden layers, a + b >= 1/2 in the
@@ -100,7 +100,7 @@ def classify_regime(exponents: Exponents, alignment: str = "tensor_programs") ->
         before = changes[-1]
         changes.append(min(update, step + before - aligned.u, init + before - omega))
 
-    return Verdict(
+    return RegimeReport(
         exponents=exponents,
         updates=updates,
         changes=tuple(changes),

@@ -1,28 +1,42 @@
 """Sweeps: what is declared, what is missing, and running it."""
 
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import Group, Setting, declared_groups, trial_name
+from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
-from transfer.sweeps.progress import group_line
-from transfer.sweeps.provenance import claim, provenance
-from transfer.sweeps.run import run_sweep, run_target
-from transfer.sweeps.runner import Reporter, remove_orphans, run_groups, unfinished, work
+from transfer.sweeps.provenance import provenance, register_run
+from transfer.sweeps.reporter import Lines, Reporter, group_line
+from transfer.sweeps.run import run_single, run_sweep, run_target, train_groups
+from transfer.sweeps.runner import (
+    Launcher,
+    LocalLauncher,
+    remove_orphans,
+    run_groups,
+    unfinished,
+    work,
+)
+from transfer.sweeps.tables import GroupTables
+from transfer.sweeps.target import moved, target_experiment
 
 __all__ = [
-    "Group",
+    "GroupTables",
+    "Launcher",
+    "Lines",
+    "LocalLauncher",
     "Reporter",
-    "Setting",
     "bracket",
-    "claim",
     "declared_groups",
     "group_line",
     "load_for",
+    "moved",
     "provenance",
+    "register_run",
     "remove_orphans",
     "run_groups",
+    "run_single",
     "run_sweep",
     "run_target",
-    "trial_name",
+    "target_experiment",
+    "train_groups",
     "unfinished",
     "work",
 ]

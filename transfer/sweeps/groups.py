@@ -1,50 +1,17 @@
 """From a declared sweep to groups: the trials of one width and recipe, trained together."""
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import math
 import random
-from collections.abc import Sequence
 
 from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
-from transfer.run_directory import Origin
 from transfer.scaling import Hyperparameters
-from transfer.training import TrainingConfig
+from transfer.training import TrialGroup, TrialSpec
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """One trial to run: its hyperparameters, its seed, and whether a sweep or a prediction asks."""
-
-    hyperparameters: Hyperparameters
-    seed: int
-    origin: Origin = "sweep"
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """The unit of work and of resumption: settings that share one compiled program."""
-
-    width: int
-    recipe: str
-    settings: tuple[Setting, ...]
-
-    @property
-    def kind(self) -> str:
-        """What its name begins with, and that of others of its width and recipe."""
-        return f"{self.recipe.replace('/', '-')}-{self.width}"
-
-    @property
-    def name(self) -> str:
-        """A file name of its own, from all that is in the group."""
-        content = [dataclasses.asdict(setting) for setting in self.settings]
-        return f"{self.kind}-{_digest([content])[:8]}"
-
-
-def declared_groups(experiment: Experiment) -> list[Group]:
+def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     """Return the groups of the experiment's sweep, narrow ones first.
 
     Raises `TransferError` when the sweep names no widths or recipes, repeats a value, or has a
@@ -63,11 +30,13 @@ def declared_groups(experiment: Experiment) -> list[Group]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    settings = tuple(Setting(point, seed) for point in points for seed in sweep.seeds)
+    recipes = [experiment.recipe.build(name) for name in sweep.recipes]
     return [
-        Group(width, str(experiment.recipe.build(recipe)), settings)
+        experiment.group(
+            width, [TrialSpec(point, seed, recipe) for point in points for seed in sweep.seeds]
+        )
         for width in sorted(sweep.widths)
-        for recipe in sweep.recipes
+        for recipe in recipes
     ]
 
 
@@ -88,24 +57,5 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
     return list(dict.fromkeys(points))
 
 
-def trial_name(experiment: Experiment, group: Group, setting: Setting) -> str:
-    """Name a trial by a hash of its resolved settings: all that its run directory was made for."""
-    return _digest(
-        [
-            dataclasses.asdict(experiment.at(group.width)),
-            experiment.base_width,
-            [experiment.base_layers, experiment.base_batch_size, experiment.base_tokens],
-            dataclasses.asdict(experiment.recipe) | {"name": group.recipe},
-            dataclasses.asdict(experiment.training) | dict.fromkeys(TrainingConfig.KEEPING),
-            dataclasses.asdict(experiment.data) | {"data_dir": ""},
-            dataclasses.asdict(setting),
-        ]
-    )[:12]
-
-
 def _log_uniform(generator: random.Random, low: float, high: float) -> float:
     return low * math.pow(high / low, generator.random())
-
-
-def _digest(content: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -5,35 +5,31 @@ from collections.abc import Sequence
 from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
-from transfer.sharding import make_mesh
-from transfer.sweeps.groups import Group
+from transfer.training import TrialGroup, group_mesh
 from transfer.training.task import input_spec
 
 
 def load_for(
-    experiment: Experiment, groups: Sequence[Group], *, here: bool = True
+    experiment: Experiment, groups: Sequence[TrialGroup], *, here: bool = True
 ) -> Dataset | ImageDataset:
     """Load the data of an experiment, once every group is known to be trainable on it.
 
-    Raises `TransferError` for a recipe that does not fit the model or has no rule for its depth,
-    batch size or length, a schedule that does not fit the run, data that the model cannot read, and
-    a mesh that does not divide what it splits: where groups train on devices that are seen from
-    `here`.
+    Arguments:
+      here: whether groups train on devices that this process sees, so that their mesh is known.
+
+    Raises:
+      TransferError: a recipe does not fit the model or has no rule for its depth, batch size or
+        length, a schedule does not fit the run, the model cannot read the data, or a mesh does not
+        divide what it splits.
     """
-    training = experiment.training
     for group in groups:
-        layout = experiment.layout(group.width).parameters
-        experiment.recipe.build(group.recipe).rules(layout, training.family)
-        training.at(experiment.horizon(group.width, group.recipe))
-        steps = experiment.steps(group.width)
-        optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
+        training = group.training
+        for recipe in group.recipes:
+            recipe.rules(group.layout.parameters, training.family)
+            training.at(group.horizon(recipe))
+        optim.schedule(training.schedule, group.shape.steps, training.warmup, training.decay_steps)
         if here:
-            make_mesh(
-                experiment.mesh,
-                trials=len(group.settings),
-                batch_size=training.at_once(experiment.data.batch_size),
-                parameters=layout,
-            )
+            group_mesh(group)
 
     dataset = load_dataset(experiment.data)
     experiment.model.require_fit(input_spec(dataset))

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -14,12 +14,13 @@ from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
 from transfer.run_directory import PLAN, RunDirectory
-from transfer.sweeps.groups import declared_groups, trial_name
+from transfer.sweeps.groups import declared_groups
 from transfer.training import TrainingConfig
 
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
 
-_SWEEPS = ("sweep", "quickstart")
+RunKind = Literal["sweep", "quickstart", "training run"]
+SWEEPS: tuple[RunKind, ...] = ("sweep", "quickstart")
 
 # Where the data lies does not change what they are, which their fingerprint tells; nor does how
 # devices share the work, or what is kept of it meanwhile, change what the work is.
@@ -30,7 +31,9 @@ _BESIDE = (
 )
 
 
-def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str) -> None:
+def register_run(
+    run: RunDirectory, experiment: Experiment, fingerprint: str, kind: RunKind
+) -> None:
     """Write config.json into a new run directory, or check that an old one is the same run.
 
     A sweep may declare more than it did; config.json then says so.
@@ -68,7 +71,7 @@ def claim(run: RunDirectory, experiment: Experiment, fingerprint: str, kind: str
     recorded = known.get("experiment", {})
     difference = _difference(recorded, content["experiment"], "config")
     grown = (
-        kind in _SWEEPS
+        kind in SWEEPS
         and difference.startswith("config.sweep.")
         and _has_grown(read(recorded), experiment)
     )
@@ -99,9 +102,7 @@ def _has_grown(old: Experiment, new: Experiment) -> bool:
 
 def _trials(experiment: Experiment) -> set[str]:
     return {
-        trial_name(experiment, group, setting)
-        for group in declared_groups(experiment)
-        for setting in group.settings
+        group.trial_name(trial) for group in declared_groups(experiment) for trial in group.trials
     }
 
 

@@ -1,28 +1,52 @@
-"""A whole sweep, and the target that it predicts, in one call each."""
+"""The flow of a sweep, of its target and of a single run: for the command line and for Python.
+
+Groups are resolved, checked, registered and trained in `train_groups`, in this order, whoever asks.
+Every process of a job calls the same; the first one prepares the data and writes.
+"""
+
+from collections.abc import Callable, Sequence
 
 from etils import epath
 
 from transfer.analysis import Prediction, extrapolate_optimum
 from transfer.config import Experiment
+from transfer.data import Dataset, ImageDataset
+from transfer.distributed.exchange import first_process_first, is_first
 from transfer.errors import TransferError
-from transfer.run_directory import RunDirectory
+from transfer.run_directory import Origin, RunDirectory, Trial
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import Group, Setting, declared_groups
+from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
-from transfer.sweeps.progress import Lines
-from transfer.sweeps.provenance import claim
-from transfer.sweeps.runner import Reporter, remove_orphans, run_groups
+from transfer.sweeps.provenance import SWEEPS, RunKind, register_run
+from transfer.sweeps.reporter import Lines, Reporter
+from transfer.sweeps.runner import Launcher, LocalLauncher, remove_orphans, unfinished, work
+from transfer.sweeps.target import target_experiment
+from transfer.training import TrialGroup
 
 
 def run_sweep(
-    experiment: Experiment, path: epath.PathLike, reporter: Reporter | None = None
+    experiment: Experiment,
+    path: epath.PathLike,
+    reporter: Reporter | None = None,
+    *,
+    launcher: Launcher = LocalLauncher(),
+    kind: RunKind = "sweep",
+    followed_by: Sequence[TrialGroup] = (),
 ) -> RunDirectory:
     """Train what is missing of an experiment's sweep into a run directory, and return it.
 
-    As `transfer sweep` does; by default a line is printed for each group that is done.
+    Arguments:
+      experiment: declares the sweep.
+      path: the run directory, new or of an earlier call.
+      reporter: is told about the work; by default it prints a line for each group that is done.
+      launcher: where the groups are trained; by default in this process.
+      kind: what the run directory is registered as.
+      followed_by: groups that are to be trained after the sweep, such as those of a target: they
+        are checked before anything is trained, and count for the time left.
 
     Raises:
       TransferError: the sweep cannot be run, the directory is another run's, or a group failed.
+      TerminatedError: the launcher was asked to stop.
 
     Example:
       >>> run = run_sweep(experiment, "runs/proxies")  # doctest: +SKIP
@@ -30,11 +54,35 @@ def run_sweep(
       108
     """
     run, groups = RunDirectory(path), declared_groups(experiment)
-    dataset = load_for(experiment, groups)
-    claim(run, experiment, dataset.fingerprint, "sweep")
-    remove_orphans(run, experiment, groups)
-    _require_success(run_groups(experiment, run, dataset, groups, reporter or Lines()))
+    train_groups(
+        experiment, run, groups, reporter, launcher=launcher, kind=kind, followed_by=followed_by
+    )
     return run
+
+
+def run_single(
+    experiment: Experiment,
+    path: epath.PathLike,
+    reporter: Reporter | None = None,
+    *,
+    origin: Origin = "sweep",
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Trial:
+    """Train the experiment's own trial into a run directory, where its checkpoints stay.
+
+    Arguments:
+      origin: `predicted` where the hyperparameters are those of a prediction.
+      asked_to_stop: is asked every few seconds; if it says so, the run is saved.
+
+    Raises:
+      TransferError: the run cannot be trained, the directory is another run's, or it failed.
+      TerminatedError: the run was asked to stop.
+    """
+    run, group = RunDirectory(path), experiment.single_run(origin)
+    launcher = LocalLauncher(asked_to_stop, checkpoint_folder=run.checkpoints)
+    train_groups(experiment, run, [group], reporter, launcher=launcher, kind="training run")
+    (trial,) = run.trials()
+    return trial
 
 
 def run_target(
@@ -42,32 +90,82 @@ def run_target(
     run: RunDirectory,
     prediction: Prediction,
     reporter: Reporter | None = None,
+    *,
+    launcher: Launcher = LocalLauncher(),
 ) -> None:
     """Train the target of a prediction into its sweep's directory, and what tuning it would find.
 
-    That is the predicted hyperparameters and a few learning rates about the optimum that the sweep
+    That is the predicted hyperparameters and a few learning rates around the optimum that the sweep
     lets expect there, all with the sweep's seeds: a report can then say what was lost by not
     tuning.
 
+    Arguments:
+      experiment: of the sweep that the prediction was made from.
+      run: holds the sweep.
+      reporter, launcher: as for `run_sweep`.
+
     Raises:
       TransferError: the target cannot be trained, or a group failed.
+      TerminatedError: the launcher was asked to stop.
 
     Example:
       >>> prediction = predict(run.trials(), "mup+sqrt", 128)  # doctest: +SKIP
       >>> run_target(experiment, run, prediction)  # doctest: +SKIP
     """
-    recipe, width = prediction.recipe, prediction.target_width
-    predicted = prediction.hyperparameters
-    dataset = load_for(experiment, [Group(width, recipe, (Setting(predicted, 0),))])
+    target = target_experiment(experiment, prediction)
+    with first_process_first():
+        dataset = load_for(target, [target.single_run("predicted")], here=launcher.here)
     proxies = [trial for trial in run.trials() if trial.width in prediction.proxy_widths]
+    expected = extrapolate_optimum(proxies, prediction.recipe, prediction.target_width)
 
-    def train(group: Group) -> None:
-        _require_success(run_groups(experiment, run, dataset, [group], reporter or Lines()))
+    def train(group: TrialGroup) -> None:
+        _train(run, dataset, [group], reporter, launcher)
 
-    expected = extrapolate_optimum(proxies, recipe, width)
-    bracket(experiment, run, width, recipe, predicted, expected, train)
+    bracket(target, run, prediction.hyperparameters, expected, train)
 
 
-def _require_success(failures: list[str]) -> None:
+def train_groups(
+    experiment: Experiment,
+    run: RunDirectory,
+    groups: Sequence[TrialGroup],
+    reporter: Reporter | None = None,
+    *,
+    launcher: Launcher = LocalLauncher(),
+    kind: RunKind = "sweep",
+    followed_by: Sequence[TrialGroup] = (),
+) -> None:
+    """Check groups, register their run and train what is missing of them; see `run_sweep`.
+
+    `groups` are all that the run holds; checkpoints of a sweep that none of them resumes from are
+    removed.
+    """
+    with first_process_first():
+        dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
+        if is_first():
+            register_run(run, experiment, dataset.fingerprint, kind)
+    if kind in SWEEPS:
+        remove_orphans(run, groups)
+    _train(run, dataset, groups, reporter, launcher, followed_by)
+
+
+def _train(
+    run: RunDirectory,
+    dataset: Dataset | ImageDataset,
+    groups: Sequence[TrialGroup],
+    reporter: Reporter | None,
+    launcher: Launcher,
+    followed_by: Sequence[TrialGroup] = (),
+) -> None:
+    reporter = reporter or Lines()
+    missing, later = unfinished(run, groups), unfinished(run, followed_by)
+    to_go = sum(len(group.trials) for group in missing)
+    reporter.begin(
+        work=sum(map(work, [*missing, *later])),
+        done=sum(len(group.trials) for group in groups) - to_go,
+        missing=to_go,
+    )
+    failures = launcher.launch(run, dataset, groups, reporter)
     if failures:
-        raise TransferError(f"{'; '.join(failures)}. The same call tries again.")
+        raise TransferError(
+            f"{'; '.join(failures)}. Run the same again: only what is missing is trained."
+        )

@@ -6,39 +6,77 @@ import json
 import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax
 from etils import epath
 
-from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
-from transfer.run_directory import RunDirectory, Trial
-from transfer.sweeps.groups import Group, trial_name
-from transfer.sweeps.tables import Rows, learning_rates, tables
+from transfer.run_directory import RunDirectory
+from transfer.sweeps.reporter import Reporter
+from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
-from transfer.training import Checkpoints, Progress, train
+from transfer.training import Checkpoints, Progress, TrialGroup, train
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
 
 
-class Reporter(Protocol):
-    """What is told about the work while it goes on."""
+class Launcher(Protocol):
+    """Where groups are trained: in this process, or on a cluster.
 
-    def start(self, group: Group, work: float) -> None:
-        """A group begins; `work` is its share of all that is left, in arbitrary units."""
+    Fields:
+      here: whether on the devices that this process sees.
+    """
 
-    def step(self, group: Group, fraction: float, loss: float) -> None:
-        """This fraction of the group is done; `loss` is the median over its trials."""
+    @property
+    def here(self) -> bool:
+        """Whether on the devices that this process sees."""
 
-    def finish(self, group: Group, trials: Sequence[Trial]) -> None:
-        """The group is in the run directory."""
+    def launch(
+        self,
+        run: RunDirectory,
+        dataset: Dataset | ImageDataset,
+        groups: Sequence[TrialGroup],
+        reporter: Reporter,
+    ) -> list[str]:
+        """Train what is missing of the groups; returns a sentence for each group that failed."""
 
 
-def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
+@dataclasses.dataclass(frozen=True)
+class LocalLauncher:
+    """Trains groups one after another in this process, or in all processes of its job.
+
+    Arguments:
+      asked_to_stop: is asked before each group and while it trains; see `run_groups`.
+      checkpoint_folder: where the checkpoints of a single group stay.
+    """
+
+    asked_to_stop: Callable[[], bool] = lambda: False
+    checkpoint_folder: epath.Path | None = None
+    here: ClassVar[bool] = True
+
+    def launch(
+        self,
+        run: RunDirectory,
+        dataset: Dataset | ImageDataset,
+        groups: Sequence[TrialGroup],
+        reporter: Reporter,
+    ) -> list[str]:
+        """See `run_groups`."""
+        return run_groups(
+            run,
+            dataset,
+            groups,
+            reporter,
+            checkpoint_folder=self.checkpoint_folder,
+            asked_to_stop=self.asked_to_stop,
+        )
+
+
+def unfinished(run: RunDirectory, groups: Sequence[TrialGroup]) -> list[TrialGroup]:
     """Return what is missing of the groups in the run directory: fewer groups, or smaller ones."""
     exchange.barrier()
     # The first process wrote them, and what it sees is what all go by.
@@ -46,23 +84,19 @@ def unfinished(run: RunDirectory, experiment: Experiment, groups: Sequence[Group
     done = set(json.loads(exchange.broadcast_one_to_all(json.dumps(names).encode())))
     missing = []
     for group in groups:
-        settings = tuple(
-            setting
-            for setting in group.settings
-            if trial_name(experiment, group, setting) not in done
-        )
-        if settings:
-            missing.append(dataclasses.replace(group, settings=settings))
+        trials = tuple(trial for trial in group.trials if group.trial_name(trial) not in done)
+        if trials:
+            missing.append(dataclasses.replace(group, trials=trials))
     return missing
 
 
-def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[Group]) -> None:
-    """Remove checkpoints of a sweep, given all of its groups, that no missing group goes on from.
+def remove_orphans(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
+    """Remove checkpoints of a sweep, given all of its groups, that no missing group resumes from.
 
     A sweep that has grown trains groups of other names at its widths, and a kill after a group is
     in the tables may leave its checkpoints. Those of other widths, such as a target's, stay.
     """
-    missing = {group.name for group in unfinished(run, experiment, groups)}
+    missing = {group.name for group in unfinished(run, groups)}
     if exchange.is_first() and run.checkpoints.exists():
         kinds = {group.kind for group in groups}
         for folder in run.checkpoints.iterdir():
@@ -71,10 +105,9 @@ def remove_orphans(run: RunDirectory, experiment: Experiment, groups: Sequence[G
 
 
 def run_groups(
-    experiment: Experiment,
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
     reporter: Reporter,
     *,
     checkpoint_folder: epath.Path | None = None,
@@ -89,7 +122,7 @@ def run_groups(
     group and while it trains; if it says so, the group is saved and `TerminatedError` ends this.
     """
     failures: list[str] = []
-    missing = unfinished(run, experiment, groups)
+    missing = unfinished(run, groups)
     if exchange.is_first():
         _remove_checkpoints(run, [group for group in groups if group not in missing])
     for number, group in enumerate(missing):
@@ -99,10 +132,9 @@ def run_groups(
             raise TerminatedError(
                 f"It was asked to stop with {len(missing) - number} groups to go."
             )
-        reporter.start(group, work(experiment, group))
+        reporter.start(group, work(group))
         try:
             rows = train_group(
-                experiment,
                 run,
                 dataset,
                 group,
@@ -117,92 +149,79 @@ def run_groups(
             continue
         if exchange.is_first():
             add_group(run, group, rows)
-        reporter.finish(group, rows[0])
+        reporter.finish(group, rows.trials)
     exchange.barrier()  # what is read from here on has been written
     return failures
 
 
-def add_group(run: RunDirectory, group: Group, rows: Rows) -> None:
+def add_group(run: RunDirectory, group: TrialGroup, rows: GroupTables) -> None:
     """Add a trained group to the run directory, which its checkpoints then leave."""
-    run.add_group(group.name, *rows)
+    run.add_group(group.name, rows.trials, rows.metrics, rows.spectrum, rows.gains)
     _remove_checkpoints(run, [group])
 
 
 def train_group(
-    experiment: Experiment,
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
-    group: Group,
+    group: TrialGroup,
     progress: Progress,
     *,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
-) -> Rows:
-    """Train a group; returns its rows of trials, metrics, spectrum and gains.
+) -> GroupTables:
+    """Train a group and return its rows.
 
     What it writes into the run directory itself are checkpoints and events.
     """
-    kept = experiment.training.checkpoints_kept
     with (
         Checkpoints(
             checkpoint_folder or _checkpoints(run, group),
-            keep=kept,
+            keep=group.training.checkpoints_kept,
             final=checkpoint_folder is not None,
         ) as checkpoints,
-        _events(experiment, run, group) as events,
+        _events(run, group) as events,
     ):
         outcome = train(
-            experiment.at(group.width),
-            experiment.base_width,
-            experiment.recipe.build(group.recipe),
-            experiment.training,
+            group,
             dataset,
-            [(setting.hyperparameters, setting.seed) for setting in group.settings],
-            base_layers=experiment.base_layers,
-            horizon=experiment.horizon(group.width, group.recipe),
-            mesh=experiment.mesh,
             checkpoints=checkpoints,
             events=events,
             progress=progress,
             asked_to_stop=asked_to_stop,
         )
-    return tables(experiment, group, outcome)
+    return tables(group, outcome)
 
 
-def failure(group: Group, reason: str) -> str:
+def failure(group: TrialGroup, reason: str) -> str:
     """Say in a sentence, without its full stop, that a group failed and why."""
     first_line = reason.partition("\n")[0].rstrip(".")
-    return f"{group.recipe} at width {group.width} failed: {first_line}"
+    return f"{group} failed: {first_line}"
 
 
-def work(experiment: Experiment, group: Group) -> float:
+def work(group: TrialGroup) -> float:
     """Estimate a group's cost, for the time left.
 
     Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
     """
-    count = parameter_count(experiment.layout(group.width).parameters)
-    tokens = experiment.steps(group.width) * experiment.data.tokens_per_step
-    return len(group.settings) * tokens * (count + 1e5)
+    parameters = parameter_count(group.layout.parameters)
+    return len(group.trials) * group.shape.tokens * (parameters + 1e5)
 
 
-def _checkpoints(run: RunDirectory, group: Group) -> epath.Path:
+def _checkpoints(run: RunDirectory, group: TrialGroup) -> epath.Path:
     return run.checkpoints / group.name
 
 
-def _remove_checkpoints(run: RunDirectory, groups: Sequence[Group]) -> None:
+def _remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
     if run.checkpoints.exists():
         for group in groups:
             _checkpoints(run, group).rmtree(missing_ok=True)
 
 
-def _events(
-    experiment: Experiment, run: RunDirectory, group: Group
-) -> "AbstractContextManager[Events | None]":
-    if not (experiment.training.tensorboard and exchange.is_first()):
+def _events(run: RunDirectory, group: TrialGroup) -> "AbstractContextManager[Events | None]":
+    if not (group.training.tensorboard and exchange.is_first()):
         return nullcontext()
     # Imported here because few runs want it.
     from transfer.training.events import Events
 
-    names = [trial_name(experiment, group, setting) for setting in group.settings]
-    rates = learning_rates(experiment, group, experiment.steps(group.width))
-    return Events(run.tensorboard, names, rates)
+    names = [group.trial_name(trial) for trial in group.trials]
+    return Events(run.tensorboard, names, learning_rates(group))

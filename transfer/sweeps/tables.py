@@ -7,59 +7,62 @@ from typing import Any
 import numpy as np
 
 from transfer import optim, probes
-from transfer.config import Experiment
 from transfer.run_directory import Trial
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
-from transfer.sweeps.groups import Group, trial_name
-from transfer.training import Outcome, TrainingConfig
+from transfer.training import Outcome, TrainingConfig, TrialGroup
 
 Row = dict[str, Any]
-# Of a group: its trials, and the rows of metrics, spectrum and gains.
-Rows = tuple[list[Trial], list[Row], list[Row], list[Row]]
 
 
-def learning_rates(experiment: Experiment, group: Group, steps: int) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class GroupTables:
+    """What the run directory keeps of a trained group: rows of its four tables."""
+
+    trials: list[Trial]
+    metrics: list[Row]
+    spectrum: list[Row]
+    gains: list[Row]
+
+
+def learning_rates(group: TrialGroup) -> np.ndarray:
     """Return the learning rates (trial, step) of a group, as they read at the base width."""
-    training, horizon = experiment.training, experiment.horizon(group.width, group.recipe)
+    training, steps = group.training, group.shape.steps
     shape = optim.schedule(training.schedule, steps, training.warmup, training.decay_steps)
     schedule = np.array([float(shape(step)) for step in range(steps)])
-    peaks = np.array([setting.hyperparameters.learning_rate for setting in group.settings])
-    return peaks[:, None] * horizon.learning_rate * schedule
+    peaks = np.array(
+        [
+            trial.hyperparameters.learning_rate * group.horizon(trial.recipe).learning_rate
+            for trial in group.trials
+        ]
+    )
+    return peaks[:, None] * schedule
 
 
-def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
+def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
     """Return the rows of trials, metrics, spectrum and gains that a trained group gives."""
-    recipe = experiment.recipe.build(group.recipe)
-    layout = experiment.layout(group.width).parameters
-    horizon, training = experiment.horizon(group.width, group.recipe), experiment.training
-    all_rates = learning_rates(experiment, group, outcome.steps)
-    tokens = outcome.steps * experiment.data.tokens_per_step
+    layout, training = group.layout.parameters, group.training
+    all_rates = learning_rates(group)
     last_tenth = slice(-max(1, outcome.steps // 10), None)
 
-    trials: list[Trial] = []
-    metrics: list[Row] = []
-    spectrum: list[Row] = []
-    gains: list[Row] = []
-    for index, setting in enumerate(group.settings):
-        name, hyperparameters = trial_name(experiment, group, setting), setting.hyperparameters
+    found = GroupTables([], [], [], [])
+    for index, trial in enumerate(group.trials):
+        name, recipe = group.trial_name(trial), trial.recipe
+        hyperparameters, horizon = trial.hyperparameters, group.horizon(recipe)
         diverged = bool(outcome.diverged[index])
         losses = outcome.history["loss"][index]
         rates = all_rates[index]
-        decay = (
-            hyperparameters.weight_decay
-            * horizon.weight_decay
-            * _hidden_decay(recipe, layout, training.family)
-        )
-        trials.append(
+        decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
+        decay = decay_at_base * _hidden_decay(recipe, layout, training.family)
+        found.trials.append(
             Trial(
                 trial=name,
                 group=group.name,
-                origin=setting.origin,
-                width=group.width,
-                base_width=experiment.base_width,
-                layers=getattr(experiment.model, "layers", 1),
-                batch_size=experiment.data.batch_size,
-                recipe=group.recipe,
+                origin=trial.origin,
+                width=group.shape.width,
+                base_width=group.base.width,
+                layers=group.shape.layers,
+                batch_size=group.shape.batch_size,
+                recipe=str(recipe),
                 parametrization=recipe.parametrization,
                 rates=recipe.rates,
                 decay_rule=str(recipe.decay),
@@ -68,9 +71,9 @@ def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
                 clipping=recipe.clipping if training.clip else "none",
                 optimizer=training.optimizer,
                 **dataclasses.asdict(hyperparameters),
-                seed=setting.seed,
+                seed=trial.seed,
                 steps=outcome.steps,
-                tokens=tokens,
+                tokens=group.shape.tokens,
                 trunk="",
                 parameters=outcome.parameters,
                 flops=outcome.flops,
@@ -78,14 +81,14 @@ def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
                 loss=_unless(diverged, losses[last_tenth].mean()),
                 eval_loss=_unless(diverged, outcome.held_out["loss"][index]),
                 eval_accuracy=_unless(diverged, outcome.held_out["accuracy"][index]),
-                objective=experiment.sweep.objective,
+                objective=group.objective,
                 decay_times=float(rates.sum() * decay),
-                wall_seconds=outcome.seconds / len(group.settings),
-                compile_seconds=outcome.compile_seconds / len(group.settings),
+                wall_seconds=outcome.seconds / len(group.trials),
+                compile_seconds=outcome.compile_seconds / len(group.trials),
                 execution=outcome.execution,
             )
         )
-        metrics += [
+        found.metrics.extend(
             {
                 "trial": name,
                 "step": step + 1,
@@ -94,23 +97,18 @@ def tables(experiment: Experiment, group: Group, outcome: Outcome) -> Rows:
                 "learning_rate": float(rates[step]),
             }
             for step in range(outcome.steps)
-        ]
-        spectrum += _spectrum(name, index, outcome)
+        )
+        found.spectrum.extend(_spectrum(name, index, outcome))
         # What the last step before each measurement used; the first step's before any.
         rates_then = rates[np.maximum(np.array(outcome.measured_at) - 1, 0)]
-        decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
-        gains += _gains(
-            name,
-            index,
-            outcome,
-            {
-                path: _equilibrium_rms(
-                    recipe, layout[path], training.at(horizon), rates_then, decay_at_base
-                )
-                for path in outcome.spectrum
-            },
-        )
-    return trials, metrics, spectrum, gains
+        equilibrium = {
+            path: _equilibrium_rms(
+                recipe, layout[path], training.at(horizon), rates_then, decay_at_base
+            )
+            for path in outcome.spectrum
+        }
+        found.gains.extend(_gains(name, index, outcome, equilibrium))
+    return found
 
 
 def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:

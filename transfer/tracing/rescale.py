@@ -15,8 +15,8 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
 
     rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
     the base width, so that it does not matter how the model's own initializers follow width.
-    Constants (zeros, gains of one) stay as they are, and so does every parameter whose shape is
-    that of the base width.
+    Constants (zeros, gains of one) stay as they are. A parameter whose shape is that of the base
+    width is multiplied by the recipe's factor alone, which is 1 unless its layer is reparametrized.
 
     Arguments:
       parameters: those of the model to be trained, any tree whose paths are the layout's.
@@ -47,7 +47,8 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
                 f"{path} has the shape {leaf.shape} and, at the base width, {base[path].shape}; "
                 f"the layout expects {shape} and {base_shape}."
             )
-        if shape == base_shape:
+        factor = rules[path].std
+        if shape == base_shape and factor == 1.0:
             return leaf
         (random, size), (base_random, base_size) = sizes[path], base_sizes[path]
         if random != base_random:
@@ -57,7 +58,9 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
             )
         if not random:
             return leaf
-        return (leaf * (rules[path].std * base_size / size)).astype(leaf.dtype)
+        # At the base width another draw's size is no reason to change this one.
+        relative = 1.0 if shape == base_shape else base_size / size
+        return (leaf * (factor * relative)).astype(leaf.dtype)
 
     return pytree_paths.map_leaves(scaled, parameters)
 

@@ -1,19 +1,28 @@
-"""Training a population of trials in one compiled program."""
+"""Training a group of trials in one compiled program."""
 
+from transfer.training.build import BuiltPopulation, build_population, group_mesh
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
+from transfer.training.group import BaseSizes, Shape, TrialGroup, TrialSpec
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.population import Population, State, Trials
+from transfer.training.population import Population, State, TrialInputs
 
 __all__ = [
+    "BaseSizes",
+    "BuiltPopulation",
     "Checkpoints",
     "Outcome",
     "Population",
     "Progress",
+    "Shape",
     "Snapshot",
     "State",
     "TrainingConfig",
-    "Trials",
+    "TrialGroup",
+    "TrialInputs",
+    "TrialSpec",
+    "build_population",
+    "group_mesh",
     "restore_parameters",
     "train",
 ]

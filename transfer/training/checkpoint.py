@@ -11,6 +11,7 @@ It takes its name only once it is whole, so a killed writer leaves none. What st
 later, the digests tell; what storage does not give for the moment is no damage.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -29,8 +30,8 @@ from transfer.models import Arrays
 from transfer.termination import TerminatedError
 from transfer.training.digests import checksum, digests
 from transfer.training.history import History
+from transfer.training.orbax_logging import quiet_reads, quiet_saves
 from transfer.training.population import State
-from transfer.training.quietly import quietly
 
 _log = logging.getLogger(__name__)
 # How TensorStore's errors begin where it could not read: too many open files, no permission, an
@@ -76,33 +77,37 @@ class Checkpoints:
     def __init__(self, folder: epath.PathLike, *, keep: int = 2, final: bool = True):
         self.final = final
         self._folder = epath.Path(folder).resolve()
+        self._quiet = contextlib.ExitStack()
         try:
-            self._manager = ocp.CheckpointManager(
-                self._folder,
-                options=ocp.CheckpointManagerOptions(
-                    max_to_keep=keep,
-                    create=True,
-                    cleanup_tmp_directories=True,
-                    single_host_load_and_broadcast=True,
-                ),
-                item_names=("state", "history", "run"),
-            )
+            with quiet_saves():
+                self._manager = ocp.CheckpointManager(
+                    self._folder,
+                    options=ocp.CheckpointManagerOptions(
+                        max_to_keep=keep,
+                        create=True,
+                        cleanup_tmp_directories=True,
+                        single_host_load_and_broadcast=True,
+                    ),
+                    item_names=("state", "history", "run"),
+                )
         except OSError as error:
             raise self._unwritten(error) from error
 
     def __enter__(self) -> "Checkpoints":
+        self._quiet.enter_context(quiet_saves())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # One of several processes that fails does so alone; the others would not be waited for.
-        if jax.process_count() > 1 and kind not in (None, TerminatedError):
-            return
-        try:
-            self._manager.wait_until_finished()
-        except (OSError, ValueError) as error:
-            raise self._unwritten(error) from error
-        finally:
-            self._manager.close()
+        with self._quiet:
+            # A process that fails does so alone; the others would not be waited for.
+            if jax.process_count() > 1 and kind not in (None, TerminatedError):
+                return
+            try:
+                self._manager.wait_until_finished()
+            except (OSError, ValueError) as error:
+                raise self._unwritten(error) from error
+            finally:
+                self._manager.close()
 
     def save(self, snapshot: Snapshot) -> None:
         """Start writing a snapshot; returns as soon as its arrays have left the devices.
@@ -162,13 +167,13 @@ class Checkpoints:
         """Return a snapshot, or None and why it is damaged: the same in every process."""
         content: dict[str, Any] = {}
         snapshot, reason, passing = None, "", False
-        try:
-            with quietly():
+        with quiet_reads():
+            try:
                 content, snapshot = self._read(step, state, history)
-        except (jax.errors.JaxRuntimeError, MemoryError):
-            raise
-        except Exception as error:  # damaged files give errors of every kind
-            reason, passing = _in_brief(error), _may_pass(error)
+            except (jax.errors.JaxRuntimeError, MemoryError):
+                raise
+            except Exception as error:  # damaged files give errors of every kind
+                reason, passing = _in_brief(error), _may_pass(error)
         failed, not_now = exchange.allgather_max(float(snapshot is None), float(passing))
         if failed or snapshot is None:
             reason = reason or "another process cannot read it"
@@ -220,26 +225,30 @@ def restore_parameters(
             f"The last checkpoint in {folder} is of step {max(steps)} of {steps_of_run}; expected "
             "that of a finished run: run transfer train again, which goes on from there."
         )
-    last = path / str(max(steps))
-    try:
-        content = _read_run(last)
-        handler = ocp.PyTreeCheckpointHandler()
-        on_host = jax.tree.map(
-            lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
-            handler.metadata(last / "state").tree,
-        )
-        state = handler.restore(last / "state", args=ocp.args.PyTreeRestore(restore_args=on_host))
-        trained = {name: state[name] for name in ("parameters", "multipliers")}
-        found = digests(trained, content["trials"])
-        if reason := _differs({name: content["state"].get(name) for name in found}, found):
-            raise ValueError(reason)
-    except Exception as error:  # damaged files give errors of every kind
-        if _may_pass(error):
-            raise _unreadable(last, _in_brief(error)) from error
+    last, reason, passing = path / str(max(steps)), "", False
+    with quiet_reads():
+        try:
+            content = _read_run(last)
+            handler = ocp.PyTreeCheckpointHandler()
+            on_host = jax.tree.map(
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+                handler.metadata(last / "state").tree,
+            )
+            state = handler.restore(
+                last / "state", args=ocp.args.PyTreeRestore(restore_args=on_host)
+            )
+            trained = {name: state[name] for name in ("parameters", "multipliers")}
+            found = digests(trained, content["trials"])
+            reason = _differs({name: content["state"].get(name) for name in found}, found)
+        except Exception as error:  # damaged files give errors of every kind
+            reason, passing = _in_brief(error), _may_pass(error)
+    if passing:
+        raise _unreadable(last, reason)
+    if reason:
         raise TransferError(
-            f"The checkpoint {last} is damaged ({_in_brief(error)}); run transfer train again, "
-            "which goes on from the one before."
-        ) from error
+            f"The checkpoint {last} is damaged ({reason}); run transfer train again, which goes on "
+            "from the one before."
+        )
     if content["trials"] != 1:
         raise TransferError(
             f"{folder} holds a population of {content['trials']} trials; expected one run."

@@ -1,9 +1,9 @@
-"""Train a population from its first batch to its measurements."""
+"""Train a group from its first batch to its last measurement."""
 
 import dataclasses
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,15 +14,16 @@ from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
 from transfer.distributed.timeouts import collective_timeout
-from transfer.models import ModelConfig, count, model_layout, parameter_count
-from transfer.scaling import Horizon, Hyperparameters, Recipe
+from transfer.models import count, parameter_count
 from transfer.termination import TerminatedError
+from transfer.training.build import build_population, group_mesh
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
+from transfer.training.group import TrialGroup
 from transfer.training.history import History
-from transfer.training.pace import Pace
-from transfer.training.population import Population, State, Trials
-from transfer.training.task import Batch, task_of
+from transfer.training.population import Compiled, State, TrialInputs
+from transfer.training.step_budget import StepBudget
+from transfer.training.task import Batch
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -71,178 +72,194 @@ class Outcome:
 
 
 def train(
-    model: ModelConfig,
-    base_width: int,
-    recipe: Recipe,
-    training: TrainingConfig,
+    group: TrialGroup,
     dataset: Dataset | ImageDataset,
-    settings: Sequence[tuple[Hyperparameters, int]],
     *,
-    base_layers: int = 0,
-    horizon: Horizon | None = None,
-    mesh: sharding.MeshConfig = sharding.MeshConfig(),
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train every setting (hyperparameters, seed) of one width and recipe, in one program.
+    """Train every trial of a group, in one program.
 
-    `base_layers` of 0 is the model's own depth, no `horizon` that of the base run, and `mesh` says
-    how the devices share the work.
     Trials of one seed see the same batches; another seed means another init and other batches. A
-    trial whose loss stops being finite is marked and never touches its neighbours. With
-    `checkpoints` the run resumes from the last one, and ends with the same losses, bit for bit on
-    the same devices. `events` is told what is measured, `progress` the fraction done and the
-    median loss of the trials that have one. Every few seconds `asked_to_stop` is asked, and if it
-    says so in any process the run is saved and ends with `TerminatedError`.
+    trial whose loss stops being finite is marked and never touches its neighbors.
+
+    Arguments:
+      group: what is trained.
+      dataset: what the group's data configuration describes.
+      checkpoints: where the run is saved; the run resumes from the last one, and ends with the
+        same losses, bit for bit on the same devices.
+      events: TensorBoard's copy of what is measured.
+      progress: is told the fraction done and the median loss of the trials that have one.
+      asked_to_stop: is asked every few seconds; if it says so in any process, the run is saved.
+
+    Raises:
+      TerminatedError: the run was asked to stop.
+      TransferError: the group does not fit the devices or its recipe, or a seed is none.
     """
     started = time.perf_counter()
-    layout = model_layout(model, base_width, base_layers)
-    parameters = parameter_count(layout.parameters)
-    steps = training.resolved_steps(parameters, dataset.config.tokens_per_step)
-    devices = sharding.make_mesh(
-        mesh,
-        trials=len(settings),
-        batch_size=training.at_once(dataset.config.batch_size),
-        parameters=layout.parameters,
-    )
-    task = task_of(dataset.config)
-    execution = training.execution or (
-        "in_turn" if jax.default_backend() == "cpu" else "vectorized"
-    )
-    population = Population(
-        model,
-        layout,
-        recipe,
-        training,
-        steps,
-        task,
-        devices,
-        execution,
-        horizon or Horizon(),
-    )
+    training, steps = group.training, group.shape.steps
 
-    # The data goes first, for it refuses what is no seed.
-    own = exchange.LocalRows(sharding.batches(devices), axis=2, size=dataset.config.batch_size)
-    data = PopulationBatches(dataset, sorted({seed for _, seed in settings}), rows=own.rows)
-    # The trial axis has to fill the mesh: repeat the last setting and drop it again at the end.
-    padding = -len(settings) % devices.shape[sharding.TRIAL]
-    trials, seeds = Trials.of([*settings, *[settings[-1]] * padding])
-    trials = exchange.device_put(trials, sharding.per_trial(devices))
-    chunk, held_out = min(training.log_every, steps), dataset.eval_batches()
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), held_out)
-    compiled = population.compile(
-        trials,
-        _stacked(batch, (chunk, len(seeds)), sharding.batches(devices)),
-        _stacked(batch, jax.tree.leaves(held_out)[0].shape[:1], sharding.eval_batches(devices)),
+    # The program.
+    mesh = group_mesh(group)
+    built = build_population(group, mesh)
+    rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
+    data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
+    held_out = dataset.eval_batches()
+    compiled = built.population.compile(
+        built.trials, built.batches, built.eval_batches(len(jax.tree.leaves(held_out)[0]))
     )
-
     compile_seconds = time.perf_counter() - started
 
-    def begin() -> tuple[int, State, History]:
-        """From the last checkpoint, or from the init: a device has room for one of them."""
-        history = History.empty(len(settings), training.measured_at(steps), compiled.measured)
-        if checkpoints is not None:
-            snapshot = checkpoints.restore(compiled.state, history)
-            if snapshot is not None:
-                data.set_state(snapshot.data)
-                return snapshot.step, snapshot.state, snapshot.history
-        return 0, compiled.init(trials), history
-
-    exchange.barrier()  # one may have compiled for longer
+    # The start: the last checkpoint, or the initial state.
+    exchange.barrier()  # one process may have compiled for longer
     with collective_timeout():
-        step, state, history = begin()
-    if events is not None:
-        events.start(step)
-
-    evaluated = exchange.device_put(held_out, sharding.eval_batches(devices))
-    everywhere = NamedSharding(devices, PartitionSpec())
-
-    def run(state: State, batches: Batch) -> State:
-        taken = len(jax.tree.leaves(batches)[0])
-        state, curves = compiled.run(
-            state,
-            trials,
-            own.device_put(jax.tree.map(lambda leaf: _padded(leaf, chunk), batches)),
-            exchange.device_put(np.int32(taken), everywhere),
+        trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
+        history = History.empty(len(group.trials), training.measured_at(steps), compiled.measured)
+        start = _restored(checkpoints, compiled, history, data)
+        run = _Run(
+            compiled=compiled,
+            trials=trials,
+            data=data,
+            rows=rows,
+            chunk=built.chunk,
+            held_out=exchange.device_put(held_out, sharding.eval_batches(mesh)),
+            history=start.history if start else history,
+            events=events,
+            # A device has room for one state, so nothing is initialized where one was restored.
+            state=start.state if start else compiled.init(trials),
+            step=start.step if start else 0,
         )
-        history.add_steps(step, taken, exchange.process_allgather(curves))
-        if events is not None:
-            events.add_steps(step, taken, history.curves)
-        return state
-
-    def measure(state: State, earlier: dict[str, jax.Array]) -> State:
-        # Nothing leads to the first measurement, and the last is what is analysed.
-        for _ in range(_REPEATED if step in (0, steps) and state.vectors else 1):
-            vectors, measured = compiled.measure(state, earlier, evaluated)
-            state = dataclasses.replace(state, vectors=vectors)
-        measured = exchange.process_allgather(measured)
-        history.add_measurement(step, measured)
-        if events is not None:
-            events.add_measurement(step, measured)
-        return state
-
-    def advance(state: State, batches: Batch) -> State:
-        nonlocal step
-        taken = len(jax.tree.leaves(batches)[0])
-        if step + taken not in history.steps:
-            state = run(state, batches)
-            step += taken
-            return state
-        # The last step is taken by itself, so that its update can be measured.
-        if taken > 1:
-            state = run(state, jax.tree.map(lambda leaf: leaf[:-1], batches))
-            batches = jax.tree.map(lambda leaf: leaf[-1:], batches)
-        step += taken - 1
-        earlier = compiled.hidden(state)
-        state = run(state, batches)
-        step += 1
-        return measure(state, earlier)
-
-    if step == 0 and step in history.steps:
+    if events is not None:
+        events.start(run.step)
+    if run.step == 0 and run.is_measured_after(0):
         with collective_timeout():
-            state = measure(state, compiled.hidden(state))
-    pace, stop = Pace(most=chunk), step
-    while step < steps:
-        if step == stop:
-            stop = _next_stop(step, chunk, training, steps)
-        begun, taken = time.perf_counter(), min(pace.steps, stop - step)
+            run.measure(compiled.hidden(run.state))
+
+    # Training.
+    budget, stop = StepBudget(most=built.chunk), run.step
+    while run.step < steps:
+        if run.step == stop:
+            stop = _next_stop(run.step, built.chunk, training, steps)
         with collective_timeout():
-            state = advance(state, data.take(taken))
+            began, taken = time.perf_counter(), min(budget.steps, stop - run.step)
+            run.advance(taken)
             # All processes have to take as many steps, and to stop after the same.
-            lasted = time.perf_counter() - begun
-            lasted, stopping = exchange.allgather_max(lasted, float(asked_to_stop()))
-        pace.took(taken, lasted)
-        if step == stop:
-            progress(step / steps, _median(history.curves["loss"][:, step - 1]))
+            seconds, stopping = exchange.allgather_max(
+                time.perf_counter() - began, float(asked_to_stop())
+            )
+        budget.took(taken, seconds)
+        if run.step == stop:
+            progress(run.step / steps, run.median_loss())
         if checkpoints is not None and (
             stopping
-            or (step == steps and checkpoints.final)
-            or (training.checkpoint_every and step % training.checkpoint_every == 0)
+            or (run.step == steps and checkpoints.final)
+            or (training.checkpoint_every and run.step % training.checkpoint_every == 0)
         ):
             with collective_timeout():
-                checkpoints.save(Snapshot(step, state, data.get_state(), history))
+                checkpoints.save(run.snapshot())
         if stopping:
             saved = "which is saved" if checkpoints is not None else "and nothing is saved"
-            raise TerminatedError(f"It was asked to stop after step {step} of {steps}, {saved}.")
+            raise TerminatedError(
+                f"It was asked to stop after step {run.step} of {steps}, {saved}."
+            )
 
+    # The held-out loss.
     with collective_timeout():
-        scores = exchange.process_allgather(compiled.evaluate(state, evaluated))
-    inputs, _ = jax.eval_shape(task.split, batch)
+        scores = exchange.process_allgather(compiled.evaluate(run.state, run.held_out))
+    inputs, _ = jax.eval_shape(built.population.task.split, built.batch)
     return Outcome(
         steps=steps,
-        parameters=parameters,
-        flops=3.0 * count(model.plain(), inputs).flops * steps,
-        state=state,
-        history=history.curves,
-        held_out={name: values[: len(settings)] for name, values in scores.items()},
-        measured_at=history.steps,
-        measured=history.measured,
+        parameters=parameter_count(group.layout.parameters),
+        flops=3.0 * count(group.model.plain(), inputs).flops * steps,
+        state=run.state,
+        history=run.history.curves,
+        held_out={name: values[: len(group.trials)] for name, values in scores.items()},
+        measured_at=run.history.steps,
+        measured=run.history.measured,
         seconds=time.perf_counter() - started,
         compile_seconds=compile_seconds,
-        execution=f"{execution}, {_describe(devices.shape)}",
+        execution=f"{built.population.execution}, {_describe(mesh.shape)}",
     )
+
+
+@dataclasses.dataclass
+class _Run:
+    """A population on its way: what steps and measurements change, and what they need for it."""
+
+    compiled: Compiled
+    trials: TrialInputs
+    data: PopulationBatches
+    rows: exchange.LocalRows
+    chunk: int
+    held_out: Batch
+    history: History
+    events: "Events | None"
+    state: State
+    step: int
+
+    def advance(self, count: int) -> None:
+        """Take steps; where a measurement is due after the last, make it."""
+        if not self.is_measured_after(self.step + count):
+            self._take(count)
+            return
+        # The last step is taken by itself, so that its update can be measured.
+        if count > 1:
+            self._take(count - 1)
+        earlier = self.compiled.hidden(self.state)
+        self._take(1)
+        self.measure(earlier)
+
+    def is_measured_after(self, step: int) -> bool:
+        """Whether there is a measurement after so many steps."""
+        return step in self.history.steps
+
+    def measure(self, earlier: dict[str, jax.Array]) -> None:
+        """Measure the state; `earlier` are the hidden weights one step before."""
+        # Nothing leads to the first measurement, and the last is what is analyzed.
+        outermost = self.step in (0, self.history.steps[-1])
+        for _ in range(_REPEATED if outermost and self.state.vectors else 1):
+            vectors, measured = self.compiled.measure(self.state, earlier, self.held_out)
+            self.state = dataclasses.replace(self.state, vectors=vectors)
+        measured = exchange.process_allgather(measured)
+        self.history.add_measurement(self.step, measured)
+        if self.events is not None:
+            self.events.add_measurement(self.step, measured)
+
+    def median_loss(self) -> float:
+        """The median over trials of the last step's finite losses; NaN where none is."""
+        losses = self.history.curves["loss"][:, self.step - 1]
+        finite = losses[np.isfinite(losses)]
+        return float(np.median(finite)) if finite.size else float("nan")
+
+    def snapshot(self) -> Snapshot:
+        """What a checkpoint keeps."""
+        return Snapshot(self.step, self.state, self.data.get_state(), self.history)
+
+    def _take(self, count: int) -> None:
+        batches = jax.tree.map(lambda leaf: _padded(leaf, self.chunk), self.data.take(count))
+        everywhere = NamedSharding(self.rows.sharding.mesh, PartitionSpec())
+        self.state, curves = self.compiled.run(
+            self.state,
+            self.trials,
+            self.rows.device_put(batches),
+            exchange.device_put(np.int32(count), everywhere),
+        )
+        self.history.add_steps(self.step, count, exchange.process_allgather(curves))
+        if self.events is not None:
+            self.events.add_steps(self.step, count, self.history.curves)
+        self.step += count
+
+
+def _restored(
+    checkpoints: Checkpoints | None, compiled: Compiled, history: History, data: PopulationBatches
+) -> Snapshot | None:
+    """The last checkpoint, if there is one, with the data at its position."""
+    snapshot = checkpoints.restore(compiled.state, history) if checkpoints is not None else None
+    if snapshot is not None:
+        data.set_state(snapshot.data)
+    return snapshot
 
 
 def _next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
@@ -252,19 +269,6 @@ def _next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> i
         if every:
             stops.append((step // every + 1) * every)
     return min(stops)
-
-
-def _median(losses: np.ndarray) -> float:
-    finite = losses[np.isfinite(losses)]
-    return float(np.median(finite)) if finite.size else float("nan")
-
-
-def _stacked(batch: Batch, leading: tuple[int, ...], sharding: NamedSharding) -> Batch:
-    """Shapes of batches with leading axes."""
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape), leaf.dtype, sharding=sharding),
-        batch,
-    )
 
 
 def _padded(leaf: np.ndarray, length: int) -> np.ndarray:

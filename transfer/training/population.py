@@ -27,6 +27,7 @@ from transfer.models import (
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
+from transfer.training.group import TrialSpec
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
 from transfer.training.task import Batch, Loss, Task
 
@@ -36,7 +37,7 @@ _BASE_RUN = Horizon()
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Trials:
+class TrialInputs:
     """What tells one trial from another, each leaf with a leading trial axis.
 
     `stream` is the index of the trial's seed among the batches' seeds: trials of one seed see the
@@ -48,18 +49,16 @@ class Trials:
     stream: jax.typing.ArrayLike
 
     @classmethod
-    def of(
-        cls, settings: Sequence[tuple[Hyperparameters, int]], dtype: str = "float32"
-    ) -> tuple["Trials", tuple[int, ...]]:
-        """Stack settings (hyperparameters, seed); returns the trials and the distinct seeds."""
-        seeds = tuple(sorted({seed for _, seed in settings}))
-        columns = [dataclasses.astuple(hyperparameters) for hyperparameters, _ in settings]
-        stacked: Any = [np.array(values, dtype) for values in zip(*columns, strict=True)]
+    def of(cls, trials: Sequence[TrialSpec]) -> tuple["TrialInputs", tuple[int, ...]]:
+        """Stack trials; returns them with the distinct seeds in ascending order."""
+        seeds = tuple(sorted({trial.seed for trial in trials}))
+        columns = [dataclasses.astuple(trial.hyperparameters) for trial in trials]
+        stacked: Any = [np.array(values, "float32") for values in zip(*columns, strict=True)]
         names = [field.name for field in dataclasses.fields(Hyperparameters)]
         return cls(
             hyperparameters=Hyperparameters(**dict(zip(names, stacked, strict=True))),
-            seed=np.array([seed for _, seed in settings], np.uint32),
-            stream=np.array([seeds.index(seed) for _, seed in settings], np.int32),
+            seed=np.array([trial.seed for trial in trials], np.uint32),
+            stream=np.array([seeds.index(trial.seed) for trial in trials], np.int32),
         ), seeds
 
 
@@ -101,8 +100,8 @@ class Compiled:
     """
 
     state: State
-    init: Callable[[Trials], State]
-    run: Callable[[State, Trials, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
+    init: Callable[[TrialInputs], State]
+    run: Callable[[State, TrialInputs, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[State, Batch], dict[str, jax.Array]]
     hidden: Callable[[State], dict[str, jax.Array]]
     measure: Callable[[State, dict[str, jax.Array], Batch], tuple[dict[str, jax.Array], Measured]]
@@ -132,7 +131,7 @@ class Population:
     execution: str
     horizon: Horizon = _BASE_RUN
 
-    def compile(self, trials: Trials, batches: Batch, eval_batches: Batch) -> "Compiled":
+    def compile(self, trials: TrialInputs, batches: Batch, eval_batches: Batch) -> "Compiled":
         """Compile all functions at once, on as many cores as there are functions.
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
@@ -164,7 +163,7 @@ class Population:
                 **{name: future.result() for name, future in compiled.items()},
             )
 
-    def lower_run(self, trials: Trials, batches: Batch) -> jax.stages.Lowered:
+    def lower_run(self, trials: TrialInputs, batches: Batch) -> jax.stages.Lowered:
         """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
         trial, state = sharding.per_trial(self.mesh), self._shapes(trials)
         everywhere = NamedSharding(self.mesh, PartitionSpec())
@@ -172,7 +171,7 @@ class Population:
         program = jax.jit(self._run, donate_argnums=(0,), out_shardings=(_shardings(state), trial))
         return program.lower(state, trials, batches, count)
 
-    def _shapes(self, trials: Trials) -> State:
+    def _shapes(self, trials: TrialInputs) -> State:
         """The state before anything is allocated, and how it lies."""
         shapes = jax.eval_shape(self._init, trials)
         laid_out = dataclasses.replace(
@@ -187,8 +186,8 @@ class Population:
             laid_out,
         )
 
-    def _init(self, trials: Trials) -> State:
-        def one(trial: Trials) -> State:
+    def _init(self, trials: TrialInputs) -> State:
+        def one(trial: TrialInputs) -> State:
             parameters, multipliers = initialize(
                 self.model,
                 self.layout,
@@ -208,10 +207,10 @@ class Population:
         return self._over_trials(one, trials)
 
     def _run(
-        self, state: State, trials: Trials, batches: Batch, count: jax.Array
+        self, state: State, trials: TrialInputs, batches: Batch, count: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
         def one(
-            pair: tuple[State, Trials], batches: Batch, count: jax.Array
+            pair: tuple[State, TrialInputs], batches: Batch, count: jax.Array
         ) -> tuple[State, dict[str, jax.Array]]:
             state, trial = pair
             chunk, *_ = jax.tree.leaves(batches)[0].shape
@@ -232,7 +231,7 @@ class Population:
         return self._over_trials(one, (state, trials), batches, count)
 
     def _step(
-        self, state: State, trial: Trials, batch: Batch
+        self, state: State, trial: TrialInputs, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
         loss, gradients, statistics = self._loss_and_gradients(state, batch)
         updates, optimizer = self._optimizer(trial.hyperparameters).update(

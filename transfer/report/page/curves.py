@@ -1,18 +1,22 @@
 """Training curves at the transferred setting, a panel per recipe and a curve per width."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pyarrow as pa
 
-from transfer.analysis import Optimum
+from transfer.analysis import SweepVerdict
+from transfer.report.figure_data import (
+    RecipeCurves,
+    curves_claim,
+    curves_range,
+    training_curves,
+)
 from transfer.report.page import chart
 from transfer.report.page.figure import WHOLE_RANGE, Figure, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
-from transfer.report.training_curves import RecipeCurves, close_up, curves_claim, training_curves
-from transfer.report.words import title, training_loss
+from transfer.report.verdict import title
 from transfer.run_directory import Trial
 
 _POINTS = 240  # per curve: as many as a screen shows apart
@@ -23,15 +27,14 @@ _LABEL = 14  # pixels between labels at the end of curves
 def curves_figure(
     trials: Sequence[Trial],
     metrics: pa.Table,
-    optima: Mapping[str, Sequence[Optimum]],
-    verdict: Mapping[str, Any],
+    verdict: SweepVerdict,
     looks: Mapping[int, Look],
 ) -> Figure | None:
     """Return the figure of training losses; None when no metrics were recorded."""
-    shown = training_curves(trials, metrics, optima)
+    shown = training_curves(trials, metrics, verdict)
     if not shown:
         return None
-    near = close_up(shown)
+    near, name = curves_range(shown), f"training loss ({verdict.objective.unit})"
     widths = sorted({width for found in shown.values() for width in found.curves})
     used = {width: looks[width] for width in widths}
     every = np.concatenate([loss for found in shown.values() for _, loss in found.curves.values()])
@@ -41,12 +44,12 @@ def curves_figure(
         key="curves",
         claim=curves_claim(shown),
         about=(
-            f"{training_loss(verdict).capitalize()} at each width's setting nearest the "
+            f"{name.capitalize()} at each width's setting nearest the "
             "transferred learning rate, mean over seeds and over 2 % of the run."
         ),
         panels=[
             Panel(
-                title(recipe, verdict["recipes"][recipe]) + _diverged(found),
+                title(verdict.recipes[recipe]) + _diverged(found),
                 chart.spec(
                     _layers(found, near, whole, used),
                     f"Training loss under {recipe} over steps, by width.",
@@ -56,7 +59,7 @@ def curves_figure(
             )
             for recipe, found in shown.items()
         ],
-        table=_table(shown, training_loss(verdict)),
+        table=_table(shown, name),
         controls=controls,
     )
 

@@ -1,16 +1,16 @@
 """Loss over learning rate and weight decay, a map per recipe and width."""
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
 
-from transfer.analysis import Optimum
-from transfer.report.decay_maps import Rows, decay_maps, scale_end
+from transfer.analysis import SweepVerdict
+from transfer.report.figure_data import DecayCell, decay_maps, scale_end
 from transfer.report.page import chart
 from transfer.report.page.figure import (
     ColourScale,
@@ -21,7 +21,6 @@ from transfer.report.page.figure import (
     Table,
     by_recipe,
 )
-from transfer.report.words import objective
 from transfer.run_directory import Trial
 
 _CELL = 34  # the height of a row, in pixels
@@ -29,13 +28,9 @@ _MOST_NUMBERS = 10  # columns that have room for a number each
 _COLOURS = [to_hex(matplotlib.colormaps["viridis"](share)) for share in np.linspace(0.97, 0.05, 9)]
 
 
-def decay_figure(
-    trials: Sequence[Trial],
-    optima: Mapping[str, Sequence[Optimum]],
-    verdict: Mapping[str, Any],
-) -> Figure | None:
+def decay_figure(trials: Sequence[Trial], verdict: SweepVerdict) -> Figure | None:
     """Return the maps of every width that was swept in learning rate and decay; None without."""
-    maps = decay_maps(trials, optima)
+    maps = decay_maps(trials, verdict)
     if not maps:
         return None
     top = scale_end(maps)
@@ -45,7 +40,7 @@ def decay_figure(
         key="decay",
         claim="Where the loss is low in learning rate and weight decay together",
         about=(
-            f"How far the {objective(verdict)} lies above the lowest of its map, which has a "
+            f"How far the {verdict.objective} lies above the lowest of its map, which has a "
             "frame, in percent; mean over seeds. Both axes are the coefficients at the base width, "
             "so where a recipe transfers the frames are in the same place."
         ),
@@ -53,9 +48,9 @@ def decay_figure(
             Panel(
                 f"{each.recipe}, width {each.width}",
                 chart.spec(
-                    _layers(each.rows, top),
+                    _layers(each.cells, top),
                     f"Loss of {each.recipe} at width {each.width} over learning rate and decay.",
-                    height=_CELL * len({row["decay"] for row in each.rows}),
+                    height=_CELL * len({cell.decay for cell in each.cells}),
                 ),
                 {"recipes": each.recipe, "widths": str(each.width)},
             )
@@ -67,13 +62,13 @@ def decay_figure(
                 (
                     each.recipe,
                     str(each.width),
-                    f"{row['rate']:.4g}",
-                    f"{row['decay']:.4g}",
-                    "diverged" if row["loss"] is None else f"{row['loss']:.4f}",
-                    "-" if row["excess"] is None else f"{row['excess']:.2f} %",
+                    f"{cell.rate:.4g}",
+                    f"{cell.decay:.4g}",
+                    "diverged" if cell.loss is None else f"{cell.loss:.4f}",
+                    "-" if cell.excess is None else f"{cell.excess:.2f} %",
                 )
                 for each in maps
-                for row in each.rows
+                for cell in each.cells
             ],
         ),
         controls=[
@@ -84,13 +79,14 @@ def decay_figure(
     )
 
 
-def _layers(rows: Rows, top: float) -> list[alt.Chart]:
-    rates = sorted({row["rate"] for row in rows})
+def _layers(found: Sequence[DecayCell], top: float) -> list[alt.Chart]:
+    rates = sorted({cell.rate for cell in found})
     labels = {rate: _rate_label(rate) for rate in rates}
-    for row in rows:
-        row["column"] = labels[row["rate"]]
-        row["row"] = f"{row['decay']:g}"
-    decays = [f"{decay:g}" for decay in sorted({row["decay"] for row in rows}, reverse=True)]
+    decays = [f"{decay:g}" for decay in sorted({cell.decay for cell in found}, reverse=True)]
+    rows = [
+        {**dataclasses.asdict(cell), "column": labels[cell.rate], "row": f"{cell.decay:g}"}
+        for cell in found
+    ]
     across = (
         alt.X("column:O")
         .scale(domain=list(labels.values()))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from transfer.report.page.looks import Look
+from transfer.report.tables import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,18 +82,6 @@ class ColourScale:
     low: str
     high: str
     about: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """The numbers of a figure, for those who cannot or would rather not see it.
-
-    The first `words` columns are text, the others numbers.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

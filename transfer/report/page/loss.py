@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from transfer.analysis import Optimum
-from transfer.report.loss_range import close_up, transferred
+from transfer.analysis import RecipeVerdict, Regret, SweepVerdict, WidthSweep
+from transfer.report.figure_data import loss_range, transferred
 from transfer.report.page import chart
 from transfer.report.page.figure import (
     WHOLE_RANGE,
@@ -20,7 +20,7 @@ from transfer.report.page.figure import (
     checkboxes,
 )
 from transfer.report.page.looks import CROSS, STAR, Look
-from transfer.report.words import objective, title
+from transfer.report.verdict import title
 
 Rows = list[dict[str, Any]]
 
@@ -29,57 +29,55 @@ _INSIDE = f"{chart.only('widths', 'width')} && datum.loss != null"
 
 
 def loss_figure(
-    optima: Mapping[str, Sequence[Optimum]], verdict: Mapping[str, Any], looks: Mapping[int, Look]
+    sweeps: Mapping[str, Sequence[WidthSweep]], verdict: SweepVerdict, looks: Mapping[int, Look]
 ) -> Figure:
-    """Return the figure of mean losses with the range of seeds, fitted optima and moved points."""
-    recipes, name = verdict["recipes"], verdict["objective"]["name"]
-    tables = {recipe: _rows(found) for recipe, found in optima.items()}
-    limits = _limits(tables, close_up(optima, recipes))
-    widths = sorted({optimum.width for found in optima.values() for optimum in found})
+    """Return the figure of mean losses with the range of seeds, fitted optima and transfers."""
+    name, unit = verdict.objective.name, str(verdict.objective)
+    tables = {recipe: _rows(found) for recipe, found in sweeps.items()}
+    limits = _limits(tables, loss_range(sweeps, verdict))
+    widths = sorted({sweep.optimum.width for found in sweeps.values() for sweep in found})
     shown = {width: looks[width] for width in widths}
-    targets = [int(width) for recipe in optima for width in recipes[recipe]["zero_shot"]]
+    targets = [regret.width for each in verdict.recipes.values() for regret in each.regrets]
     diverged = any(row["loss"] is None for rows in tables.values() for row in rows)
-    controls = [checkboxes("Width", "widths", shown), by_recipe(optima), WHOLE_RANGE]
+    controls = [checkboxes("Width", "widths", shown), by_recipe(sweeps), WHOLE_RANGE]
     return Figure(
         key="loss",
         claim=f"{name.capitalize()} against learning rate",
         about=(
-            f"{objective(verdict).capitalize()} over the learning rate at the base width, at the "
+            f"{unit.capitalize()} over the learning rate at the base width, at the "
             "best decay and multipliers of each width: means over seeds in a band from the lowest "
             "seed to the highest. A number stands by the fitted optimum of its width."
         ),
         panels=[
             Panel(
-                title(recipe, recipes[recipe]),
+                title(judged),
                 chart.spec(
-                    _layers(
-                        rows, recipes[recipe]["zero_shot"], optima[recipe], limits, shown, name
-                    ),
-                    f"{recipes[recipe]['reason']} {objective(verdict)} over learning rate.",
+                    _layers(tables[recipe], judged, limits, shown, name),
+                    f"{judged.answer.reason} {unit} over learning rate.",
                     controls,
                 ),
                 {"recipes": recipe},
             )
-            for recipe, rows in tables.items()
+            for recipe, judged in verdict.recipes.items()
         ],
-        table=_table(tables, objective(verdict)),
+        table=_table(tables, unit),
         controls=controls,
         keys=[
-            *([Key(f"moved to width {max(targets)}", _STAR)] if targets else []),
+            *([Key(f"transferred to width {max(targets)}", _STAR)] if targets else []),
             *([Key("diverged", _CROSS)] if diverged else []),
         ],
     )
 
 
-def _rows(optima: Sequence[Optimum]) -> Rows:
+def _rows(sweeps: Sequence[WidthSweep]) -> Rows:
     rows = []
-    for optimum in optima:
-        curve = optimum.curve
+    for sweep in sweeps:
+        curve = sweep.curve
         for setting, losses in zip(curve.settings, curve.losses, strict=True):
             finite = bool(np.isfinite(losses).all())
             rows.append(
                 {
-                    "width": optimum.width,
+                    "width": sweep.optimum.width,
                     "log2_rate": math.log2(setting.learning_rate),
                     "rate": setting.learning_rate,
                     "decay": setting.weight_decay,
@@ -108,8 +106,7 @@ def _limits(tables: Mapping[str, Rows], near: tuple[float, float]) -> dict[str, 
 
 def _layers(
     rows: Rows,
-    zero_shot: Mapping[str, Any],
-    optima: Sequence[Optimum],
+    judged: RecipeVerdict,
     limits: Mapping[str, float],
     looks: Mapping[int, Look],
     name: str,
@@ -140,11 +137,11 @@ def _layers(
         rate, loss, hue, chart.shape("width:N", looks), tooltip=_tooltip()
     )
     layers: list[Any] = [band, line, points]
-    layers += _optima(rows, optima, rate, loss, hue)
+    layers += _optima(rows, judged, rate, loss, hue)
     layers += _diverged(rows, rate, hue)
-    target = transferred(zero_shot)
+    target = transferred(judged)
     if target is not None:
-        layers.append(_moved(target, rate, loss))
+        layers.append(_transferred(target, rate, loss))
     return layers
 
 
@@ -160,10 +157,10 @@ def _tooltip() -> list[alt.Tooltip]:
 
 
 def _optima(
-    rows: Rows, optima: Sequence[Optimum], rate: alt.X, loss: alt.Y, hue: alt.Color
+    rows: Rows, judged: RecipeVerdict, rate: alt.X, loss: alt.Y, hue: alt.Color
 ) -> list[alt.Chart]:
     found: Rows = []
-    for optimum in optima:
+    for optimum in judged.optima:
         place = optimum.log2_learning_rate.value
         curve = [row for row in rows if row["width"] == optimum.width and row["loss"] is not None]
         if place is not None:
@@ -175,7 +172,7 @@ def _optima(
         return []
     here = alt.Chart(chart.rows(found)).transform_filter(_INSIDE)
     rings = here.mark_point(size=110, filled=True, opacity=1, stroke="var(--paper)", clip=True)
-    # Above, but that of the widest below: the moved point lies between it and the others.
+    # Above, but that of the widest below: the transferred point lies between it and the others.
     widest = f"datum.width == {max(row['width'] for row in found)}"
     texts = [
         here.transform_filter(side).mark_text(
@@ -202,12 +199,12 @@ def _diverged(rows: Rows, rate: alt.X, hue: alt.Color) -> list[alt.Chart]:
     ]
 
 
-def _moved(target: Mapping[str, Any], rate: alt.X, loss: alt.Y) -> alt.Chart:
+def _transferred(target: Regret, rate: alt.X, loss: alt.Y) -> alt.Chart:
     row = {
-        "width": target["width"],
-        "log2_rate": target["log2_learning_rate"],
-        "loss": target["loss"],
-        "how": f"{target['source']}, from width {target['from_width']}",
+        "width": target.width,
+        "log2_rate": target.log2_learning_rate,
+        "loss": target.loss,
+        "how": f"{target.source}, from width {target.from_width}",
     }
     star = alt.Chart(chart.rows([row])).mark_point(
         shape=STAR, size=260, filled=True, opacity=1, color="var(--star)", stroke="var(--paper)"
@@ -216,7 +213,7 @@ def _moved(target: Mapping[str, Any], rate: alt.X, loss: alt.Y) -> alt.Chart:
         rate,
         loss,
         tooltip=[
-            alt.Tooltip("width:N", title="moved to width"),
+            alt.Tooltip("width:N", title="transferred to width"),
             alt.Tooltip("how:N", title="loss"),
             alt.Tooltip("log2_rate:Q", title="log2 learning rate", format=".2f"),
             alt.Tooltip("loss:Q", title="loss there", format=".4f"),

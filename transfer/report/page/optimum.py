@@ -6,24 +6,24 @@ from typing import Any
 
 import altair as alt
 
+from transfer.analysis import RecipeVerdict, SweepVerdict
 from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table
 from transfer.report.page.looks import Look, category_looks
-from transfer.report.words import with_interval
 
 Rows = list[dict[str, Any]]
 
 _HEIGHT, _LABEL = 340, 15  # of the plot, and between labels, in pixels
 
 
-def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
+def optimum_figure(verdict: SweepVerdict) -> Figure | None:
     """Return the figure of best learning rates with intervals and fits; None if none is decided."""
-    recipes = verdict["recipes"]
-    points = [row for recipe, judged in recipes.items() for row in _points(recipe, judged)]
+    recipes = verdict.recipes
+    points = [row for judged in recipes.values() for row in _points(judged)]
     if not points:
         return None
     looks = category_looks(list(dict.fromkeys(row["recipe"] for row in points)))
-    options = [Option(name, _label(name, recipes[name]), look) for name, look in looks.items()]
+    options = [Option(name, _label(recipes[name]), look) for name, look in looks.items()]
     controls = [Control("Recipe", "recipes", "checkbox", options)]
     return Figure(
         key="optimum",
@@ -36,7 +36,7 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
             Panel(
                 "",
                 chart.spec(
-                    _layers(points, _lines(points, recipes), looks),
+                    _layers(points, _lines(points, verdict), looks),
                     "Best learning rate over width. "
                     + "; ".join(option.label for option in options),
                     controls,
@@ -55,22 +55,23 @@ def optimum_figure(verdict: Mapping[str, Any]) -> Figure | None:
     )
 
 
-def _label(recipe: str, judged: Mapping[str, Any]) -> str:
-    if judged["slope"] is None:
-        return recipe
-    return f"{recipe}, slope {with_interval(judged['slope'], judged['slope_interval'], '+z.2f')}"
+def _label(judged: RecipeVerdict) -> str:
+    if judged.slope.value is None:
+        return judged.recipe
+    return f"{judged.recipe}, slope {judged.slope.text('+z.2f')}"
 
 
-def _points(recipe: str, judged: Mapping[str, Any]) -> Rows:
+def _points(judged: RecipeVerdict) -> Rows:
     points = []
-    for width, optimum in judged["optimum_log2_learning_rate"].items():
-        if optimum["value"] is not None:
-            low, high = optimum["interval"] or (None, None)
+    for optimum in judged.optima:
+        rate = optimum.log2_learning_rate
+        if rate.value is not None:
+            low, high = rate.interval or (None, None)
             points.append(
                 {
-                    "recipe": recipe,
-                    "width": int(width),
-                    "best": optimum["value"],
+                    "recipe": judged.recipe,
+                    "width": optimum.width,
+                    "best": rate.value,
                     "low": low,
                     "high": high,
                     "interval": "-" if low is None else f"[{low:.2f}, {high:.2f}]",
@@ -79,16 +80,16 @@ def _points(recipe: str, judged: Mapping[str, Any]) -> Rows:
     return points
 
 
-def _lines(points: Rows, recipes: Mapping[str, Any]) -> Rows:
+def _lines(points: Rows, verdict: SweepVerdict) -> Rows:
     lines = []
-    for recipe, judged in recipes.items():
-        mine = [row for row in points if row["recipe"] == recipe]
-        if judged["slope"] is None or not mine:
+    for recipe, judged in verdict.recipes.items():
+        slope, mine = judged.slope.value, [row for row in points if row["recipe"] == recipe]
+        if slope is None or not mine:
             continue
         logs = [math.log2(row["width"]) for row in mine]
         middle, height = sum(logs) / len(logs), sum(row["best"] for row in mine) / len(mine)
         lines += [
-            {"recipe": recipe, "x": x, "best": height + judged["slope"] * (x - middle)}
+            {"recipe": recipe, "x": x, "best": height + slope * (x - middle)}
             for x in (min(logs), max(logs))
         ]
     return lines

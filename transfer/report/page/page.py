@@ -9,8 +9,7 @@ import jinja2
 import pyarrow as pa
 import vl_convert
 
-from transfer.analysis import Optimum
-from transfer.report.page.answers import answers, spent
+from transfer.analysis import SweepVerdict, WidthSweep
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
 from transfer.report.page.looks import colour_variables, width_looks
@@ -18,7 +17,7 @@ from transfer.report.page.loss import loss_figure
 from transfer.report.page.optimum import optimum_figure
 from transfer.report.page.spectrum import spectrum_figure
 from transfer.report.page.spectrum_training import spectrum_training_figure
-from transfer.report.words import claim
+from transfer.report.verdict import answers, claim, spent
 from transfer.run_directory import Trial
 
 
@@ -26,8 +25,8 @@ def report_page(
     trials: Sequence[Trial],
     metrics: pa.Table,
     spectrum: pa.Table,
-    optima: Mapping[str, Sequence[Optimum]],
-    verdict: Mapping[str, Any],
+    sweeps: Mapping[str, Sequence[WidthSweep]],
+    verdict: SweepVerdict,
     configuration: Mapping[str, Any],
 ) -> str:
     """Return the report of a run as HTML; the same tables and verdict give the same text.
@@ -39,34 +38,34 @@ def report_page(
       trials: all trials of the run.
       metrics: training curves, `METRICS_SCHEMA`, maybe empty.
       spectrum: singular values, `SPECTRUM_SCHEMA`, maybe empty.
-      optima: the optima of every recipe, by increasing width.
+      sweeps: what `sweeps_by_recipe` returned of these trials.
       verdict: what `judge` said of these tables.
       configuration: the run's resolved configuration, maybe empty.
 
     Example:
       >>> html = report_page(  # doctest: +SKIP
-      ...     run.trials(), run.metrics(), run.spectrum(), optima, verdict, {})
+      ...     run.trials(), run.metrics(), run.spectrum(), sweeps, verdict, {})
     """
     looks = width_looks(trial.width for trial in trials)
     figures = [
-        loss_figure(optima, verdict, looks),
+        loss_figure(sweeps, verdict, looks),
         optimum_figure(verdict),
-        decay_figure(trials, optima, verdict),
+        decay_figure(trials, verdict),
         spectrum_figure(verdict),
         spectrum_training_figure(trials, spectrum, verdict, looks),
-        curves_figure(trials, metrics, optima, verdict, looks),
+        curves_figure(trials, metrics, verdict, looks),
     ]
     return (
         _environment()
         .get_template("page.html")
         .render(
-            claim=claim(verdict["recipes"], "The best learning rate"),
-            task=verdict["task"],
+            claim=claim(verdict, "The best learning rate"),
+            task=verdict.task,
             answers=answers(verdict),
-            spent=spent(verdict["compute"]),
+            spent=spent(verdict.compute),
             figures=[figure for figure in figures if figure is not None],
             configuration=configuration,
-            provenance=verdict["provenance"],
+            provenance=verdict.provenance,
             colours=colour_variables(len(looks)),
             library=_library(),
         )

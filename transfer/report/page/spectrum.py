@@ -6,31 +6,30 @@ from typing import Any
 
 import altair as alt
 
+from transfer.analysis import SublayerVerdict, SweepVerdict
 from transfer.report.page import chart
 from transfer.report.page.figure import Figure, Key, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look, category_looks
-from transfer.report.words import spectrum_claim, spectrum_title, with_interval
+from transfer.report.verdict import SUBLAYERS, spectrum_claim, spectrum_title, sublayer_rows
 
 Rows = list[dict[str, Any]]
 
 _PREDICTED = Look("var(--ink)", (7, 4))
 
 
-def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
+def spectrum_figure(verdict: SweepVerdict) -> Figure | None:
     """Return the figure of sigma_1 of every sublayer; None without spectra at two widths."""
     measured = {
-        recipe: judged["spectrum_slope"]
-        for recipe, judged in verdict["recipes"].items()
-        if judged["spectrum_slope"]
+        recipe: judged.sublayers for recipe, judged in verdict.recipes.items() if judged.sublayers
     }
     if not measured:
         return None
-    looks = category_looks(sorted({name for slopes in measured.values() for name in slopes}))
+    looks = category_looks(sorted({name for sublayers in measured.values() for name in sublayers}))
     values = [
         value
-        for slopes in measured.values()
-        for slope in slopes.values()
-        for value in slope["values"].values()
+        for sublayers in measured.values()
+        for each in sublayers.values()
+        for value in each.spectrum.values.values()
     ]
     limits = chart.powers_around([math.log2(value) for value in values])
     controls = [checkboxes("Sublayer", "sublayers", looks), by_recipe(measured)]
@@ -44,13 +43,16 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
         ),
         panels=[
             Panel(
-                spectrum_title(recipe, slopes),
+                spectrum_title(recipe, sublayers),
                 chart.spec(
-                    _layers(slopes, limits, looks), spectrum_title(recipe, slopes), controls, 320
+                    _layers(sublayers, limits, looks),
+                    spectrum_title(recipe, sublayers),
+                    controls,
+                    320,
                 ),
                 {"recipes": recipe},
             )
-            for recipe, slopes in measured.items()
+            for recipe, sublayers in measured.items()
         ],
         table=_table(measured),
         controls=controls,
@@ -59,19 +61,19 @@ def spectrum_figure(verdict: Mapping[str, Any]) -> Figure | None:
 
 
 def _layers(
-    slopes: Mapping[str, Any], limits: tuple[float, float], looks: Mapping[str, Look]
+    sublayers: Mapping[str, SublayerVerdict], limits: tuple[float, float], looks: Mapping[str, Look]
 ) -> list[alt.Chart]:
-    rows = [
+    rows: Rows = [
         {
             "sublayer": name,
-            "width": int(width),
-            "x": math.log2(int(width)),
+            "width": width,
+            "x": math.log2(width),
             "y": math.log2(value),
             "sigma": value,
-            "slope": with_interval(slope["value"], slope["interval"], "+z.2f"),
+            "slope": each.spectrum.slope.text("+z.2f"),
         }
-        for name, slope in slopes.items()
-        for width, value in slope["values"].items()
+        for name, each in sublayers.items()
+        for width, value in each.spectrum.values.items()
     ]
     widths = sorted({row["width"] for row in rows})
     reach = [math.log2(widths[0]) - 0.2, math.log2(widths[-1]) + 0.2]
@@ -81,7 +83,7 @@ def _layers(
     hue = chart.colour("sublayer:N", looks)
 
     measured = alt.Chart(chart.rows(rows)).transform_filter(chart.only("sublayers", "sublayer"))
-    predicted = alt.Chart(chart.rows(_predicted(rows, slopes)))
+    predicted = alt.Chart(chart.rows(_predicted(rows, sublayers)))
     return [
         measured.mark_line(strokeWidth=1.8).encode(
             width, sigma, hue, chart.dash("sublayer:N", looks)
@@ -113,8 +115,8 @@ def _layers(
     ]
 
 
-def _predicted(rows: Rows, slopes: Mapping[str, Any]) -> Rows:
-    slope = next(iter(slopes.values()))["predicted"]
+def _predicted(rows: Rows, sublayers: Mapping[str, SublayerVerdict]) -> Rows:
+    slope = next(iter(sublayers.values())).spectrum.predicted
     middle, height = (sum(row[key] for row in rows) / len(rows) for key in ("x", "y"))
     ends = {min(row["x"] for row in rows): "", max(row["x"] for row in rows): f"{slope:+z.2f}"}
     return [
@@ -122,35 +124,14 @@ def _predicted(rows: Rows, slopes: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _table(measured: Mapping[str, Any]) -> Table:
-    widths = sorted({int(w) for s in measured.values() for k in s.values() for w in k["values"]})
-    return Table(
-        (
-            *("recipe", "sublayer"),
-            *(f"width {width}" for width in widths),
-            *("slope", "predicted", "verdict", "p", "2p - 1"),
-        ),
-        [
-            (
-                recipe,
-                name,
-                *(
-                    f"{slope['values'][str(width)]:.3f}" if str(width) in slope["values"] else "-"
-                    for width in widths
-                ),
-                with_interval(slope["value"], slope["interval"], "+z.2f"),
-                f"{slope['predicted']:+z.2f}",
-                slope["invariance"],
-                *(_estimate(slope[key]) for key in ("p", "decay_exponent")),
-            )
-            for recipe, slopes in measured.items()
-            for name, slope in slopes.items()
-        ],
-        words=2,
-    )
-
-
-def _estimate(estimate: Mapping[str, Any]) -> str:
-    if estimate["value"] is None:
-        return "-"
-    return with_interval(estimate["value"], estimate["interval"])
+def _table(measured: Mapping[str, Mapping[str, SublayerVerdict]]) -> Table:
+    every = [each for sublayers in measured.values() for each in sublayers.values()]
+    widths = sorted({width for each in every for width in each.spectrum.values})
+    rows = []
+    for recipe, sublayers in measured.items():
+        for (name, *cells), each in zip(sublayer_rows(sublayers), sublayers.values(), strict=True):
+            values = each.spectrum.values
+            known = (f"{values[width]:.3f}" if width in values else "-" for width in widths)
+            rows.append((recipe, name, *known, *cells))
+    name, *columns = SUBLAYERS
+    return Table(("recipe", name, *(f"width {width}" for width in widths), *columns), rows, words=2)

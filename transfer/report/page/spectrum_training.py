@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transfer.analysis import RecipeVerdict, SweepVerdict
 from transfer.analysis.names import short_names
 from transfer.analysis.spectrum import compared_trials
 from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
-from transfer.report.words import title
+from transfer.report.verdict import title
 from transfer.run_directory import Trial
 
 Rows = list[dict[str, Any]]
@@ -24,7 +25,7 @@ Rows = list[dict[str, Any]]
 def spectrum_training_figure(
     trials: Sequence[Trial],
     spectrum: pa.Table,
-    verdict: Mapping[str, Any],
+    verdict: SweepVerdict,
     looks: Mapping[int, Look],
 ) -> Figure | None:
     """Return the figure of sigma_1 over steps at the setting whose slopes the verdict states.
@@ -33,8 +34,8 @@ def spectrum_training_figure(
     """
     tables = {
         recipe: rows
-        for recipe, judged in verdict["recipes"].items()
-        if (rows := _rows(trials, spectrum, recipe, judged["spectrum_slope"]))
+        for recipe, judged in verdict.recipes.items()
+        if (rows := _rows(trials, spectrum, judged))
     }
     if not tables:
         return None
@@ -57,7 +58,7 @@ def spectrum_training_figure(
         ),
         panels=[
             Panel(
-                title(recipe, verdict["recipes"][recipe]),
+                title(verdict.recipes[recipe]),
                 chart.spec(
                     _layers(rows, limits, shown),
                     f"Top singular values under {recipe} over training steps.",
@@ -86,13 +87,11 @@ def spectrum_training_figure(
     )
 
 
-def _rows(
-    trials: Sequence[Trial], spectrum: pa.Table, recipe: str, slopes: Mapping[str, Any]
-) -> Rows:
-    if not slopes:
+def _rows(trials: Sequence[Trial], spectrum: pa.Table, judged: RecipeVerdict) -> Rows:
+    if not judged.sublayers:
         return []
-    place = next(iter(slopes.values()))["log2_learning_rate"]
-    compared = compared_trials(trials, spectrum, recipe, place)
+    place = next(iter(judged.sublayers.values())).spectrum.log2_learning_rate
+    compared = compared_trials(trials, spectrum, judged.recipe, place)
     width_of = {trial.trial: trial.width for trial in compared}
     mine = spectrum.filter(pc.field("rank") == 0)
     mine = mine.filter(pc.is_in(mine["trial"], value_set=pa.array(list(width_of))))

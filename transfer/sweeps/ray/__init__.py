@@ -5,7 +5,7 @@ the run directory is written here, by the one process that the sweep was started
 """
 
 from transfer.sweeps.ray.connection import connected
-from transfer.sweeps.ray.launcher import run_on_cluster
+from transfer.sweeps.ray.launcher import RayLauncher, run_on_cluster
 from transfer.sweeps.ray.resources import ResourceRequest, Resources
 
-__all__ = ["ResourceRequest", "Resources", "connected", "run_on_cluster"]
+__all__ = ["RayLauncher", "ResourceRequest", "Resources", "connected", "run_on_cluster"]

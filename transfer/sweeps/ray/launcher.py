@@ -3,22 +3,24 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import jax
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from transfer.config import Experiment
+from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.groups import Group
+from transfer.sweeps.ray.connection import connected
 from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
 from transfer.sweeps.ray.reservation import Reservation
 from transfer.sweeps.ray.resources import ResourceRequest, resources_for
 from transfer.sweeps.ray.worker import Worker, environment
-from transfer.sweeps.runner import Reporter, add_group, failure, unfinished, work
-from transfer.sweeps.tables import Rows
+from transfer.sweeps.reporter import Reporter
+from transfer.sweeps.runner import add_group, failure, unfinished, work
+from transfer.sweeps.tables import GroupTables
+from transfer.training import TrialGroup
 
 # A group that loses its workers this often is what kills them.
 MOST_LOSSES = 3
@@ -27,14 +29,29 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_DIE = 10.0
 
 
-class ClusterReporter(Reporter, Protocol):
-    """What is told about the work on a cluster."""
+@dataclasses.dataclass(frozen=True)
+class RayLauncher:
+    """Trains groups side by side on a Ray cluster, for `run_sweep`.
 
-    def wait(self, group: Group, what: str) -> None:
-        """The group begins only when there is `what` to run it on."""
+    Arguments:
+      request: what each group is given of the cluster.
+      address: of a running cluster, or empty to start one on this machine; see `connected`.
+    """
 
-    def lose(self, group: Group) -> None:
-        """A process of the group is gone; the group runs again from its last checkpoint."""
+    request: ResourceRequest
+    address: str = ""
+    here: ClassVar[bool] = False
+
+    def launch(
+        self,
+        run: RunDirectory,
+        dataset: Dataset | ImageDataset,
+        groups: Sequence[TrialGroup],
+        reporter: Reporter,
+    ) -> list[str]:
+        """See `run_on_cluster`."""
+        with connected(self.address):
+            return run_on_cluster(run, dataset.fingerprint, groups, reporter, request=self.request)
 
 
 class LostError(Exception):
@@ -42,16 +59,16 @@ class LostError(Exception):
 
 
 @dataclasses.dataclass
-class Task:
+class GroupTask:
     """A group on its way: from a reservation over its workers to its rows."""
 
-    group: Group
+    group: TrialGroup
     reservation: Reservation
     workers: list[Any] = dataclasses.field(default_factory=list)
     results: list[Any] = dataclasses.field(default_factory=list)
     progress: Any = None
 
-    def start(self, experiment: Experiment, run: RunDirectory, fingerprint: str) -> None:
+    def start(self, run: RunDirectory, fingerprint: str) -> None:
         """Start the workers, each in its place; raises `LostError` if one does not come up."""
         processes = self.reservation.processes
         variables = {"env_vars": environment(self.reservation.resources)}
@@ -69,13 +86,13 @@ class Task:
         except RayError as error:
             raise LostError from error
         # Beside the data's own paths, by which trials are named, those that hold anywhere.
-        what = experiment, with_absolute_paths(experiment.data), absolute(str(run)), self.group
+        what = with_absolute_paths(self.group.data), absolute(str(run)), self.group
         self.results = [
             worker.train.remote(*what, fingerprint, coordinator, processes, rank)
             for rank, worker in enumerate(self.workers)
         ]
 
-    def rows(self) -> Rows | None:
+    def rows(self) -> GroupTables | None:
         """Return the rows once all processes have ended, None before.
 
         Raises `LostError` when one of them is gone, and what the training itself raised.
@@ -125,11 +142,10 @@ class Task:
 
 
 def run_on_cluster(
-    experiment: Experiment,
     run: RunDirectory,
     fingerprint: str,
-    groups: Sequence[Group],
-    reporter: ClusterReporter,
+    groups: Sequence[TrialGroup],
+    reporter: Reporter,
     *,
     request: ResourceRequest,
 ) -> list[str]:
@@ -139,15 +155,13 @@ def run_on_cluster(
     runs again from its last checkpoint, which its run directory holds: on several machines that has
     to be a bucket or a shared disk. Large groups begin first, since the last to end decides.
     """
-    missing = sorted(
-        unfinished(run, experiment, groups), key=lambda group: -work(experiment, group)
-    )
+    missing = sorted(unfinished(run, groups), key=lambda group: -work(group))
     nodes = [node["Labels"] | node["Resources"] for node in ray.nodes() if node["Alive"]]
-    resources = {group: resources_for(experiment, group, request, nodes) for group in missing}
+    resources = {group: resources_for(group, request, nodes) for group in missing}
     for group, part in resources.items():
         if not part.fits(nodes):
             reporter.wait(group, part.description)
-    tasks = [Task(group, Reservation(resources[group])) for group in missing]
+    tasks = [GroupTask(group, Reservation(resources[group])) for group in missing]
     losses = dict.fromkeys(missing, 0)
     failures = []
     try:
@@ -158,14 +172,14 @@ def run_on_cluster(
                 if task.reservation.resources in refused and not task.reservation.asked:
                     continue
                 try:
-                    rows = _look(task, experiment, run, fingerprint, reporter)
+                    rows = _look(task, run, fingerprint, reporter)
                 except LostError:
                     tasks.remove(task)
                     task.end()
                     losses[task.group] += 1
                     if losses[task.group] < MOST_LOSSES:
                         reporter.lose(task.group)
-                        tasks.append(Task(task.group, Reservation(resources[task.group])))
+                        tasks.append(GroupTask(task.group, Reservation(resources[task.group])))
                     else:
                         failures.append(
                             failure(task.group, f"it lost its workers {MOST_LOSSES} times")
@@ -181,7 +195,7 @@ def run_on_cluster(
                         tasks.remove(task)
                         task.end()
                         add_group(run, task.group, rows)
-                        reporter.finish(task.group, rows[0])
+                        reporter.finish(task.group, rows.trials)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
         for task in tasks:
@@ -190,17 +204,16 @@ def run_on_cluster(
 
 
 def _look(
-    task: Task,
-    experiment: Experiment,
+    task: GroupTask,
     run: RunDirectory,
     fingerprint: str,
-    reporter: ClusterReporter,
-) -> Rows | None:
+    reporter: Reporter,
+) -> GroupTables | None:
     """Move a task on if it can move, and tell how far it is; returns its rows at the end."""
     if not task.workers:
         if task.reservation.ready():
-            task.start(experiment, run, fingerprint)
-            reporter.start(task.group, work(experiment, task.group))
+            task.start(run, fingerprint)
+            reporter.start(task.group, work(task.group))
         return None
     if (step := task.step()) is not None and step[0] > 0:
         reporter.step(task.group, *step)

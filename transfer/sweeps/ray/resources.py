@@ -5,11 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.models import parameter_count
-from transfer.sweeps.groups import Group
 from transfer.tpu import Topology
+from transfer.training import TrialGroup
 
 # A trial's parameters, their gradients and two moments in float32, and as much again for what a
 # step computes from them. Activations are on top; `transfer plan` compiles and counts them.
@@ -96,8 +95,7 @@ class ResourceRequest:
 
 
 def resources_for(
-    experiment: Experiment,
-    group: Group,
+    group: TrialGroup,
     request: ResourceRequest,
     nodes: Sequence[Mapping[str, Any]],
 ) -> Resources:
@@ -109,11 +107,11 @@ def resources_for(
     Raises `TransferError` when no slice holds the group, and when there are TPUs but neither slices
     nor cores were asked for.
     """
-    trials = len(group.settings)
+    trials = len(group.trials)
     cores = max((int(node.get("CPU", 0)) for node in nodes), default=1) or 1
     processes = request.processes or 1
     if request.slices:
-        return Resources(1, request.cpus or 1, slice=_smallest(experiment, group, request.slices))
+        return Resources(1, request.cpus or 1, slice=_smallest(group, request.slices))
     if request.gpus or any(node.get("GPU", 0) for node in nodes):
         return Resources(processes, request.cpus or 1, gpus=request.gpus or 1)
     if not request.cpus and any(node.get("TPU", 0) for node in nodes):
@@ -124,21 +122,21 @@ def resources_for(
     return Resources(processes, request.cpus or min(-(-trials // processes), cores))
 
 
-def memory(experiment: Experiment, group: Group) -> int:
+def memory(group: TrialGroup) -> int:
     """Return the bytes of a group's parameters, gradients, moments and steps."""
-    parameters = parameter_count(experiment.layout(group.width).parameters)
-    return _BYTES_PER_PARAMETER * parameters * len(group.settings)
+    parameters = parameter_count(group.layout.parameters)
+    return _BYTES_PER_PARAMETER * parameters * len(group.trials)
 
 
-def _smallest(experiment: Experiment, group: Group, slices: Sequence[str]) -> str:
+def _smallest(group: TrialGroup, slices: Sequence[str]) -> str:
     """Return the slice with the least memory that holds a group."""
-    needed = memory(experiment, group)
+    needed = memory(group)
     known = sorted(map(Topology.parse, slices), key=lambda topology: topology.usable)
     for topology in known:
         if topology.usable * 2**30 >= needed:
             return str(topology)
     raise TransferError(
-        f"{group.recipe} at width {group.width} needs {needed / 2**30:.0f} GiB and the largest of "
+        f"{group} needs {needed / 2**30:.0f} GiB and the largest of "
         f"--slices, {known[-1]}, has {known[-1].usable:.0f}; expected a larger one, or fewer "
         "trials in a group."
     )

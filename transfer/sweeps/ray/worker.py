@@ -6,14 +6,13 @@ from contextlib import nullcontext
 
 import ray
 
-from transfer.config import Experiment
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.distributed import exchange, job
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.groups import Group
 from transfer.sweeps.ray.resources import Resources
 from transfer.sweeps.runner import train_group
-from transfer.sweeps.tables import Rows
+from transfer.sweeps.tables import GroupTables
+from transfer.training import TrialGroup
 
 
 class Worker:
@@ -35,18 +34,17 @@ class Worker:
 
     def train(
         self,
-        experiment: Experiment,
         data: DataConfig | ImageConfig,
         run: str,
-        group: Group,
+        group: TrialGroup,
         fingerprint: str,
         coordinator: str,
         processes: int,
         rank: int,
-    ) -> Rows | None:
+    ) -> GroupTables | None:
         """Train the group together with the other processes; the first returns its rows.
 
-        `data` are those of the experiment and `run` its directory, by paths that hold here.
+        `data` are those of the group and `run` its directory, by paths that hold here.
         """
         alone = processes == 1
         with nullcontext() if alone else job.join(coordinator, processes, rank):
@@ -54,7 +52,7 @@ class Worker:
             dataset = load_dataset(data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")
             exchange.barrier()  # which may have taken one of them longer
-            rows = train_group(experiment, RunDirectory(run), dataset, group, self._tell)
+            rows = train_group(RunDirectory(run), dataset, group, self._tell)
         return rows if rank == 0 else None
 
     def _tell(self, fraction: float, loss: float) -> None:

@@ -1,0 +1,146 @@
+import dataclasses
+import io
+
+import pytest
+from cells import cells_of, text_of
+from rich.console import Console
+
+from transfer.analysis import Transferability, judge
+from transfer.report import spectrum_table, verdict_html, verdict_table, verdict_text
+from transfer.report.verdict import claim, invariance
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_table_fits_a_narrow_terminal(run, columns):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+    console = Console(width=columns, file=io.StringIO())
+
+    console.print(verdict_table(verdict))
+
+    text = console.file.getvalue()
+    assert all(len(line) <= columns for line in text.splitlines())
+    assert "…" not in text
+    for recipe, judged in verdict.recipes.items():
+        assert f"{recipe}: " in text
+        assert " ".join(judged.answer.reason.split()) in " ".join(text.split())
+    rows = [line.split()[0] for line in text.splitlines() if line.split()[:1]]
+    assert all(rows.count(width) == 3 for width in ("32", "64", "128", "256", "512"))
+
+
+def test_the_words_match_the_verdict(run):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+    console = Console(width=80, file=io.StringIO())
+
+    console.print(verdict_table(verdict))
+
+    text = console.file.getvalue()
+    assert "mup+sqrt: transfers" in text
+    assert "standard: does not transfer" in text
+    assert "not tuned" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_spectrum_is_shown_with_its_slopes_whole(run, columns):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+    console = Console(width=columns, file=io.StringIO())
+
+    console.print(spectrum_table(verdict))
+
+    text = console.file.getvalue()
+    assert all(len(line) <= columns for line in text.splitlines())
+    assert "…" not in text
+    assert "mup+sqrt: slope of sigma_1 predicted +0.00 at log2 lr" in text
+    assert "not settled" not in text
+    for judged in verdict.recipes.values():
+        for each in judged.sublayers.values():
+            assert f"{each.spectrum.slope.value:+z.2f} [" in text
+            assert f"{each.spectrum.values[256]:.2f}" in text
+            assert f"{each.invariance.answer} " in text
+            assert f"{each.invariance.measured.p.value:z.2f} [" in text
+
+
+def test_of_runs_that_have_not_settled_the_table_shows_values_and_no_verdict(run):
+    young = [dataclasses.replace(trial, decay_times=1.5) for trial in run.trials()]
+    verdict = judge(young, run.spectrum(), task="", provenance={})
+    console = Console(width=200, file=io.StringIO())
+
+    console.print(spectrum_table(verdict))
+
+    text = console.file.getvalue()
+    assert text.count("not settled in all sublayers") == len(verdict.recipes)
+    assert text.count("the run at width 32 lasted 1.5 decay times") == len(verdict.recipes)
+    assert "2p - 1" not in text
+    for judged in verdict.recipes.values():
+        for each in judged.sublayers.values():
+            assert f"{each.spectrum.slope.value:+z.2f} [" in text
+
+
+def test_without_singular_values_the_table_says_so(run):
+    verdict = judge(run.trials(), run.spectrum().slice(0, 0), task="", provenance={})
+    console = Console(width=80, file=io.StringIO())
+
+    console.print(spectrum_table(verdict))
+
+    assert console.file.getvalue().count("no singular values at two widths") == 3
+
+
+def test_a_figure_claims_what_the_verdict_says(run):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+
+    def of(answers):
+        recipes = {
+            name: dataclasses.replace(
+                verdict.recipes[name], answer=Transferability(answer, "Because.")
+            )
+            for name, answer in answers.items()
+        }
+        return claim(dataclasses.replace(verdict, recipes=recipes), "The best decay")
+
+    assert of({"mup+constant": "true", "mup+sqrt": "true", "standard": "false"}) == (
+        "The best decay transfers across width under mup+constant and mup+sqrt, not under standard"
+    )
+    assert of({"mup+sqrt": "true", "standard": "undecided"}) == (
+        "The best decay transfers across width under mup+sqrt; undecided under standard"
+    )
+    assert (
+        of({"standard": "false"}) == "The best decay does not transfer across width under standard"
+    )
+    assert of({"mup+sqrt": "undecided"}) == "The best decay across width: undecided under mup+sqrt"
+
+
+def test_sublayers_are_summed_up_in_a_phrase(run):
+    sublayers = judge(run.trials(), run.spectrum(), task="", provenance={}).recipes["mup+sqrt"]
+    one = next(iter(sublayers.sublayers.values()))
+
+    def of(words):
+        return invariance(
+            {
+                name: dataclasses.replace(
+                    one, invariance=dataclasses.replace(one.invariance, answer=word)
+                )
+                for name, word in words.items()
+            }
+        )
+
+    assert of({"up": "invariant", "query": "invariant", "down": "differs"}) == (
+        "invariant in 2 of 3 sublayers; differs in down"
+    )
+    assert of({"up": "not settled", "query": "not settled"}) == "not settled in all sublayers"
+
+
+def test_terminal_notebook_and_text_show_the_same_cells_and_sentences(run):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+    console = Console(width=400, file=io.StringIO())
+    console.print(verdict_table(verdict))
+    terminal, text = console.file.getvalue(), verdict_text(verdict)
+    notebook = verdict_html(verdict)
+
+    rows = cells_of(notebook)
+    assert len(rows) == 3 * (1 + 5)
+    for shown in (terminal, text):
+        words = " ".join(shown.split())
+        for row in rows:
+            assert " ".join(row) in words
+        for judged in verdict.recipes.values():
+            assert judged.answer.reason in words
+            assert judged.answer.reason in text_of(notebook)

@@ -1,0 +1,52 @@
+"""What is told about the work while it goes on."""
+
+from collections.abc import Sequence
+
+from transfer.run_directory import Trial
+from transfer.training import TrialGroup
+
+
+class Reporter:
+    """Is told about the work while it goes on, and does nothing; override what is to be heard.
+
+    Amounts of work are in arbitrary units.
+    """
+
+    def begin(self, work: float, done: int, missing: int) -> None:
+        """The work begins: how much there is, and how many trials are done and missing."""
+
+    def start(self, group: TrialGroup, work: float) -> None:
+        """A group begins; `work` is its share of all that is left."""
+
+    def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
+        """This fraction of the group is done; `loss` is the median over its trials."""
+
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
+        """The group is in the run directory."""
+
+    def wait(self, group: TrialGroup, what: str) -> None:
+        """The group begins only when a cluster has `what` to run it on."""
+
+    def lose(self, group: TrialGroup) -> None:
+        """A process of the group is gone; the group runs again from its last checkpoint."""
+
+
+def group_line(group: TrialGroup, trials: Sequence[Trial]) -> str:
+    """Return a group's outcome on a line: how many trials, how many diverged, the best loss."""
+    completed = [trial for trial in trials if trial.status == "completed"]
+    best = min((trial.objective_value for trial in completed), default=None)
+    diverged = len(trials) - len(completed)
+    return (
+        f"{group.recipe_names:<10} width {group.shape.width:>4}  {len(trials):>3} trials"
+        f"{f', {diverged} diverged' if diverged else ''}  "
+        f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
+        f"{sum(trial.wall_seconds for trial in trials):.0f} s"
+    )
+
+
+class Lines(Reporter):
+    """Prints a line for each group that is done."""
+
+    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
+        """Print the group's line."""
+        print(group_line(group, trials), flush=True)
