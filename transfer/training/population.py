@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from transfer import optim, paths, probes, sharding
+from transfer import optim, probes, pytree_paths, sharding
 from transfer.models import (
     Arrays,
     ModelConfig,
@@ -301,7 +301,7 @@ class Population:
 
     def _as_stored(self, parameters: Arrays) -> Arrays:
         """A tree of the parameters' shapes, laid out as they are."""
-        return paths.map_leaves(
+        return pytree_paths.map_leaves(
             lambda path, leaf: jax.lax.with_sharding_constraint(
                 leaf, sharding.parameter_spec(self.layout.parameters[path], self.mesh)
             ),
