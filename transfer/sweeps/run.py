@@ -115,8 +115,17 @@ def run_target(
     target = target_experiment(experiment, prediction)
     with first_process_first():
         dataset = load_for(target, [target.single_run("predicted")], here=launcher.here)
-    proxies = [trial for trial in run.trials() if trial.width in prediction.proxy_widths]
-    expected = extrapolate_optimum(proxies, prediction.recipe, prediction.target_width)
+    proxies = [
+        trial
+        for trial in run.trials()
+        if trial.width in prediction.proxy_widths and trial.recipe == prediction.recipe
+    ]
+    # Proxies are swept before their decay is measured, so that recipe has no optima of its own.
+    expected = (
+        extrapolate_optimum(proxies, prediction.recipe, prediction.target_width)
+        if proxies
+        else prediction.log2_learning_rate
+    )
 
     def train(group: TrialGroup) -> None:
         _train(run, dataset, [group], reporter, launcher)
