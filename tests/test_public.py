@@ -8,6 +8,7 @@ import pytest
 
 import transfer
 import transfer.scaling
+from transfer import optim
 
 
 @pytest.mark.parametrize("name", transfer.__all__)
@@ -22,9 +23,19 @@ def test_the_public_names_are_those_of_the_readme():
     assert transfer.__all__ == sorted(transfer.__all__)
 
 
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_every_optimizer_of_the_list_is_public(name):
+    make = optim.OPTIMIZERS[name].make
+    assert make.__name__ == name
+    assert getattr(transfer, name) is getattr(optim, name) is make
+    assert name in optim.__all__
+
+
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'adamww'"):
         transfer.adamww  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'adamww'"):
+        optim.adamww  # noqa: B018
 
 
 @pytest.mark.parametrize(

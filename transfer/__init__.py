@@ -6,24 +6,14 @@ The library face; names are imported when they are first used, so that the comma
 import importlib
 import typing
 
+from transfer.optim import OPTIMIZERS
 from transfer.renamed import renamed
 
 if typing.TYPE_CHECKING:
     from transfer.checks import check
     from transfer.errors import TransferError
     from transfer.models import model_layout
-    from transfer.optim import (
-        adafactor,
-        adam_atan2,
-        adamp,
-        adamw,
-        gradient_norm,
-        lion,
-        muon,
-        scaled,
-        schedule,
-        sgd,
-    )
+    from transfer.optim import *
     from transfer.probes import top_singular_values
     from transfer.scaling import (
         Annotated,
@@ -48,18 +38,7 @@ _HOMES = {
     "transfer.errors": ("TransferError",),
     "transfer.tracing": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
-    "transfer.optim": (
-        "adafactor",
-        "adam_atan2",
-        "adamp",
-        "adamw",
-        "gradient_norm",
-        "lion",
-        "muon",
-        "scaled",
-        "schedule",
-        "sgd",
-    ),
+    "transfer.optim": (*OPTIMIZERS, "gradient_norm", "scaled", "schedule"),
     "transfer.probes": ("top_singular_values",),
     "transfer.scaling": (
         "Annotated",

@@ -16,9 +16,8 @@ from ml_collections import ConfigDict
 from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError, nearest
 from transfer.models import (
-    CNNConfig,
+    Model,
     ModelLayout,
-    ResNetConfig,
     TransformerConfig,
 )
 from transfer.run_directory import OBJECTIVES, Origin
@@ -27,8 +26,7 @@ from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
 
-# Sections of several kinds, which `kind` in them tells apart; the first is the default.
-Model = TransformerConfig | ResNetConfig | CNNConfig
+# Kinds of data, which `kind` tells apart as it does those of `Model`; the first is the default.
 Data = DataConfig | ImageConfig
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import transfer
-from transfer.checks import CoordinateCheck, Subject, built_in, check_coordinates
+from transfer.checks import CoordinateCheck, ModelUnderTest, built_in_model, check_coordinates
 from transfer.models import MLPConfig, TransformerConfig
 from transfer.scaling import Hyperparameters, Layout, Recipe
 
@@ -61,11 +61,11 @@ def mlps() -> Iterator[tuple[str, str, str, CoordinateCheck]]:
     config = MLPConfig(layers=2, features=16, outputs=1, activation="gelu")
     for form, (recipe, exponent) in FORMS.items():
         for optimizer in FAMILIES:
-            subject = _subject(config, recipe, inputs)
+            model = _model_under_test(config, recipe, inputs)
             check = check_coordinates(
-                subject,
+                model,
                 MLP_WIDTHS,
-                make_optimizer=functools.partial(_optimizer, subject.recipe, optimizer, exponent),
+                make_optimizer=functools.partial(_optimizer, model.recipe, optimizer, exponent),
                 family=FAMILIES[optimizer],
                 learning_rate_exponent=exponent,
                 seeds=MLP_SEEDS,
@@ -82,7 +82,7 @@ def transformers() -> Iterator[tuple[str, str, str, CoordinateCheck]]:
             zeroed = dataclasses.replace(config, zero_init_query=zero, zero_init_readout=zero)
             for optimizer in FAMILIES:
                 check = check_coordinates(
-                    _subject(zeroed, "mup", tokens),
+                    _model_under_test(zeroed, "mup", tokens),
                     TRANSFORMER_WIDTHS,
                     family=FAMILIES[optimizer],
                     seeds=TRANSFORMER_SEEDS,
@@ -101,8 +101,10 @@ def _optimizer(
     return transfer.adamw(learning_rate, layout=layout, recipe=recipe, eps=1e-20)
 
 
-def _subject(config: MLPConfig | TransformerConfig, recipe: str, inputs: jax.Array) -> Subject:
-    return built_in(
+def _model_under_test(
+    config: MLPConfig | TransformerConfig, recipe: str, inputs: jax.Array
+) -> ModelUnderTest:
+    return built_in_model(
         config,
         base_width=BASE_WIDTH,
         recipe=Recipe.parse(recipe),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transfer.checks import Row
+from transfer.checks import CheckRow
 from transfer.checks.diagnosis import diagnose
 from transfer.checks.predictions import Predictions
 from transfer.scaling import Annotated, Axes, Layout, Recipe, Slopes
@@ -39,7 +39,7 @@ def findings(wrong, *, grows=False, family="entrywise", recipe="mup_table3"):
     for key in KEYS:
         slope = predictions(key)[1] + wrong.get(key[:2], 0.0)
         sizes = {width: [(width / 64) ** slope] * 2 for width in WIDTHS}
-        rows.append(Row.of(key, sizes, predictions(key)))
+        rows.append(CheckRow.of(key, sizes, predictions(key)))
     return diagnose(rows, predictions)
 
 
@@ -73,8 +73,8 @@ def test_a_zero_initialised_readout_shows_its_multiplier_in_the_change_alone():
     zero = {width: [0.0, 0.0] for width in WIDTHS}
     grown = {width: [width / 64.0] * 2 for width in WIDTHS}
     rows = [
-        Row.of(("activation", "output", 0), zero, (-0.5, -0.5)),
-        Row.of(("change", "loss", 0), grown, (0.0, 0.0)),
+        CheckRow.of(("activation", "output", 0), zero, (-0.5, -0.5)),
+        CheckRow.of(("change", "loss", 0), grown, (0.0, 0.0)),
     ]
     (finding,) = diagnose(rows, predictions)
     assert finding.startswith("The change of the output follows width^+1.00")

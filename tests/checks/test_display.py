@@ -2,13 +2,13 @@
 
 from cells import cells_of, text_of
 
-from transfer.checks import CoordinateCheck, Row
+from transfer.checks import CheckRow, CoordinateCheck
 from transfer.scaling import Recipe
 
 
 def row(name, slope, predicted):
     sizes = {width: [width**slope, width**slope] for width in (64, 256)}
-    return Row.of(("update", name, 0), sizes, predicted)
+    return CheckRow.of(("update", name, 0), sizes, predicted)
 
 
 AGREES = row("up", -1.0, (-1.0, -1.0))

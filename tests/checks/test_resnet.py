@@ -6,10 +6,10 @@ import jax
 import pytest
 
 from transfer import optim
-from transfer.checks import Row, built_in
+from transfer.checks import CheckRow, built_in_model
 from transfer.checks.diagnosis import diagnose
+from transfer.checks.measured_sizes import measure_sizes
 from transfer.checks.predictions import Predictions
-from transfer.checks.sizes import measure
 from transfer.models import ResNetConfig
 from transfer.scaling import Hyperparameters, Recipe, Slopes
 
@@ -28,7 +28,7 @@ ONE_RATE = [
 def measured(recipe, family):
     """The layout at the larger width, and all sizes at both."""
     widths = WIDTHS.get((recipe, family), (16, 64))
-    subject = built_in(
+    model = built_in_model(
         CONFIG,
         base_width=widths[0],
         recipe=Recipe(recipe),
@@ -41,8 +41,8 @@ def measured(recipe, family):
             return optim.sgd(2.0**-8, layout=layout, recipe=Recipe(recipe), momentum=0.9)
         return optim.adamw(2.0**-8, layout=layout, recipe=Recipe(recipe), eps=1e-20)
 
-    sizes = {width: measure(subject, width, range(8), 2, make_optimizer) for width in widths}
-    return subject.layout(widths[-1]), sizes
+    sizes = {width: measure_sizes(model, width, range(8), 2, make_optimizer) for width in widths}
+    return model.layout(widths[-1]), sizes
 
 
 def judged(recipe, family, against):
@@ -51,7 +51,7 @@ def judged(recipe, family, against):
     narrow, wide = sizes.values()
     predictions = Predictions(Slopes(Recipe(against), family), layout, narrow.terms, wide.terms)
     rows = {
-        key: Row.of(key, {w: each.values[key] for w, each in sizes.items()}, predictions(key))
+        key: CheckRow.of(key, {w: each.values[key] for w, each in sizes.items()}, predictions(key))
         for key in narrow.values
     }
     return rows, diagnose(list(rows.values()), predictions)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer.checks import Row
+from transfer.checks import CheckRow
 from transfer.checks.rows import TOLERANCE
 
 KEY = ("update", "up.kernel", 0)
@@ -17,7 +17,7 @@ WIDTHS = (64, 128, 256)
 def row(slopes, predicted, widths=WIDTHS):
     """A row whose seeds have these slopes."""
     sizes = {width: [3 * (width / widths[0]) ** slope for slope in slopes] for width in widths}
-    return Row.of(KEY, sizes, predicted)
+    return CheckRow.of(KEY, sizes, predicted)
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3))
@@ -81,13 +81,13 @@ def test_what_theory_says_nothing_of_is_not_judged():
 
 @pytest.mark.parametrize("size", [0.0, math.inf, math.nan])
 def test_what_is_zero_or_not_finite_at_one_width_has_no_slope(size):
-    found = Row.of(KEY, {64: [1.0, 1.0], 128: [1.0, size]}, (0.0, 0.0))
+    found = CheckRow.of(KEY, {64: [1.0, 1.0], 128: [1.0, size]}, (0.0, 0.0))
     assert (found.slope, found.verdict, found.error) == (None, "not judged", 0.0)
     assert found.cells() == ["update", "up.kernel", "-", "-", "-", "+0.00", "not judged"]
 
 
 def test_sizes_are_geometric_means_over_seeds():
-    found = Row.of(KEY, {64: [1.0, 4.0], 128: [2.0, 8.0]}, (1.0, 1.0))
+    found = CheckRow.of(KEY, {64: [1.0, 4.0], 128: [2.0, 8.0]}, (1.0, 1.0))
     assert found.sizes == pytest.approx({64: 2.0, 128: 4.0})
     assert found.slope == pytest.approx(1.0)
 

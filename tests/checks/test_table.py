@@ -10,8 +10,8 @@ import jax
 import pytest
 
 from transfer import optim
-from transfer.checks import built_in, check_coordinates
-from transfer.checks.sizes import LOSS
+from transfer.checks import built_in_model, check_coordinates
+from transfer.checks.measured_sizes import LOSS
 from transfer.models import MLPConfig
 from transfer.scaling import Hyperparameters, Recipe
 
@@ -34,14 +34,14 @@ ROWS = [
 
 @functools.cache
 def measured(recipe, family):
-    subject = built_in(
+    model = built_in_model(
         MLPConfig(layers=2, features=16, outputs=1, activation="gelu"),
         base_width=WIDTHS[0],
         recipe=Recipe.parse(recipe),
         inputs=X,
         hyperparameters=Hyperparameters(learning_rate=1.0),
     )
-    return check_coordinates(subject, WIDTHS, family=family, seeds=SEEDS[family], steps=1)
+    return check_coordinates(model, WIDTHS, family=family, seeds=SEEDS[family], steps=1)
 
 
 @pytest.mark.parametrize(("recipe", "family", "expected"), ROWS)
@@ -62,7 +62,7 @@ def test_the_callers_own_learning_rate_may_follow_width():
         growth = float(layout[HIDDEN[1]].m_in)
         return optim.adamw(2.0**-8 / growth, layout=layout, recipe=recipe, eps=1e-20)
 
-    subject = built_in(
+    model = built_in_model(
         MLPConfig(layers=2, features=16, outputs=1),
         base_width=WIDTHS[0],
         recipe=recipe,
@@ -70,7 +70,7 @@ def test_the_callers_own_learning_rate_may_follow_width():
         hyperparameters=Hyperparameters(learning_rate=1.0),
     )
     checked = check_coordinates(
-        subject,
+        model,
         WIDTHS,
         make_optimizer=make_optimizer,
         learning_rate_exponent=-1.0,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from transfer.checks import CoordinateCheck, Row
+from transfer.checks import CheckRow, CoordinateCheck
 from transfer.scaling import Recipe
 
 from .terminal import transfer
@@ -16,7 +16,7 @@ SEEDS = 2
 def made_up(name: str, slope: float, findings: tuple[str, ...]) -> CoordinateCheck:
     """A check of one row with a slope that is predicted to be 0."""
     sizes = {width: [(width / WIDTHS[0]) ** slope] * SEEDS for width in WIDTHS}
-    row = Row.of(("update", name, 0), sizes, (0.0, 0.0))
+    row = CheckRow.of(("update", name, 0), sizes, (0.0, 0.0))
     return CoordinateCheck(Recipe("mup"), "entrywise", WIDTHS, (row,), findings)
 
 
@@ -26,8 +26,8 @@ def found(monkeypatch):
     asked = []
 
     def replace(*checks):
-        def check_coordinates(subject, widths, **options):
-            asked.append((subject, widths, options))
+        def check_coordinates(model, widths, **options):
+            asked.append((model, widths, options))
             return checks[len(asked) - 1]
 
         monkeypatch.setattr("transfer.checks.check_coordinates", check_coordinates)
@@ -68,7 +68,7 @@ def test_agreement_is_status_0(config, tmp_path, capsys, found):
     # Below 64 sums have too few terms, so that the ladder starts there and not at the base.
     assert [widths for _, widths, _ in asked] == [[64, 128, 256, 512]] * 2
     assert [options["seeds"] for _, _, options in asked] == [3, 3]
-    assert all(subject.base_width == 8 for subject, _, _ in asked)
+    assert all(model.base_width == 8 for model, _, _ in asked)
 
 
 @pytest.mark.parametrize("wrong", [0, 1])

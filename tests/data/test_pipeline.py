@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfer.data.pipeline import BatchIterator
-from transfer.data.windows import Windows
+from transfer.data.text_dataset import Windows
 from transfer.errors import TransferError
 
 LENGTH = 3

@@ -9,8 +9,8 @@ import sysconfig
 import numpy as np
 import pytest
 
-from transfer.data import DataConfig, load_dataset, prepared
-from transfer.data.sources import open_source, stdlib_text, tfds_text
+from transfer.data import DataConfig, load_dataset, prepared, text_sources
+from transfer.data.load import open_text
 from transfer.errors import TransferError
 
 from .poems import POEMS
@@ -26,7 +26,7 @@ def poems(folder, **change):
 
 def stdlib_paths(folder: pathlib.Path, split: str) -> list[str]:
     config = DataConfig(data_dir=str(folder), text_feature="path")
-    return list(open_source(config).documents(split))
+    return list(open_text(config).documents(split))
 
 
 def test_stdlib_splits_hold_out_whole_files(stdlib_folder):
@@ -43,7 +43,7 @@ def test_stdlib_splits_hold_out_whole_files(stdlib_folder):
 
 def test_stdlib_text_is_the_file(stdlib_folder):
     paths = stdlib_paths(stdlib_folder, "train")
-    texts = open_source(DataConfig(data_dir=str(stdlib_folder))).documents("train")
+    texts = open_text(DataConfig(data_dir=str(stdlib_folder))).documents("train")
     text = dict(zip(paths, texts, strict=True))["dataclasses.py"]
     root = pathlib.Path(sysconfig.get_path("stdlib"))
     assert text.encode() == (root / "dataclasses.py").read_bytes()
@@ -54,7 +54,7 @@ def test_another_python_prepares_its_own_data(tmp_path, monkeypatch):
         return load_dataset(DataConfig(data_dir=str(tmp_path), sequence_length=8)).fingerprint
 
     files = [(f"module_{i:03}.py", b"value = %d\n" % i * 20) for i in range(80)]
-    monkeypatch.setattr(stdlib_text, "_standard_library", lambda: iter(files))
+    monkeypatch.setattr(text_sources, "_standard_library", lambda: iter(files))
     first = load()
     files[7] = ("module_007.py", b"patched = 7\n" * 20)
     assert load() != first
@@ -62,7 +62,7 @@ def test_another_python_prepares_its_own_data(tmp_path, monkeypatch):
     load()
     assert len(list(tmp_path.glob("python-*"))) == 3
     assert len(list(tmp_path.glob("python-9.9.9-*"))) == 1
-    monkeypatch.setattr(stdlib_text, "_standard_library", lambda: iter([]))
+    monkeypatch.setattr(text_sources, "_standard_library", lambda: iter([]))
     with pytest.raises(TransferError, match="no standard library sources"):
         load()
 
@@ -108,10 +108,10 @@ def test_any_tfds_text_data_set_by_name(poems_folder):
 
 
 def test_large_splits_are_fingerprinted_without_reading_them(poems_folder, monkeypatch):
-    source = open_source(poems(poems_folder))
+    source = open_text(poems(poems_folder))
     content = source.fingerprint("train")
     monkeypatch.setattr(prepared, "CONTENT_LIMIT", 0)
-    monkeypatch.setattr(tfds_text.TfdsText, "documents", None)
+    monkeypatch.setattr(text_sources.TfdsText, "documents", None)
     splits = ["train", "test", "train[:10]", "train[10:20]"]
     recorded = [source.fingerprint(split) for split in splits]
     assert recorded == [source.fingerprint(split) for split in splits]

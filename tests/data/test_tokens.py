@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from transfer.data.fingerprint import fingerprint_documents
+from transfer.data.text_dataset import split_tokens
 from transfer.data.tokenizers import ByteTokenizer
-from transfer.data.tokens import split_tokens
 from transfer.errors import TransferError
 
 DOCUMENTS = ["import os\n", "", "naïve = 'ok'\n"]

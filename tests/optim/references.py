@@ -24,6 +24,16 @@ def adamw(w, gradients, lr, decay, *, b1, b2, eps):
     return w
 
 
+def nadam(w, gradients, lr, decay, *, b1, b2, eps):
+    """Dozat, 2016, Algorithm 2, with the same b1 at every step and decoupled decay."""
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(gradients, start=1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        look = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        w = w - lr * look / (np.sqrt(v / (1 - b2**t)) + eps) - lr * decay * w
+    return w
+
+
 def adam_atan2(w, gradients, lr, decay, *, b1, b2, a, b):
     """Everett et al., 2407.05872: epsilon and the quotient give way to an angle."""
     for m, v, _ in _moments(gradients, b1, b2):

@@ -8,6 +8,7 @@ import optax
 import optax.contrib
 import pytest
 
+from transfer.optim import OPTIMIZERS
 from transfer.scaling import PARAMETRIZATIONS, Recipe, Role
 
 from .training import ADAMW, GROWING_HEADS, MLP, RESNET, TRANSFORMER, at_width, train
@@ -57,7 +58,7 @@ def test_rates_and_decay_rules_change_nothing(name, rates):
 FORMS = ("standard", "mup", "mean_field")
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam_atan2", "lion", "adamp", "adafactor", "muon"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_is_the_same_by_any_recipe(optimizer):
     """Six steps, in which clipping, decay and momentum have all acted."""
     first, *others = (
@@ -116,6 +117,11 @@ def test_it_is_the_adamw_of_optax_with_a_mask(config):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
+def optax_nadam(layout, recipe):
+    del layout, recipe
+    return optax.nadamw(0.02, b1=0.9, b2=0.95, eps=3e-3, weight_decay=0.0)
+
+
 def optax_lion(layout, recipe):
     del layout, recipe
     return optax.lion(0.02, weight_decay=0.0)
@@ -149,6 +155,7 @@ def optax_muon(layout, recipe):
 @pytest.mark.parametrize(
     ("name", "settings", "theirs", "rounding"),
     [
+        ("nadam", {"eps": 3e-3}, optax_nadam, 1e-12),
         ("lion", {}, optax_lion, 1e-12),
         # Optax computes the decay of the second moment in float32.
         ("adafactor", {"eps": 1e-30, "min_scale": 1e-3}, optax_adafactor, 1e-5),

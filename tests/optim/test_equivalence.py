@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from transfer.optim import OPTIMIZERS
 from transfer.scaling import Recipe, Rule
 
 from .training import (
@@ -36,7 +37,7 @@ named = pytest.mark.parametrize("forms", CLASSES, ids=["mup", "standard"])
 # One form with and one without a multiplier on its hidden weights, by which decay is converted.
 PAIRS = (("mup", "mean_field"), STANDARD_CLASS)
 paired = pytest.mark.parametrize("forms", PAIRS, ids=["mup", "standard"])
-OTHERS = ("adam_atan2", "lion", "adamp", "adafactor", "muon")
+OTHERS = tuple(name for name in OPTIMIZERS if name not in ("adamw", "sgd"))
 of_models = pytest.mark.parametrize("config", [MLP, TRANSFORMER], ids=["mlp", "transformer"])
 
 
@@ -180,7 +181,7 @@ class UnconvertedFloor(Recipe):
     ("broken", "optimizer"),
     [
         *((AnotherFamily, optimizer) for optimizer in OTHERS),
-        *((UnconvertedEpsilon, optimizer) for optimizer in ("adamp", "adafactor", "muon")),
+        *((UnconvertedEpsilon, optimizer) for optimizer in ("nadam", "adamp", "adafactor", "muon")),
         (UnconvertedFloor, "adafactor"),
     ],
 )

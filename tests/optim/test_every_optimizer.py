@@ -19,16 +19,9 @@ LR, DECAY = 0.1, 0.2
 CLOSE = 1e-4
 # AdamP's decay without gradients, which are orthogonal to anything, is that of the others.
 adamp = functools.partial(optim.adamp, wd_ratio=1.0)
-FAMILIES = {
-    optim.adam_atan2: "entrywise",
-    optim.lion: "entrywise",
-    adamp: "entrywise",
-    optim.adafactor: "relative",
-    optim.muon: "spectral",
-}
-every = pytest.mark.parametrize(
-    "make", FAMILIES, ids=["adam_atan2", "lion", "adamp", "adafactor", "muon"]
-)
+MAKERS = {name: each.make for name, each in optim.OPTIMIZERS.items()} | {"adamp": adamp}
+FAMILIES = {make: optim.OPTIMIZERS[name].family for name, make in MAKERS.items()}
+every = pytest.mark.parametrize("make", FAMILIES, ids=list(MAKERS))
 named = pytest.mark.parametrize("name", ["mup", "mean_field"])
 
 
@@ -51,7 +44,16 @@ def test_only_hidden_matrices_decay_by_the_rule_of_the_family(make):
 
 
 # Under gradients of ones, on weights of ones, of rms 1; Muon's is in test_muon.py.
-FIRST_STEP = {optim.adam_atan2: np.pi / 4, optim.lion: 1.0, adamp: 1.0, optim.adafactor: 1.0}
+FIRST_STEP = {
+    optim.adamw: 1.0,
+    # Nesterov's look ahead: b1 m / (1 - b1^2) + g, with m = (1 - b1) g.
+    optim.nadam: 1.0 + 0.9 / 1.9,
+    optim.adam_atan2: np.pi / 4,
+    optim.lion: 1.0,
+    adamp: 1.0,
+    optim.sgd: 1.0,
+    optim.adafactor: 1.0,
+}
 
 
 @pytest.mark.parametrize("make", FIRST_STEP)
@@ -106,6 +108,9 @@ SHARED = {
 }
 MOMENTS = {"b1": (0.9, 0.5), "b2": (0.95, 0.99)}
 OWN = {
+    optim.adamw: MOMENTS | {"eps": (1e-3, 1e-8)},
+    optim.nadam: MOMENTS | {"eps": (1e-3, 1e-8)},
+    optim.sgd: {"momentum": (0.9, 0.5)},
     optim.adam_atan2: MOMENTS | {"a": (1.0, 1.27), "b": (1.0, 0.5)},
     optim.lion: MOMENTS,
     optim.adamp: MOMENTS | {"eps": (1e-3, 1e-8), "delta": (1.2, 0.1), "wd_ratio": (0.1, 0.3)},

@@ -24,6 +24,7 @@ MOMENTS = {"b1": 0.8, "b2": 0.9}
 ADAM = MOMENTS | {"eps": 0.3}
 SETTINGS = {
     "adamw": ADAM,
+    "nadam": ADAM,
     "sgd": {"momentum": 0.7, "nesterov": False},
     "adam_atan2": MOMENTS | {"a": 1.27, "b": 0.7},
     "lion": MOMENTS,
@@ -37,7 +38,10 @@ VARIANTS = [
     ("sgd", {"momentum": 0.7, "nesterov": True}),
     ("muon", SETTINGS["muon"] | {"nesterov": False}),
 ]
-FAMILIES = {"sgd": "linear", "adafactor": "relative", "muon": "spectral"}
+
+
+def test_every_optimizer_has_a_reference():
+    assert set(SETTINGS) == set(optim.OPTIMIZERS)
 
 
 def expected(name, settings, parameter, rule, weight, gradients):
@@ -88,7 +92,7 @@ def test_it_is_the_papers(name, settings, form):
         ]
         tx = getattr(optim, name)(LR, DECAY, layout=LAYOUT, recipe=recipe, **settings)
         ours = trained(tx, gradients, start)
-        for path, rule in recipe.rules(LAYOUT, FAMILIES.get(name, "entrywise")).items():
+        for path, rule in recipe.rules(LAYOUT, optim.OPTIMIZERS[name].family).items():
             parameter = LAYOUT[path]
             stacked = [matrices(each[path], parameter) for each in (start, ours, *gradients)]
             for weight, got, *steps in zip(*stacked, strict=True):

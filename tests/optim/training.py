@@ -59,6 +59,7 @@ SGD = {"learning_rate": 0.2, "weight_decay": 0.1, "momentum": 0.8, "clip": 0.2}
 _PLAIN = {name: ADAMW[name] for name in ("learning_rate", "weight_decay", "clip")}
 _OPTIMIZERS = {
     "adamw": (optim.adamw, ADAMW),
+    "nadam": (optim.nadam, ADAMW),
     "sgd": (optim.sgd, SGD),
     "adam_atan2": (optim.adam_atan2, _PLAIN),
     "lion": (optim.lion, _PLAIN),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from transfer.checks import CoordinateCheck, Row
+from transfer.checks import CheckRow, CoordinateCheck
 from transfer.report import coordinate_table
 from transfer.report.coordinate_figure import coordinate_figure
 from transfer.report.style import to_png
@@ -18,7 +18,7 @@ LONG = "blocks.attention.a_rather_long_name_of_a_projection.kernel"
 
 def row(quantity, name, slopes, predicted, step=0):
     sizes = {width: [5 * (width / 64) ** slope for slope in slopes] for width in WIDTHS}
-    return Row.of((quantity, name, step), sizes, predicted)
+    return CheckRow.of((quantity, name, step), sizes, predicted)
 
 
 def check(*rows):
@@ -126,7 +126,7 @@ def test_the_table_fits_a_narrow_terminal(columns):
 
 def test_the_table_leaves_out_what_is_zero_and_shortens_what_stays_unique():
     sizes = {width: [0.0, 0.0] for width in WIDTHS}
-    zero = Row.of(("activation", "logits.kernel", 0), sizes, (0.0, 0.0))
+    zero = CheckRow.of(("activation", "logits.kernel", 0), sizes, (0.0, 0.0))
     both = [row("weight", f"norm.{name}", [0.0, 0.0], (0.0, 0.0)) for name in ("scale", "bias")]
     console = Console(width=80, file=io.StringIO())
     console.print(coordinate_table(check(*RIGHT, *both, zero)))

@@ -1,13 +1,13 @@
-"""Taps return what a forward pass returns, and on the way the activations that it makes."""
+"""`with_intermediates` returns the outputs of a forward pass and the activations inside it."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from transfer.tracing.infer import read
-from transfer.tracing.intermediates import rms, tapped
-from transfer.tracing.user_model import Foreign
+from transfer.tracing.intermediates import rms, with_intermediates
+from transfer.tracing.interpreter import interpret
+from transfer.tracing.user_model import UserModel
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 X = jax.random.normal(KEYS[0], (3, 4))
@@ -22,16 +22,18 @@ def two_layers(parameters, x):
     return jnp.tanh(x @ parameters["first"]) @ parameters["second"]
 
 
-def taps_of(forward, parameters, *inputs):
-    """Outputs of `forward` and of the tapped one, and the taps, named as parameters are."""
-    reader = read(Foreign(parameters, (), lambda tree, _, *inputs: forward(tree, *inputs)), inputs)
-    names = {at: "+".join(sorted(met)) for at, met in reader.products.items()}
-    names |= dict.fromkeys(reader.contractions, "contraction")
-    outputs, taps = tapped(lambda tree, _, *inputs: forward(tree, *inputs), names)(
-        parameters, (), *inputs
+def intermediates_of(forward, parameters, *inputs):
+    """The intermediates by parameter, once the outputs have been compared with `forward`'s."""
+    interpreter = interpret(
+        UserModel(parameters, (), lambda tree, _, *inputs: forward(tree, *inputs)), inputs
     )
+    names = {at: "+".join(sorted(met)) for at, met in interpreter.products.items()}
+    names |= dict.fromkeys(interpreter.contractions, "contraction")
+    outputs, intermediates = with_intermediates(
+        lambda tree, _, *inputs: forward(tree, *inputs), names
+    )(parameters, (), *inputs)
     np.testing.assert_array_equal(outputs, forward(parameters, *inputs))
-    return taps
+    return intermediates
 
 
 # The same primitives on the same numbers, but compiled apart: a few units in the last place.
@@ -66,10 +68,10 @@ def custom(parameters, x):
     ids=["plain", "jit", "remat", "nested", "custom_jvp"],
 )
 def test_taps_are_the_layers_outputs(forward):
-    taps = taps_of(forward, PARAMETERS, X)
-    assert set(taps) == {"first", "second"}
-    close(taps["first"], HIDDEN)
-    close(taps["second"], jnp.tanh(HIDDEN) @ PARAMETERS["second"])
+    intermediates = intermediates_of(forward, PARAMETERS, X)
+    assert set(intermediates) == {"first", "second"}
+    close(intermediates["first"], HIDDEN)
+    close(intermediates["second"], jnp.tanh(HIDDEN) @ PARAMETERS["second"])
 
 
 def test_a_scan_gives_every_steps_activation():
@@ -78,12 +80,12 @@ def test_a_scan_gives_every_steps_activation():
     def forward(parameters, x):
         return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, parameters["layers"])[0]
 
-    taps = taps_of(forward, {"layers": weights}, X)
+    intermediates = intermediates_of(forward, {"layers": weights}, X)
     h, expected = X, []
     for weight in weights:
         expected.append(h @ weight)
         h = jnp.tanh(expected[-1])
-    close(taps["layers"], jnp.stack(expected))
+    close(intermediates["layers"], jnp.stack(expected))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_a_scan_gives_every_steps_activation():
     ],
 )
 def test_what_is_scaled_by_one_number_is_tapped_scaled(scale, expected):
-    taps = taps_of(lambda tree, x: scale(x @ tree["second"][:4]), PARAMETERS, X)
+    intermediates = intermediates_of(lambda tree, x: scale(x @ tree["second"][:4]), PARAMETERS, X)
     product = X @ PARAMETERS["second"][:4]
-    close(taps["second"].reshape(product.shape), expected * product)
+    close(intermediates["second"].reshape(product.shape), expected * product)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_what_is_scaled_by_one_number_is_tapped_scaled(scale, expected):
     ],
 )
 def test_what_is_not_scaled_by_one_number_is_tapped_before_it(change):
-    taps = taps_of(lambda tree, x: change(x @ tree["second"][:4]), PARAMETERS, X)
-    close(taps["second"], X @ PARAMETERS["second"][:4])
+    intermediates = intermediates_of(lambda tree, x: change(x @ tree["second"][:4]), PARAMETERS, X)
+    close(intermediates["second"], X @ PARAMETERS["second"][:4])
 
 
 def test_attention_logits_are_tapped_with_their_scale():
@@ -124,15 +126,17 @@ def test_attention_logits_are_tapped_with_their_scale():
         return jax.nn.softmax(jnp.where(jnp.tri(3) > 0, logits, -1e9))
 
     parameters = {"query": PARAMETERS["first"], "key": 2 * PARAMETERS["first"]}
-    taps = taps_of(forward, parameters, X)
-    close(taps["contraction"], HIDDEN @ (2 * HIDDEN).T / 8)
+    intermediates = intermediates_of(forward, parameters, X)
+    close(intermediates["contraction"], HIDDEN @ (2 * HIDDEN).T / 8)
 
 
 def test_taps_are_differentiable():
     def probe(parameters):
-        reader = read(Foreign(parameters, (), lambda tree, _, x: two_layers(tree, x)), (X,))
-        names = {at: "+".join(met) for at, met in reader.products.items()}
-        return tapped(two_layers, names)(parameters, X)[1]
+        interpreter = interpret(
+            UserModel(parameters, (), lambda tree, _, x: two_layers(tree, x)), (X,)
+        )
+        names = {at: "+".join(met) for at, met in interpreter.products.items()}
+        return with_intermediates(two_layers, names)(parameters, X)[1]
 
     direction = jax.tree.map(jnp.ones_like, PARAMETERS)
     _, changes = jax.jvp(probe, (PARAMETERS,), (direction,))

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from transfer.errors import TransferError
+from transfer.optim import OPTIMIZERS
 from transfer.scaling import Hyperparameters
 from transfer.training import TrainingConfig
-from transfer.training.optimizers import OPTIMIZERS
 
 from .tiny import SETTINGS, train
 
 FAMILIES = {
     "adamw": "entrywise",
+    "nadam": "entrywise",
     "adam_atan2": "entrywise",
     "adamp": "entrywise",
     "lion": "entrywise",

@@ -1,16 +1,15 @@
 """Checks of a model against the theory: does it do at every width what its recipe says?"""
 
-from transfer.checks.coordinates import CoordinateCheck, check_coordinates
-from transfer.checks.own import check
-from transfer.checks.rows import Row
-from transfer.checks.subject import Subject, built_in, foreign
+from transfer.checks.coordinates import CoordinateCheck, check, check_coordinates
+from transfer.checks.model_under_test import ModelUnderTest, built_in_model, user_model
+from transfer.checks.rows import CheckRow
 
 __all__ = [
+    "CheckRow",
     "CoordinateCheck",
-    "Row",
-    "Subject",
-    "built_in",
+    "ModelUnderTest",
+    "built_in_model",
     "check",
     "check_coordinates",
-    "foreign",
+    "user_model",
 ]

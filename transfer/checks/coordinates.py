@@ -2,17 +2,17 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optax
 
 from transfer import optim
 from transfer.checks.diagnosis import diagnose
+from transfer.checks.measured_sizes import MakeOptimizer, SizeKey, measure_sizes
+from transfer.checks.model_under_test import ModelUnderTest, user_model
 from transfer.checks.predictions import Predictions
-from transfer.checks.rows import Row
-from transfer.checks.sizes import Key, MakeOptimizer, measure
-from transfer.checks.subject import Subject
+from transfer.checks.rows import CheckRow
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
@@ -26,7 +26,7 @@ class CoordinateCheck:
     recipe: Recipe
     family: Family
     widths: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CheckRow, ...]
     findings: tuple[str, ...]
 
     @property
@@ -34,10 +34,10 @@ class CoordinateCheck:
         """Whether every row that theory speaks of agrees with it."""
         return all(row.verdict in ("agrees", "not judged") for row in self)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[CheckRow]:
         return iter(self.rows)
 
-    def __getitem__(self, key: Key) -> Row:
+    def __getitem__(self, key: SizeKey) -> CheckRow:
         return next(row for row in self if (row.quantity, row.name, row.step) == key)
 
     def cells(self) -> list[list[str]]:
@@ -83,7 +83,7 @@ class CoordinateCheck:
 
 
 def check_coordinates(
-    subject: Subject,
+    model: ModelUnderTest,
     widths: Sequence[int],
     *,
     make_optimizer: MakeOptimizer | None = None,
@@ -104,30 +104,30 @@ def check_coordinates(
     beyond first order it says nothing of the others.
 
     Arguments:
-      subject: from `transfer.checks.foreign` or `transfer.checks.built_in`.
+      model: from `transfer.checks.user_model` or `transfer.checks.built_in_model`.
       widths: at least two; several doublings tell slopes apart best.
       make_optimizer: layout to an optax transformation; by default AdamW with the
         recipe at 2^-8, or SGD for the linear family.
       family: which family's exponents the optimizer should show.
       learning_rate_exponent: by which power of width the caller's own learning rate follows width.
-      against: another recipe whose predictions to compare with, by default the subject's own.
+      against: another recipe whose predictions to compare with, by default the model's own.
 
     Raises:
       TransferError: fewer than two widths or seeds, or no step.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.checks import built_in
+      >>> from transfer.checks import built_in_model
       >>> from transfer.models import MLPConfig
       >>> from transfer.scaling import Hyperparameters
-      >>> subject = built_in(
+      >>> model = built_in_model(
       ...     MLPConfig(layers=1, features=4, outputs=64),
       ...     base_width=64,
       ...     recipe=Recipe("standard"),
       ...     inputs=jnp.ones((1, 4)),
       ...     hyperparameters=Hyperparameters(learning_rate=1.0),
       ... )
-      >>> check = check_coordinates(subject, (64, 256), steps=1)
+      >>> check = check_coordinates(model, (64, 256), steps=1)
       >>> row = check["update", "layers.1.linear.kernel", 0]
       >>> row.expected, row.verdict
       ('+0.00', 'agrees')
@@ -140,25 +140,97 @@ def check_coordinates(
             f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "
             "slope or no interval; expected at least two widths, two seeds and one step."
         )
-    make_optimizer = make_optimizer or functools.partial(_default, subject.recipe, family)
-    against = against or subject.recipe
+    make_optimizer = make_optimizer or functools.partial(_default, model.recipe, family)
+    against = against or model.recipe
     measured = {}
     for done, width in enumerate(widths):
         progress(done / len(widths))
-        measured[width] = measure(subject, width, range(seeds), steps, make_optimizer)
+        measured[width] = measure_sizes(model, width, range(seeds), steps, make_optimizer)
     progress(1.0)
     predictions = Predictions(
         Slopes(against, family, learning_rate_exponent),
-        subject.layout(widths[-1]),
+        model.layout(widths[-1]),
         measured[widths[0]].terms,
         measured[widths[-1]].terms,
     )
     rows = tuple(
-        Row.of(key, {width: sizes.values[key] for width, sizes in measured.items()}, predicted)
+        CheckRow.of(key, {width: sizes.values[key] for width, sizes in measured.items()}, predicted)
         for key in measured[widths[0]].values
         for predicted in [predictions(key)]
     )
     return CoordinateCheck(against, family, widths, rows, diagnose(rows, predictions))
+
+
+def check(
+    build: Callable[[int, int], Any],
+    widths: Sequence[int],
+    *,
+    base_width: int,
+    recipe: Recipe,
+    inputs: Any,
+    apply: Callable[..., Any] | None = None,
+    axes: Mapping[str, str] | None = None,
+    multiplied: Iterable[str] = (),
+    rescale: bool = False,
+    make_optimizer: MakeOptimizer | None = None,
+    family: Family = "entrywise",
+    seeds: int = 4,
+    steps: int = 4,
+) -> CoordinateCheck:
+    """Check that every size inside a model follows width as its recipe says.
+
+    Printed, the check is a table of slopes beside their predictions, and `findings`: a sentence for
+    each thing that is wrong, such as an init, a learning rate, a multiplier or the scale of
+    attention logits.
+
+    Arguments:
+      build: width and seed to a flax.nnx module, a linen module, or a tree of parameters.
+      widths: at least two; several doublings tell slopes apart best.
+      base_width: where the learning rate is meant as it stands.
+      recipe: what the model is meant to follow.
+      inputs: a batch, or a tuple of several arrays.
+      apply, axes, multiplied: as in `transfer.infer_layout`; a tree needs `apply`.
+      rescale: whether training passes the parameters through `transfer.rescale_init` first.
+      make_optimizer: layout to an optax transformation; by default AdamW, or SGD for the linear
+        family, with the recipe.
+      family: which family's exponents the optimizer should show.
+      seeds: how many inits to average over.
+      steps: how many real steps to take after the infinitesimal one.
+
+    Raises:
+      TransferError: fewer than two widths or seeds, an output that is not one array, a tree without
+        `apply`, or what `transfer.infer_layout` refuses.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> def build(width, seed):
+      ...     rngs = nnx.Rngs(seed)
+      ...     return nnx.Sequential(
+      ...         nnx.Linear(4, width, rngs=rngs), nnx.relu, nnx.Linear(width, 1, rngs=rngs)
+      ...     )
+      >>> recipe = Recipe("mup_table3")
+      >>> inputs = jnp.ones((1, 4))
+      >>> checked = check(build, (64, 256), base_width=64, recipe=recipe, inputs=inputs, steps=1)
+      >>> print(checked.findings[0])
+      The model is initialised as under standard and not as under mup_table3+sqrt \
+(layers.2.kernel): pass its parameters through transfer.rescale_init before training.
+
+    Source: arXiv 2203.03466 (appendix D.1).
+    """
+    model = user_model(
+        build,
+        base_width=base_width,
+        recipe=recipe,
+        inputs=inputs,
+        apply=apply,
+        axes=axes,
+        multiplied=multiplied,
+        rescale=rescale,
+    )
+    return check_coordinates(
+        model, widths, make_optimizer=make_optimizer, family=family, seeds=seeds, steps=steps
+    )
 
 
 def _default(recipe: Recipe, family: Family, layout: Layout) -> optax.GradientTransformation:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from transfer.checks.measured_sizes import LOSS, OUTPUT
 from transfer.checks.predictions import Predictions
-from transfer.checks.rows import TOLERANCE, Row
-from transfer.checks.sizes import LOSS, OUTPUT
+from transfer.checks.rows import TOLERANCE, CheckRow
 from transfer.scaling import Recipe, Role, Slopes
 
 
-def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
+def diagnose(rows: Sequence[CheckRow], predictions: Predictions) -> tuple[str, ...]:
     """Return one sentence for each cause that the rows show, most upstream first.
 
     Inits and learning rates are seen on the parameters themselves. What is left in the output or in
@@ -38,7 +38,7 @@ def diagnose(rows: Sequence[Row], predictions: Predictions) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _inits(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+def _inits(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     recipe = predictions.slopes.recipe
     off = _differing(rows, "weight")
     standard = Slopes(Recipe("standard"), predictions.slopes.family)
@@ -64,9 +64,9 @@ def _inits(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         )
 
 
-def _rates(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+def _rates(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     gradients = {row.name: row.error for row in rows if row.quantity == "gradient"}
-    groups: dict[tuple[Role, float], list[Row]] = {}
+    groups: dict[tuple[Role, float], list[CheckRow]] = {}
     for row in _differing(rows, "update"):
         # The step of SGD is proportional to the gradient, whose own error is another's fault.
         linear = predictions.slopes.family == "linear"
@@ -84,7 +84,7 @@ def _rates(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         )
 
 
-def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+def _readout(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     inits = {predictions.layout[row.name].role for row in _differing(rows, "weight")}
     if Role.OUTPUT in inits:
         return
@@ -115,7 +115,7 @@ def _readout(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
         )
 
 
-def _attention(rows: Sequence[Row], predictions: Predictions) -> Iterator[str]:
+def _attention(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     for row in rows:
         growing = row.name in predictions.wide_terms and predictions.grows(row.name)
         if growing and row.quantity == "activation" and row.verdict == "differs":
@@ -139,5 +139,5 @@ def _crossover(predictions: Predictions) -> str:
     )
 
 
-def _differing(rows: Sequence[Row], *quantities: str) -> list[Row]:
+def _differing(rows: Sequence[CheckRow], *quantities: str) -> list[CheckRow]:
     return [row for row in rows if row.verdict == "differs" and row.quantity in quantities]

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+from transfer.checks.measured_sizes import LOSS, OUTPUT, SizeKey
 from transfer.checks.rows import Range
-from transfer.checks.sizes import LOSS, OUTPUT, Key
 from transfer.scaling import Layout, Role, Slopes
 
 
@@ -21,7 +21,7 @@ class Predictions:
     narrow_terms: Mapping[str, int]
     wide_terms: Mapping[str, int]
 
-    def __call__(self, key: Key) -> Range | None:
+    def __call__(self, key: SizeKey) -> Range | None:
         """Return the lowest and the highest slope that theory allows one size."""
         quantity, name, step = key
         if quantity == "weight":

@@ -10,9 +10,9 @@ import numpy as np
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.slope import least_squares_slope
-from transfer.checks.sizes import Key
+from transfer.checks.measured_sizes import SizeKey
 
-Verdict = Literal["agrees", "differs", "unclear", "not judged"]
+CheckOutcome = Literal["agrees", "differs", "unclear", "not judged"]
 # Slopes that theory tells apart are 1/2 from each other, so that 1/4 would do; at widths from 64 on
 # those of a right recipe were within 0.12 of their limits.
 TOLERANCE = 0.15
@@ -21,7 +21,7 @@ Range = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class CheckRow:
     """One size against width: the root mean square of a tensor, averaged over seeds.
 
     `quantity` is weight, gradient, update, activation or change; the change at step 0 is that by an
@@ -39,10 +39,12 @@ class Row:
     slope: float | None
     interval: Interval | None
     predicted: Range | None
-    verdict: Verdict
+    verdict: CheckOutcome
 
     @classmethod
-    def of(cls, key: Key, sizes: Mapping[int, list[float]], predicted: Range | None) -> "Row":
+    def of(
+        cls, key: SizeKey, sizes: Mapping[int, list[float]], predicted: Range | None
+    ) -> "CheckRow":
         """Make the row of sizes by width and seed."""
         if not all(0 < size < math.inf for each in sizes.values() for size in each):
             # A constant init, or what a zero-initialised readout or query makes zero at first.
@@ -92,7 +94,7 @@ class Row:
             "predicted": interval_json(self.predicted),
         }
 
-    def _judged(self) -> Verdict:
+    def _judged(self) -> CheckOutcome:
         low, high = self.predicted or (-math.inf, math.inf)
         least, most = self.interval or (self.slope or 0.0, self.slope or 0.0)
         if most < low - TOLERANCE or least > high + TOLERANCE:

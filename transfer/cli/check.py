@@ -22,7 +22,7 @@ from transfer.errors import TransferError
 if typing.TYPE_CHECKING:
     import optax
 
-    from transfer.checks import Subject
+    from transfer.checks import ModelUnderTest
     from transfer.config import Experiment
     from transfer.scaling import Layout, Recipe
 
@@ -74,12 +74,12 @@ def run(values: absl_flags.FlagValues) -> int:
     against = experiment.recipe.build(values["against"].value or "")
     checks = {}
     for name, zero in (("random init", False), ("zero init", True)):
-        subject = _subject(experiment, zero)
+        model = _model_under_test(experiment, zero)
         with measuring(f"measuring {name}") as progress:
             checks[name] = check_coordinates(
-                subject,
+                model,
                 widths,
-                make_optimizer=functools.partial(_optimizer, experiment, subject.recipe),
+                make_optimizer=functools.partial(_optimizer, experiment, model.recipe),
                 family=experiment.training.family,
                 against=against,
                 seeds=seeds,
@@ -122,13 +122,13 @@ def _widths(given: Sequence[str], experiment: "Experiment") -> list[int]:
     return widths
 
 
-def _subject(experiment: "Experiment", zero: bool) -> "Subject":
+def _model_under_test(experiment: "Experiment", zero: bool) -> "ModelUnderTest":
     import jax
 
-    from transfer.checks import built_in
+    from transfer.checks import built_in_model
 
     model = experiment.model.plain(zero_init=zero)
-    return built_in(
+    return built_in_model(
         model,
         base_width=experiment.base_width,
         recipe=experiment.recipe.build(),

@@ -3,7 +3,8 @@
     text    config -> source (documents) -> tokenizer -> flat token file -> windows -> batches
     images  config -> source (encoded images) -> crop and flip -> normalization -> batches
 
-Every split is read through TFDS and batched through grain, without TensorFlow. The same seed gives
+Every split is read through TFDS and batched through grain, without TensorFlow. Held-out images are
+not augmented. The same seed gives
 the same batches on any number of processes.
 
 Example:
@@ -12,14 +13,12 @@ Example:
   (16, 65)
 """
 
-from transfer.data.config import DataConfig
-from transfer.data.dataset import Dataset
+from transfer.data.config import DataConfig, ImageConfig
 from transfer.data.fingerprint import check_fingerprint
-from transfer.data.images.config import ImageConfig
-from transfer.data.images.dataset import ImageDataset
-from transfer.data.load import load_dataset
-from transfer.data.pipeline import BatchIterator
-from transfer.data.population import PopulationBatches
+from transfer.data.image_dataset import ImageDataset
+from transfer.data.load import image_shape, load_dataset
+from transfer.data.pipeline import BatchIterator, PopulationBatches
+from transfer.data.text_dataset import Dataset
 from transfer.data.tokenizer_training import train_tokenizer
 from transfer.data.tokenizers import Tokenizer, load_tokenizer
 
@@ -32,6 +31,7 @@ __all__ = [
     "PopulationBatches",
     "Tokenizer",
     "check_fingerprint",
+    "image_shape",
     "load_dataset",
     "load_tokenizer",
     "train_tokenizer",

@@ -15,18 +15,26 @@ from transfer.models.functional import (
     scored_pass,
     stateful_pass,
 )
+from transfer.models.inputs import ImageInputs, InputSpec, TextInputs
 from transfer.models.mlp import MLPConfig
 from transfer.models.resnet import ResNetConfig
 from transfer.models.transformer import TransformerConfig
+
+# What a configuration's `model` may be, told apart by `kind`; the first is the default.
+Model = TransformerConfig | ResNetConfig | CNNConfig
 
 __all__ = [
     "Arrays",
     "CNNConfig",
     "Counts",
+    "ImageInputs",
+    "InputSpec",
     "MLPConfig",
+    "Model",
     "ModelConfig",
     "ModelLayout",
     "ResNetConfig",
+    "TextInputs",
     "TransformerConfig",
     "count",
     "forward_pass",

@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.models.convolution import BACKENDS, Convolution, max_pool, select_backend
-from transfer.models.fit import require_images_fit
+from transfer.models.inputs import ImageInputs, InputSpec
 from transfer.models.layers import DTYPES, Linear, exact
 from transfer.models.normalization import NORMS, BatchNorm, GroupNorm, LayerNorm
 
@@ -140,9 +139,10 @@ class ResNetConfig:
             f"{self.block} blocks with {self.norm} norm"
         )
 
-    def require_fit(self, dataset: Dataset | ImageDataset) -> None:
-        """Raise `TransferError` unless channels are those of the images, and classes suffice."""
-        require_images_fit(self.image_channels, self.classes, dataset)
+    def require_fit(self, inputs: InputSpec) -> None:
+        """Raise `TransferError` unless the model has the images' channels and enough classes."""
+        assert isinstance(inputs, ImageInputs)  # `Experiment` pairs a model with what it reads
+        inputs.require_channels_and_classes(self.image_channels, self.classes)
 
     def build(self, rngs: nnx.Rngs) -> "ResNet":
         """Make the module."""

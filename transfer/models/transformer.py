@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.models.attention import BACKENDS, Backend, causal_attention, select_backend
+from transfer.models.inputs import InputSpec, TextInputs
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 from transfer.models.scores import Scores, readout_scores
 from transfer.sharding import collectives
@@ -143,18 +143,10 @@ class TransformerConfig:
         """The shape in words, but for the width."""
         return f"{self.layers} layers"
 
-    def require_fit(self, dataset: Dataset | ImageDataset) -> None:
-        """Raise `TransferError` unless every token of the data has a row in the table.
-
-        A larger table is left alone: padding it to a round number is common.
-        """
-        assert isinstance(dataset, Dataset)  # `Experiment` brings a model what it reads
-        if self.vocabulary < dataset.vocabulary_size:
-            raise TransferError(
-                f"model.vocabulary is {self.vocabulary} but the tokenizer "
-                f"{dataset.config.tokenizer} has {dataset.vocabulary_size} tokens; expected at "
-                f"least as many: set --config.model.vocabulary={dataset.vocabulary_size}."
-            )
+    def require_fit(self, inputs: InputSpec) -> None:
+        """Raise `TransferError` unless every token of the data has a row in the embedding table."""
+        assert isinstance(inputs, TextInputs)  # `Experiment` pairs a model with what it reads
+        inputs.require_vocabulary(self.vocabulary)
 
     def build(self, rngs: nnx.Rngs) -> "Transformer":
         """Make the module."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from transfer.checks import CoordinateCheck, Row
+    from transfer.checks import CheckRow, CoordinateCheck
 
 Curve = tuple[Sequence[float], Sequence[float]]
 Key = tuple[str, str, int]
@@ -179,7 +179,7 @@ def size_chart(
     return Picture.of(figure)
 
 
-def _draw(axis: "Axes", row: "Row", colour: str, thick: float, what: str) -> None:
+def _draw(axis: "Axes", row: "CheckRow", colour: str, thick: float, what: str) -> None:
     if row.slope is None or row.predicted is None:
         raise TransferError(
             f"There is no size of {what} to draw ({row.verdict}); expected one that is not zero "

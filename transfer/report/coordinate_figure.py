@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from transfer.checks import CoordinateCheck, Row
+from transfer.checks import CheckRow, CoordinateCheck
 from transfer.checks.rows import steps
 from transfer.report.style import CATEGORIES, INK, grid, house_style, width_axis
 
@@ -44,7 +44,7 @@ def coordinate_figure(checks: Mapping[str, CoordinateCheck]) -> Figure:
     return figure
 
 
-def _draw(axis: Axes, rows: Sequence[Row], widths: Sequence[int]) -> None:
+def _draw(axis: Axes, rows: Sequence[CheckRow], widths: Sequence[int]) -> None:
     axis.axhline(1.0, color=INK, linewidth=0.8, linestyle="--")
     relative = np.array(widths) / widths[0]
     wrong = [row for row in rows if row.verdict == "differs"]

@@ -6,6 +6,7 @@ from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
 from transfer.training import TrialGroup, group_mesh
+from transfer.training.task import input_spec
 
 
 def load_for(
@@ -31,5 +32,5 @@ def load_for(
             group_mesh(group)
 
     dataset = load_dataset(experiment.data)
-    experiment.model.require_fit(dataset)
+    experiment.model.require_fit(input_spec(dataset))
     return dataset

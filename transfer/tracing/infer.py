@@ -4,15 +4,12 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import jax
-
 from transfer import paths
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Annotated, Axes, Layout
-from transfer.tracing.abstract_values import CONSTANT, Other, Value, Weight
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation
-from transfer.tracing.interpreter import Reader
-from transfer.tracing.user_model import Build, Foreign, abstract
+from transfer.tracing.interpreter import interpret
+from transfer.tracing.user_model import Build, abstract
 
 Convention = Literal["in_out", "out_in"]
 
@@ -105,11 +102,11 @@ def infer_layout(
             'pass nor a convention; expected apply= and inputs=, or convention="in_out" (or '
             '"out_in") for matrices stored so.'
         )
-    uses = {} if base.forward is None else read(base, inputs).uses
+    uses = {} if base.forward is None else interpret(base, inputs).uses
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
-        else _read(path, uses.get(path, Uses()), grows, given.get(path))
+        else _axes_of(path, uses.get(path, Uses()), grows, given.get(path))
         for path, grows in growing.items()
     }
     models = [
@@ -123,24 +120,9 @@ def infer_layout(
     return Layout.compare(base=models[0], probe=models[1], target=models[2], multiplied=multiplied)
 
 
-def read(model: Foreign, inputs: Sequence[Any]) -> Reader:
-    """Trace a model's forward pass and follow its parameters through it."""
-    assert model.forward is not None
-    jaxpr = jax.make_jaxpr(model.forward)(model.parameters, model.state, *inputs)
-    values: list[Value] = [
-        Weight(tuple(frozenset({(path, axis)}) for axis in range(len(leaf.shape))))
-        if leaf.shape
-        else Other(data=False, scalar=True)
-        for path, leaf in paths.leaves(model.parameters).items()
-    ]
-    values += [CONSTANT] * len(jax.tree.leaves(model.state))
-    values += [Other(data=True)] * len(jax.tree.leaves(inputs))
-    reader = Reader()
-    reader.read(jaxpr, values)
-    return reader
-
-
-def _read(path: str, uses: Uses, growing: Sequence[bool], given: Axes | None) -> tuple[Axes, bool]:
+def _axes_of(
+    path: str, uses: Uses, growing: Sequence[bool], given: Axes | None
+) -> tuple[Axes, bool]:
     if given is not None:
         return given, False
     try:

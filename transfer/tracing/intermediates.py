@@ -1,4 +1,4 @@
-"""The activations inside a forward pass, wherever a weight or an activation meets another."""
+"""Activations inside a forward pass: taken at chosen equations, or measured where they are made."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,36 +8,38 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from transfer.tracing import scan
-from transfer.tracing.interpreter import Location, called
+from transfer.scaling import Layout, Role
+from transfer.tracing.interpreter import interpret
+from transfer.tracing.jaxprs import Location, called_jaxpr, scan_inputs
+from transfer.tracing.user_model import UserModel
 
-Taps = dict[str, jax.Array]
-# From an equation's place, operands and output to what is kept of it.
-Look = Callable[[Location, Sequence[Any], jax.Array], jax.Array]
-# What leaves a sublayer's output the same numbers in another place, or all scaled alike.
+Intermediates = dict[str, jax.Array]
+# Takes an equation's location, operands and output; returns what is kept of it.
+Measure = Callable[[Location, Sequence[Any], jax.Array], jax.Array]
+# Primitives that only move the numbers of an output, and those that may scale all of them alike.
 _MOVES = {"convert_element_type", "reshape", "transpose", "squeeze", "copy", "broadcast_in_dim"}
 _SCALES = {"mul", "div"}
 
 
-def tapped(
-    forward: Callable[..., Any], names: Mapping[Location, str], look: Look | None = None
-) -> Callable[..., tuple[Any, Taps]]:
-    """Return a function with the outputs of `forward` and, by name, those of some equations.
+def with_intermediates(
+    forward: Callable[..., Any], names: Mapping[Location, str], measure: Measure | None = None
+) -> Callable[..., tuple[Any, Intermediates]]:
+    """Return a function with the outputs of `forward` and, by name, those of chosen equations.
 
-    `names` names equations of the forward pass by location, as `Reader` found them. Where an
-    equation's output is scaled by one number afterwards, as attention logits and readouts often
-    are, the scaled value is returned. Equations in a scan give one array for all its steps; those
-    in loops of unknown length and in branches are left out. The result can be differentiated.
-    With a `look`, what it makes of each equation is returned instead, and what comes after the
-    equation does not matter.
+    `names` gives names to equations of the forward pass by location, as `Interpreter` records them.
+    If an equation's output is afterwards scaled by one number, as attention logits and readouts
+    often are, the scaled value is returned. An equation in a scan gives one array for all steps;
+    equations in loops of unknown length and in branches are left out. The result can be
+    differentiated. With a `measure`, its result at each equation is returned instead, whatever
+    follows the equation.
     """
 
-    def run(*arguments: Any) -> tuple[Any, Taps]:
+    def run(*arguments: Any) -> tuple[Any, Intermediates]:
         closed, shape = jax.make_jaxpr(forward, return_shape=True)(*arguments)
-        outputs, taps, _ = _evaluate(
-            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, look, (), ()
+        outputs, intermediates, _ = _evaluate(
+            closed.jaxpr, closed.consts, jax.tree.leaves(arguments), names, measure, (), ()
         )
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs), taps
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs), intermediates
 
     return run
 
@@ -47,16 +49,16 @@ def _evaluate(
     constants: Sequence[Any],
     arguments: Sequence[Any],
     names: Mapping[Location, str],
-    look: Look | None,
+    measure: Measure | None,
     at: Location,
     carried_in: Sequence[str | None],
-) -> tuple[list[Any], Taps, list[str | None]]:
-    """Return a jaxpr's outputs, its taps, and which of the outputs is which tap.
+) -> tuple[list[Any], Intermediates, list[str | None]]:
+    """Return a jaxpr's outputs, its intermediates, and the name of the intermediate in each output.
 
-    `carried_in` says the same of the arguments, or nothing of any.
+    `carried_in` holds the same names for the arguments, or is empty.
     """
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
-    taps: Taps = {}
+    intermediates: Intermediates = {}
     followed = {
         variable: name
         for variable, name in zip(jaxpr.invars, carried_in, strict=False)
@@ -72,47 +74,47 @@ def _evaluate(
     for index, equation in enumerate(jaxpr.eqns):
         here = (*at, index)
         inputs = [value(variable) for variable in equation.invars]
-        # What is split by hand is run as it is: no part of it is whole.
-        by_hand = equation.primitive.name == "shard_map"
-        body = None if by_hand else called(equation)
+        # Inside a shard_map every array is a shard, so its body is run without looking inside.
+        sharded = equation.primitive.name == "shard_map"
+        body = None if sharded else called_jaxpr(equation)
         results: list[Any]
-        tap_names: list[str | None] = [None] * len(equation.outvars)
+        labels: list[str | None] = [None] * len(equation.outvars)
         if body is not None:
             inner, inner_constants = getattr(body, "jaxpr", body), getattr(body, "consts", ())
             known = [name_of(variable) for variable in equation.invars]
-            results, found, tap_names = _evaluate(
-                inner, inner_constants, inputs, names, look, here, known
+            results, found, labels = _evaluate(
+                inner, inner_constants, inputs, names, measure, here, known
             )
-            taps |= found
+            intermediates |= found
         elif equation.primitive.name == "scan":
-            results, found = _scan(equation, inputs, names, look, here)
-            taps |= found
+            results, found = _scan(equation, inputs, names, measure, here)
+            intermediates |= found
         else:
             bound = equation.primitive.bind(
                 *inputs, **equation.primitive.get_bind_params(equation.params)
             )
             results = list(bound) if equation.primitive.multiple_results else [bound]
-            if here in names and look is not None:
-                taps[names[here]] = look(here, inputs, results[0])
+            if here in names and measure is not None:
+                intermediates[names[here]] = measure(here, inputs, results[0])
             elif here in names:
-                tap_names = [names[here]]
+                labels = [names[here]]
             elif equation.primitive.name in _MOVES | _SCALES:
-                tap_names = [_carried(equation, inputs, name_of)]
-            for name, result in zip(tap_names, results, strict=True):
+                labels = [_carried(equation, inputs, name_of)]
+            for name, result in zip(labels, results, strict=True):
                 if name is not None:
-                    taps[name] = result
+                    intermediates[name] = result
         values.update(zip(equation.outvars, results, strict=True))
-        for variable, name in zip(equation.outvars, tap_names, strict=True):
+        for variable, name in zip(equation.outvars, labels, strict=True):
             if name is not None:
                 followed[variable] = name
     outputs = [value(variable) for variable in jaxpr.outvars]
-    return outputs, taps, [name_of(variable) for variable in jaxpr.outvars]
+    return outputs, intermediates, [name_of(variable) for variable in jaxpr.outvars]
 
 
 def _carried(
     equation: Any, inputs: Sequence[Any], name_of: Callable[[Any], str | None]
 ) -> str | None:
-    """The tap whose numbers an equation moves, or multiplies by one number."""
+    """Return the name of the intermediate that an equation moves, or multiplies by one number."""
     first, *others = equation.invars
     if not others:
         return name_of(first)
@@ -127,29 +129,73 @@ def _scan(
     equation: Any,
     inputs: Sequence[Any],
     names: Mapping[Location, str],
-    look: Look | None,
+    measure: Measure | None,
     at: Location,
-) -> tuple[list[Any], Taps]:
+) -> tuple[list[Any], Intermediates]:
     parameters = equation.params
-    fixed, carried = scan.inputs(equation)
+    fixed, carried = scan_inputs(equation)
     body = parameters["jaxpr"]
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:
         arguments = [*inputs[:fixed], *carry, *slices]
-        outputs, taps, _ = _evaluate(body.jaxpr, body.consts, arguments, names, look, at, ())
-        return outputs[:carried], (outputs[carried:], taps)
+        outputs, intermediates, _ = _evaluate(
+            body.jaxpr, body.consts, arguments, names, measure, at, ()
+        )
+        return outputs[:carried], (outputs[carried:], intermediates)
 
-    carry, (stacked, taps) = jax.lax.scan(
+    carry, (stacked, intermediates) = jax.lax.scan(
         step,
         list(inputs[fixed : fixed + carried]),
         list(inputs[fixed + carried :]),
         length=parameters["length"],
         reverse=parameters["reverse"],
     )
-    return [*carry, *stacked], taps
+    return [*carry, *stacked], intermediates
 
 
 def rms(array: jax.Array) -> jax.Array:
     """Root of the mean square, in float32 or better."""
     array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
     return jnp.sqrt(jnp.mean(jnp.square(array)))
+
+
+def sublayer_gains(
+    forward: Callable[..., Any], layout: Layout
+) -> Callable[..., dict[str, jax.Array]]:
+    """Return a function with the gains of all hidden weights in a forward pass, by path.
+
+    The gain is rms(outputs) / rms(inputs) of the product in which a weight meets the activations,
+    over all examples and positions; a weight in a scan has one gain for each step (layers,).
+    Products are found by interpreting the forward pass, and sizes are taken where they are made, so
+    that no activation is kept. A weight that is used twice is measured at its first use. A
+    multiplier that scales the output after the product is not part of the gain.
+
+    Arguments:
+      forward: forward(parameters, state, *inputs), as the function that is returned; the
+        parameters have the layout's paths.
+
+    Example:
+      >>> from transfer.scaling import Annotated, Axes
+      >>> kernel = lambda n: {"up": Annotated(axes=Axes.parse("embed -> ffn"), shape=(n, n))}
+      >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(2))
+      >>> gains = sublayer_gains(lambda tree, state, x: jnp.tanh(x @ tree["up"]), layout)
+      >>> print(gains({"up": 3 * jnp.eye(2)}, (), jnp.ones((5, 2)))["up"])
+      3.0
+    """
+
+    def run(parameters: Any, state: Any, *inputs: Any) -> dict[str, jax.Array]:
+        interpreter = interpret(UserModel(parameters, state, forward), inputs)
+        names: dict[Location, str] = {}
+        for at, met in sorted(interpreter.products.items()):
+            path = min(met)
+            hidden = len(met) == 1 and layout[path].role == Role.HIDDEN
+            if hidden and path not in names.values():
+                names[at] = path
+
+        def gain(at: Location, operands: Any, output: jax.Array) -> jax.Array:
+            return rms(output) / rms(operands[interpreter.activations[at]])
+
+        _, gains = with_intermediates(forward, names, gain)(parameters, state, *inputs)
+        return gains
+
+    return run

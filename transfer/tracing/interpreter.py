@@ -1,23 +1,24 @@
-"""Reads a forward pass: follows every parameter through a jaxpr until it meets the inputs."""
+"""Interprets a forward pass: follows every parameter through a jaxpr until it meets the inputs."""
 
 import collections
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend import core
 
+from transfer import paths
 from transfer.tracing import primitives
 from transfer.tracing.abstract_values import CONSTANT, Labels, Other, Value, Weight, join
 from transfer.tracing.axis_uses import Kind, Uses
+from transfer.tracing.jaxprs import Location, called_jaxpr
+from transfer.tracing.user_model import UserModel
 
-# Where an equation is: its index in each of the nested jaxprs that lead to it.
-Location = tuple[int, ...]
 
-
-class Reader:
-    """An abstract interpreter of jaxprs, and what it has seen.
+class Interpreter:
+    """An abstract interpreter of jaxprs, and what it has recorded.
 
     Attributes:
       uses: what the forward pass does with each parameter.
@@ -32,9 +33,9 @@ class Reader:
         self.products: dict[Location, frozenset[str]] = {}
         self.activations: dict[Location, int] = {}
         self.contractions: dict[Location, int] = {}
-        self._rehearsing = False
+        self._recording = True
 
-    def read(self, jaxpr: Any, inputs: Sequence[Value], at: Location = ()) -> list[Value]:
+    def run(self, jaxpr: Any, inputs: Sequence[Value], at: Location = ()) -> list[Value]:
         """Return the values of a jaxpr's outputs, given those of its inputs."""
         jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
         values: dict[Any, Value] = dict.fromkeys(jaxpr.constvars, CONSTANT)
@@ -52,8 +53,8 @@ class Reader:
         return [value(variable) for variable in jaxpr.outvars]
 
     def product(self, weight: Weight, kinds: Sequence[Kind], at: Location) -> None:
-        """Note that a weight meets the inputs, and what becomes of each of its axes."""
-        if self._rehearsing or not weight.paths:
+        """Record that a weight meets the inputs, and what becomes of each of its axes."""
+        if not self._recording or not weight.paths:
             return
         self.products[at] = self.products.get(at, frozenset()) | weight.paths
         for path in sorted(weight.paths):
@@ -66,56 +67,56 @@ class Reader:
             self.uses[path].products.extend(uses)
 
     def contraction(self, terms: int, at: Location) -> None:
-        """Note that two activations are contracted with each other."""
-        if not self._rehearsing:
+        """Record that two activations are contracted with each other."""
+        if self._recording:
             self.contractions[at] = terms
 
     def gone(self, labels: Labels, kind: Kind) -> None:
-        """Note that an axis leaves an array before the array meets the inputs."""
-        for path, axis in () if self._rehearsing else labels:
+        """Record that an axis leaves an array before the array meets the inputs."""
+        for path, axis in labels if self._recording else ():
             self.uses[path].gone.setdefault(axis, set()).add(kind)
 
     def obstruct(self, weight: Weight, reason: str) -> None:
-        """Note that what a forward pass does to a weight does not tell its role."""
-        for path in () if self._rehearsing else weight.paths:
+        """Record why the forward pass does not tell the role of a weight."""
+        for path in weight.paths if self._recording else ():
             self.uses[path].obstacle = reason
 
     def replaced(self, before: Sequence[Value], after: Sequence[Value], at: Location) -> None:
-        """Note weights whose place is taken by activations, as a learned initial state's is."""
+        """Record weights whose place is taken by activations, as with a learned initial state."""
         for one, other in zip(before, after, strict=True):
             if isinstance(one, Weight) and not isinstance(other, Weight):
                 self.product(one, [Kind.KEPT] * len(one.axes), at)
 
-    def settle(
+    def fixed_point(
         self, body: Any, constants: Sequence[Value], carry: Sequence[Value], at: Location
     ) -> list[Value]:
-        """Return what the carry of a loop is once further steps no longer change it."""
-        settled = list(carry)
-        with self._rehearsal():
+        """Return the values of a loop's carry that a further step leaves unchanged."""
+        values = list(carry)
+        with self._without_recording():
             while True:
-                after = self.read(body, [*constants, *settled], at)[: len(settled)]
-                joined = [join(one, other) for one, other in zip(settled, after, strict=True)]
-                if joined == settled:
+                after = self.run(body, [*constants, *values], at)[: len(values)]
+                joined = [join(one, other) for one, other in zip(values, after, strict=True)]
+                if joined == values:
                     break
-                settled = joined
-        self.replaced(carry, settled, at)
-        return settled
+                values = joined
+        self.replaced(carry, values, at)
+        return values
 
     @contextlib.contextmanager
-    def _rehearsal(self) -> Iterator[None]:
-        before, self._rehearsing = self._rehearsing, True
+    def _without_recording(self) -> Iterator[None]:
+        before, self._recording = self._recording, False
         try:
             yield
         finally:
-            self._rehearsing = before
+            self._recording = before
 
     def _apply(self, equation: Any, values: Sequence[Value], at: Location) -> Sequence[Value]:
         name = equation.primitive.name
         if name in primitives.CONTROL:
             return primitives.CONTROL[name](self, equation, values, at)
-        body = called(equation)
+        body = called_jaxpr(equation)
         if body is not None:
-            return self.read(body, values, at)
+            return self.run(body, values, at)
         if name in primitives.PRODUCTS:
             met = [isinstance(value, Weight) and not value.looked_up for value in values]
             self.activations[at] = met.index(False) if False in met else 0
@@ -129,12 +130,18 @@ class Reader:
         return primitives.elementwise(self, equation, values, at)
 
 
-def called(equation: Any) -> Any:
-    """The jaxpr that an equation runs on just its inputs (jit, remat, custom derivatives)."""
-    if equation.primitive.name in ("pallas_call", "scan", "while", "cond"):
-        return None
-    for parameter in equation.params.values():
-        jaxpr = getattr(parameter, "jaxpr", parameter)
-        if isinstance(jaxpr, core.Jaxpr) and len(jaxpr.invars) == len(equation.invars):
-            return parameter
-    return None
+def interpret(model: UserModel, inputs: Sequence[Any]) -> Interpreter:
+    """Trace a model's forward pass and follow its parameters through it."""
+    assert model.forward is not None
+    jaxpr = jax.make_jaxpr(model.forward)(model.parameters, model.state, *inputs)
+    values: list[Value] = [
+        Weight(tuple(frozenset({(path, axis)}) for axis in range(len(leaf.shape))))
+        if leaf.shape
+        else Other(data=False, scalar=True)
+        for path, leaf in paths.leaves(model.parameters).items()
+    ]
+    values += [CONSTANT] * len(jax.tree.leaves(model.state))
+    values += [Other(data=True)] * len(jax.tree.leaves(inputs))
+    interpreter = Interpreter()
+    interpreter.run(jaxpr, values)
+    return interpreter

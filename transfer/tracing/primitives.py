@@ -1,16 +1,14 @@
 """What each of JAX's primitives does to the axes of a weight.
 
-Rules take the reader, the equation, the values of its inputs and its location, and return the
-values of its outputs.
+A rule takes the interpreter, the equation, the values of its inputs and its location, and returns
+the values of its outputs.
 """
 
 import functools
 import math
-import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from transfer.tracing import scan
 from transfer.tracing.abstract_values import (
     NONE,
     Labels,
@@ -22,12 +20,37 @@ from transfer.tracing.abstract_values import (
     reshape,
 )
 from transfer.tracing.axis_uses import Kind
-
-if typing.TYPE_CHECKING:
-    from transfer.tracing.interpreter import Location, Reader
+from transfer.tracing.jaxprs import Location, scan_inputs
 
 DATA = Other(data=True)
 _ANOTHER_PARAMETER = "it is multiplied with another parameter before it meets the inputs"
+
+
+class Observer(Protocol):
+    """What a rule needs of the interpreter: to record uses of weights, and to run nested jaxprs."""
+
+    def product(self, weight: Weight, kinds: Sequence[Kind], at: Location) -> None:
+        """Record that a weight meets the inputs, and what becomes of each of its axes."""
+
+    def contraction(self, terms: int, at: Location) -> None:
+        """Record that two activations are contracted with each other."""
+
+    def gone(self, labels: Labels, kind: Kind) -> None:
+        """Record that an axis leaves an array before the array meets the inputs."""
+
+    def obstruct(self, weight: Weight, reason: str) -> None:
+        """Record why the forward pass does not tell the role of a weight."""
+
+    def replaced(self, before: Sequence[Value], after: Sequence[Value], at: Location) -> None:
+        """Record weights whose place is taken by activations, as with a learned initial state."""
+
+    def run(self, jaxpr: Any, inputs: Sequence[Value], at: Location) -> list[Value]:
+        """Return the values of a jaxpr's outputs, given those of its inputs."""
+
+    def fixed_point(
+        self, body: Any, constants: Sequence[Value], carry: Sequence[Value], at: Location
+    ) -> list[Value]:
+        """Return the values of a loop's carry that a further step leaves unchanged."""
 
 
 def without_weights(equation: Any, values: Sequence[Other]) -> list[Value]:
@@ -42,7 +65,7 @@ def without_weights(equation: Any, values: Sequence[Other]) -> list[Value]:
 
 
 def elementwise(
-    reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
     """The rule of all primitives that broadcast; any other hides what becomes of a weight."""
     weights = [value for value in values if isinstance(value, Weight)]
@@ -55,13 +78,13 @@ def elementwise(
     ) and all(variable.aval.shape == shape for variable in equation.outvars)
     if not alike:
         for weight in weights:
-            reader.obstruct(
+            observer.obstruct(
                 weight, f"it goes through {equation.primitive.name} before it meets the inputs"
             )
         return [Other(data=data) for _ in equation.outvars]
     if data:
         for weight in weights:
-            reader.product(weight, [Kind.KEPT] * len(weight.axes), at)
+            observer.product(weight, [Kind.KEPT] * len(weight.axes), at)
         return [DATA for _ in equation.outvars]
     full = [weight for weight in weights if len(weight.axes) == len(shape)]
     return [merge(full) if full else Other(data=False) for _ in equation.outvars]
@@ -77,7 +100,7 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 # Products: contractions, convolutions and lookups.
 
 
-def _dot_general(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> Value:
+def _dot_general(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
     contracted, batched = equation.params["dimension_numbers"]
     sides = [
         (value, contracting, batching, variable.aval.ndim)
@@ -88,7 +111,7 @@ def _dot_general(reader: "Reader", equation: Any, values: Sequence[Value], at: "
     parameters = [value for value in values if isinstance(value, Weight) and not value.looked_up]
     if len(parameters) == 2:
         for weight in parameters:
-            reader.obstruct(weight, _ANOTHER_PARAMETER)
+            observer.obstruct(weight, _ANOTHER_PARAMETER)
         return _free_axes(sides)
     for value, contracting, batching, ndim in sides:
         if isinstance(value, Weight):
@@ -98,10 +121,10 @@ def _dot_general(reader: "Reader", equation: Any, values: Sequence[Value], at: "
             ]
             # A row of a table of positions is an activation: it enters here as it was looked up.
             kept = value.looked_up and len(parameters) == 1
-            reader.product(value, [Kind.KEPT] * ndim if kept else kinds, at)
+            observer.product(value, [Kind.KEPT] * ndim if kept else kinds, at)
     if not parameters and all(isinstance(value, Other) and value.data for value in values):
         shape = equation.invars[0].aval.shape
-        reader.contraction(math.prod(shape[axis] for axis in contracted[0]), at)
+        observer.contraction(math.prod(shape[axis] for axis in contracted[0]), at)
     data = any(isinstance(value, Weight) or value.data for value in values)
     return Other(data=data, scalar=not equation.outvars[0].aval.shape)
 
@@ -117,21 +140,21 @@ def _free_axes(sides: Sequence[tuple[Value, Any, Any, int]]) -> Weight:
     return Weight(tuple(axes))
 
 
-def _convolution(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> Value:
+def _convolution(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
     image, kernel = values
     if isinstance(image, Weight):
-        reader.obstruct(image, "it is convolved like an input")
+        observer.obstruct(image, "it is convolved like an input")
     if isinstance(kernel, Weight):
         spec = equation.params["dimension_numbers"].rhs_spec
         kinds = [Kind.OUT if axis == spec[0] else Kind.IN for axis in range(len(kernel.axes))]
-        reader.product(kernel, kinds, at)
+        observer.product(kernel, kinds, at)
     return Other(data=any(isinstance(value, Weight) or value.data for value in values))
 
 
-def _gather(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> Value:
+def _gather(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
     table, indices = values
     if isinstance(indices, Weight):
-        reader.obstruct(indices, "it is used as an index")
+        observer.obstruct(indices, "it is used as an index")
     by_data = isinstance(indices, Weight) or indices.data
     if not isinstance(table, Weight):
         return Other(data=table.data or by_data)
@@ -142,7 +165,7 @@ def _gather(reader: "Reader", equation: Any, values: Sequence[Value], at: "Locat
         axis for axis in numbers.start_index_map if sizes[axis] < source[axis] or axis in removed
     }
     if by_data:
-        reader.product(
+        observer.product(
             table,
             [
                 Kind.IN if axis in indexed
@@ -155,7 +178,7 @@ def _gather(reader: "Reader", equation: Any, values: Sequence[Value], at: "Locat
         return DATA
     several = math.prod(index_shape[:-1]) > 1
     for axis in indexed:
-        reader.gone(table.axes[axis], Kind.LOOKED_UP if several else Kind.STACKED)
+        observer.gone(table.axes[axis], Kind.LOOKED_UP if several else Kind.STACKED)
     rows = NONE.union(*(table.axes[axis] for axis in indexed)) if several else NONE
     offsets = iter([axis for axis in range(len(source)) if axis not in removed])
     axes = [
@@ -170,11 +193,11 @@ def _gather(reader: "Reader", equation: Any, values: Sequence[Value], at: "Locat
 
 def _moved(axes: Callable[[Any, Weight], Sequence[Labels]]) -> Callable[..., list[Value]]:
     def rule(
-        reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+        observer: Observer, equation: Any, values: Sequence[Value], at: Location
     ) -> list[Value]:
         weight = values[0]
         if not isinstance(weight, Weight):
-            return elementwise(reader, equation, values, at)
+            return elementwise(observer, equation, values, at)
         return [Weight(tuple(axes(equation, weight)), weight.looked_up) for _ in equation.outvars]
 
     return rule
@@ -188,7 +211,7 @@ def _broadcast(equation: Any, weight: Weight) -> list[Labels]:
 
 
 def _reshape(
-    reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
     weight = values[0]
     assert isinstance(weight, Weight)
@@ -197,19 +220,19 @@ def _reshape(
     kept = NONE.union(*axes)
     for labels, size in zip(weight.axes, old, strict=True):
         if size == 1:
-            reader.gone(labels - kept, Kind.STACKED)
+            observer.gone(labels - kept, Kind.STACKED)
     return [Weight(tuple(axes), weight.looked_up)]
 
 
 def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
     def rule(
-        reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+        observer: Observer, equation: Any, values: Sequence[Value], at: Location
     ) -> list[Value]:
         weight, dropped = values[0], equation.params[parameter]
         dropped = (dropped,) if isinstance(dropped, int) else dropped
         assert isinstance(weight, Weight)
         for axis in dropped:
-            reader.gone(weight.axes[axis], kind)
+            observer.gone(weight.axes[axis], kind)
         axes = [labels for axis, labels in enumerate(weight.axes) if axis not in dropped]
         left = Weight(tuple(axes), weight.looked_up)
         return [left if left.paths else Other(data=False, scalar=not axes)] * len(equation.outvars)
@@ -218,7 +241,7 @@ def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
 
 
 def _dynamic_slice(
-    reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
     table, *indices = values
     by_data = any(isinstance(index, Weight) or index.data for index in indices)
@@ -228,23 +251,23 @@ def _dynamic_slice(
         return [table]
     source, sizes = equation.invars[0].aval.shape, equation.params["slice_sizes"]
     kinds = [Kind.IN if size < full else Kind.OUT for full, size in zip(source, sizes, strict=True)]
-    reader.product(table, kinds, at)
+    observer.product(table, kinds, at)
     return [DATA]
 
 
 def _concatenate(
-    reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
     weights = [value for value in values if isinstance(value, Weight)]
     if any(isinstance(value, Other) and value.data for value in values):
         for weight in weights:
-            reader.product(weight, [Kind.KEPT] * len(weight.axes), at)
+            observer.product(weight, [Kind.KEPT] * len(weight.axes), at)
         return [DATA]
     return [merge(weights)]
 
 
 def _barrier(
-    reader: "Reader", equation: Any, values: Sequence[Value], at: "Location"
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
     return list(values)
 
@@ -252,20 +275,22 @@ def _barrier(
 # Control flow.
 
 
-def _scan(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> list[Value]:
-    constants, count = scan.inputs(equation)
+def _scan(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> list[Value]:
+    constants, count = scan_inputs(equation)
     carried = constants + count
     slices: list[Value] = []
     for value in values[carried:]:
         if isinstance(value, Weight):
-            reader.gone(value.axes[0], Kind.STACKED)
+            observer.gone(value.axes[0], Kind.STACKED)
             value = Weight(value.axes[1:], value.looked_up)
             value = value if value.paths else Other(data=False, scalar=not value.axes)
         slices.append(value)
     body = equation.params["jaxpr"]
     reordered = _with_carry_last(body, constants, carried)
-    carry = reader.settle(reordered, [*values[:constants], *slices], values[constants:carried], at)
-    results = reader.read(body, [*values[:constants], *carry, *slices], at)
+    carry = observer.fixed_point(
+        reordered, [*values[:constants], *slices], values[constants:carried], at
+    )
+    results = observer.run(body, [*values[:constants], *carry, *slices], at)
     stacked = [
         Weight((NONE, *value.axes), value.looked_up) if isinstance(value, Weight) else value
         for value in results[carried - constants :]
@@ -279,24 +304,24 @@ def _with_carry_last(body: Any, constants: int, carried: int) -> Any:
     return jaxpr.replace(invars=order)
 
 
-def _while(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> list[Value]:
+def _while(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> list[Value]:
     tests, constants = equation.params["cond_nconsts"], equation.params["body_nconsts"]
     fixed = values[tests : tests + constants]
     body = equation.params["body_jaxpr"]
-    carry = reader.settle(body, fixed, values[tests + constants :], at)
-    reader.read(equation.params["cond_jaxpr"], [*values[:tests], *carry], (*at, 0))
-    reader.read(body, [*fixed, *carry], (*at, 1))
+    carry = observer.fixed_point(body, fixed, values[tests + constants :], at)
+    observer.run(equation.params["cond_jaxpr"], [*values[:tests], *carry], (*at, 0))
+    observer.run(body, [*fixed, *carry], (*at, 1))
     return carry
 
 
-def _cond(reader: "Reader", equation: Any, values: Sequence[Value], at: "Location") -> list[Value]:
+def _cond(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> list[Value]:
     results = [
-        reader.read(branch, values[1:], (*at, index))
+        observer.run(branch, values[1:], (*at, index))
         for index, branch in enumerate(equation.params["branches"])
     ]
     joined = [functools.reduce(join, values) for values in zip(*results, strict=True)]
     for result in results:
-        reader.replaced(result, joined, at)
+        observer.replaced(result, joined, at)
     return joined
 
 

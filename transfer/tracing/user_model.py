@@ -1,4 +1,4 @@
-"""Models of one's own, of any kind, as parameters and a forward pass."""
+"""A user's model of any kind, flax.nnx, linen or a tree, as parameters and a forward pass."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Build = Callable[[int], Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Foreign:
+class UserModel:
     """A model at one width, abstract or with its arrays.
 
     `forward` takes parameters, state (whatever else the model keeps: batch statistics, random
@@ -23,7 +23,7 @@ class Foreign:
     forward: Callable[..., Any] | None
 
 
-def abstract(build: Build, width: int, apply: Callable[..., Any] | None, inputs: Any) -> Foreign:
+def abstract(build: Build, width: int, apply: Callable[..., Any] | None, inputs: Any) -> UserModel:
     """Evaluate `build` at a width, to an nnx module, a linen module or a tree; allocates nothing.
 
     A module's forward pass is its own call unless `apply` says otherwise: apply(module, *inputs)
@@ -45,32 +45,32 @@ def abstract(build: Build, width: int, apply: Callable[..., Any] | None, inputs:
     return _module_or_tree(model, apply, inputs)
 
 
-def concrete(model: Any, seed: int, apply: Callable[..., Any] | None, inputs: Any) -> Foreign:
+def concrete(model: Any, seed: int, apply: Callable[..., Any] | None, inputs: Any) -> UserModel:
     """Take a model with its arrays apart; a linen module is initialised with the seed first."""
     if isinstance(model, linen.Module):
         return _linen(model, jax.jit(model.init)(jax.random.key(seed), *inputs), apply)
     return _module_or_tree(model, apply, inputs)
 
 
-def _module_or_tree(model: Any, apply: Callable[..., Any] | None, inputs: Any) -> Foreign:
+def _module_or_tree(model: Any, apply: Callable[..., Any] | None, inputs: Any) -> UserModel:
     if isinstance(model, nnx.Module):
         return _nnx(model, apply, inputs)
     if apply is None:
-        return Foreign(model, (), None)
-    return Foreign(model, (), lambda parameters, state, *inputs: apply(parameters, *inputs))
+        return UserModel(model, (), None)
+    return UserModel(model, (), lambda parameters, state, *inputs: apply(parameters, *inputs))
 
 
-def _nnx(module: nnx.Module, apply: Callable[..., Any] | None, inputs: Any) -> Foreign:
+def _nnx(module: nnx.Module, apply: Callable[..., Any] | None, inputs: Any) -> UserModel:
     graph, parameters, state = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
 
     def forward(parameters: Any, state: Any, *inputs: Any) -> Any:
         merged = nnx.merge(graph, parameters, state)
         return merged(*inputs) if apply is None else apply(merged, *inputs)
 
-    return Foreign(parameters, state, forward if apply or inputs else None)
+    return UserModel(parameters, state, forward if apply or inputs else None)
 
 
-def _linen(module: linen.Module, variables: Any, apply: Callable[..., Any] | None) -> Foreign:
+def _linen(module: linen.Module, variables: Any, apply: Callable[..., Any] | None) -> UserModel:
     parameters = variables["params"]
     state = {name: value for name, value in variables.items() if name != "params"}
 
@@ -80,4 +80,4 @@ def _linen(module: linen.Module, variables: Any, apply: Callable[..., Any] | Non
             return module.apply(variables, *inputs)
         return apply(module, variables, *inputs)
 
-    return Foreign(parameters, state, forward)
+    return UserModel(parameters, state, forward)

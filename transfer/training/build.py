@@ -9,8 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from transfer import sharding
-from transfer.data import DataConfig, ImageConfig
-from transfer.data.images.shape import image_shape
+from transfer.data import DataConfig, ImageConfig, image_shape
 from transfer.errors import TransferError
 from transfer.training.group import TrialGroup
 from transfer.training.population import Population, TrialInputs

@@ -7,8 +7,8 @@ import optax
 
 from transfer import optim
 from transfer.errors import TransferError, nearest
+from transfer.optim import OPTIMIZERS
 from transfer.scaling import Family, Horizon
-from transfer.training.optimizers import OPTIMIZERS
 
 EXECUTIONS = ("vectorized", "in_turn")
 

@@ -7,8 +7,15 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
-from transfer.data import DataConfig, ImageConfig
-from transfer.models import Arrays, ModelConfig, scored_pass
+from transfer.data import DataConfig, Dataset, ImageConfig, ImageDataset
+from transfer.models import (
+    Arrays,
+    ImageInputs,
+    InputSpec,
+    ModelConfig,
+    TextInputs,
+    scored_pass,
+)
 
 # A tree of arrays with a leading axis of examples.
 Batch = Any
@@ -82,3 +89,17 @@ def task_of(data: DataConfig | ImageConfig) -> Task:
       'classes of images'
     """
     return _TASKS[data.kind]
+
+
+def input_spec(dataset: Dataset | ImageDataset) -> InputSpec:
+    """Return what a data set gives a model to read, for the model to check that it fits.
+
+    Example:
+      >>> from transfer.data import load_dataset
+      >>> input_spec(load_dataset(DataConfig(name="synthetic")))
+      TextInputs(tokenizer='bytes', vocabulary=256)
+    """
+    if isinstance(dataset, ImageDataset):
+        *_, channels = dataset.image_shape
+        return ImageInputs(dataset.config.name, channels, dataset.classes)
+    return TextInputs(dataset.config.tokenizer, dataset.vocabulary_size)

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from transfer.data.images.augmentation import center_box, flip, pad_and_crop, random_box
-from transfer.data.images.normalization import Normalization
+from transfer.data.image_augmentation import center_box, flip, pad_and_crop, random_box
+from transfer.data.image_dataset import Normalization
 from transfer.errors import TransferError
 
 BELOW_ONE = float(np.nextafter(1, 0))

@@ -7,12 +7,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from transfer.data import ImageConfig, load_dataset
-from transfer.data.images.digits import open_digits
+from transfer.data.load import open_images
 from transfer.errors import TransferError
 
 
 def read(folder, split):
-    images = open_digits(ImageConfig(data_dir=str(folder))).split(split)
+    images = open_images(ImageConfig(data_dir=str(folder))).split(split)
     decoded = [images.decoded(i) for i in range(len(images))]
     return np.stack([np.asarray(image) for image, _ in decoded]), np.array([y for _, y in decoded])
 

@@ -1,6 +1,7 @@
-"""Labelled images of a prepared TFDS data set, by random access."""
+"""Where labelled images come from: a prepared TFDS data set, read by random access."""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -103,3 +104,57 @@ class ImageSplit:
             return Image.open(io.BytesIO(content)).convert(_MODES[self.source.shape[-1]]), label
         except Exception as error:
             raise prepared.cannot_be_read(self.source.builder, self.name, error) from error
+
+
+_GRAY_LEVELS = 17  # each pixel counts the dark ones among 4 x 4 of the scan
+_HELD_OUT_ONE_IN = 6
+
+
+class SklearnDigits(tfds.core.GeneratorBasedBuilder):
+    """The 1,797 handwritten digits, 8 x 8, that scikit-learn ships: real images without a download.
+
+    The features are image, uint8 (8, 8, 1) from 0 to 240 in steps of 15, and label, 0 to 9.
+
+    The sixth, twelfth, ... image of each class is held out as "test" (296 images) and the rest is
+    "train" (1,501), both in scikit-learn's order, so the classes are as frequent in both.
+
+    Source: the test set of Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI,
+    1998.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    url_infos = None  # nothing is downloaded, so TFDS need not look for checksums
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="The handwritten digits of scikit-learn.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(8, 8, 1), encoding_format="png"),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, dict[str, object]]]]:
+        del dl_manager
+        return {
+            "train": self._generate_examples(held_out=False),
+            "test": self._generate_examples(held_out=True),
+        }
+
+    def _generate_examples(self, held_out: bool) -> Iterator[tuple[int, dict[str, object]]]:
+        from sklearn.datasets import load_digits  # takes seconds, and only to prepare
+
+        digits = load_digits()
+        images = (digits.images * (255 // (_GRAY_LEVELS - 1))).astype(np.uint8)
+        for key, (image, label) in enumerate(zip(images, digits.target, strict=True)):
+            rank = np.count_nonzero(digits.target[:key] == label)
+            if (rank % _HELD_OUT_ONE_IN == _HELD_OUT_ONE_IN - 1) == held_out:
+                # As PNG by Pillow: TFDS encodes an array with TensorFlow.
+                yield key, {"image": Image.fromarray(image), "label": int(label)}

@@ -1,18 +1,56 @@
-"""A data set of labelled images, augmented and normalized."""
+"""Labelled images as a data set: augmented, and normalized by their mean and standard deviation."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
+from transfer.data.config import ImageConfig
 from transfer.data.fingerprint import combine_fingerprints
-from transfer.data.images.config import ImageConfig
-from transfer.data.images.digits import open_digits
-from transfer.data.images.normalization import Normalization
-from transfer.data.images.source import ImageSource
-from transfer.data.images.stores import Images, Photographs, SizedImages
+from transfer.data.image_sources import ImageSource
+from transfer.data.image_stores import Images, Photographs, SizedImages
 from transfer.data.pipeline import BatchIterator
-from transfer.data.prepared import open_prepared
 from transfer.errors import TransferError
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """x -> (x - mean) / std, with one mean and one std a channel, in units of 8-bit pixels.
+
+    Example:
+      >>> pixels = np.array([0, 2], np.uint8).reshape(2, 1, 1, 1)
+      >>> Normalization.of(pixels)(pixels).ravel()
+      array([-1.,  1.], dtype=float32)
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> "Normalization":
+        """Measure images, uint8 (..., channels), the same to the last bit on every machine.
+
+        Raises `TransferError` when a channel has the same value everywhere.
+        """
+        levels = np.arange(256)
+        mean, std = [], []
+        for channel in np.moveaxis(images, -1, 0):
+            # Sums of whole numbers have no rounding, whatever their order.
+            counts = np.bincount(channel.ravel(), minlength=256)
+            n, total, squares = (int(counts @ levels**k) for k in range(3))
+            if n * squares == total**2:
+                raise TransferError(
+                    f"A channel of the training images is {total // max(n, 1)} everywhere; "
+                    "expected images that differ: choose another split."
+                )
+            mean.append(total / n)
+            std.append((n * squares - total**2) ** 0.5 / n)
+        return cls(tuple(mean), tuple(std))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Normalize images, uint8 (..., channels), as float32 of the same shape."""
+        mean, std = np.array([self.mean, self.std], np.float32)
+        return (images.astype(np.float32) - mean) / std
 
 
 class ImageDataset:
@@ -94,20 +132,6 @@ class _Examples:
         """Return images by index, augmented by numbers in [0, 1)."""
         pixels, labels = self._images.read(indices, uniforms)
         return {"image": self._normalization(pixels), "label": labels}
-
-
-def load_images(config: ImageConfig) -> ImageDataset:
-    """Open, fingerprint and measure the images of a configuration, prepared at first use.
-
-    Raises `TransferError` when the data set is unknown, cannot be read, or does not fit the
-    configuration.
-    """
-    if config.name == "digits":
-        return ImageDataset(config, open_digits(config))
-    builder = open_prepared(
-        config.name, config.data_dir, config.folder, kind="labelled-image", embedded=("digits",)
-    )
-    return ImageDataset(config, ImageSource(builder))
 
 
 def _open(config: ImageConfig, source: ImageSource) -> tuple[Images, Images]:

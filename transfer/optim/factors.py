@@ -1,20 +1,21 @@
 """Any optax transformation with a recipe's factors: what every optimizer here is made of.
 
-An `optax.partition` of plain chains (direction, decay, learning rate), one per distinct set of
-factors, behind the clipping of the whole tree. Learning rate and decay may be traced values, and
-the learning rate may be an optax schedule.
+The transformation is an `optax.partition` of plain chains (direction, decay, learning rate), one
+for each distinct set of factors, after the gradient of the whole tree has been clipped. Learning
+rate and decay may be traced values, and the learning rate may be an optax schedule.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from transfer.optim.clipping import clip_by_norm
+from transfer.errors import TransferError
 from transfer.paths import leaves, map_leaves
-from transfer.scaling import Family, Layout, Recipe, Role
+from transfer.scaling import Family, Layout, Recipe, Role, Rule
 
 Scalar = float | jax.Array
 LearningRate = Scalar | Callable[[Any], Any]
@@ -116,10 +117,43 @@ def scaled(
     groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
     if clip is None:
         return groups
-    return optax.named_chain(("clip", clip_by_norm(clip, rules)), ("optimizer", groups))
+    return optax.named_chain(("clip", _clip_by_norm(clip, rules)), ("optimizer", groups))
 
 
 def _times(learning_rate: LearningRate, factor: Scalar) -> LearningRate:
     if callable(learning_rate):
         return lambda step: learning_rate(step) * factor
     return learning_rate * factor
+
+
+def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
+    """Return the norm of the gradient that `clip` bounds: sqrt(sum_l c_l |g_l|^2).
+
+    c_l is 1 for raw clipping. For the invariant norm it is the form's full-alignment SGD
+    learning-rate factor: between forms of one class g scales by theta and c by theta^-2.
+    """
+    return _norm(gradients, recipe.rules(layout))
+
+
+def _clip_by_norm(bound: float, rules: Mapping[str, Rule]) -> optax.GradientTransformation:
+    """Scale the whole gradient down to a norm of at most `bound`.
+
+    Raises `TransferError` unless the bound is above 0.
+    """
+    if not bound > 0:
+        raise TransferError(f"clip is {bound}; expected a bound above 0, or None for no clipping.")
+
+    def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
+        del parameters
+        scale = bound / jnp.maximum(_norm(gradients, rules), bound)
+        return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradients), state
+
+    return optax.GradientTransformation(lambda parameters: optax.EmptyState(), update)
+
+
+def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
+    return jnp.sqrt(
+        sum(
+            rules[path].clip * jnp.sum(jnp.square(leaf)) for path, leaf in leaves(gradients).items()
+        )
+    )

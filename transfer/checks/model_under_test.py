@@ -11,11 +11,11 @@ from transfer.errors import TransferError
 from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
 from transfer.tracing import infer_layout, rescale_init
-from transfer.tracing.user_model import Foreign, concrete
+from transfer.tracing.user_model import UserModel, concrete
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model as a function of width, with the recipe it is meant to follow.
 
     `layout` takes a width, `draw` a width and a seed; `inputs` are the batch that everything is
@@ -26,10 +26,10 @@ class Subject:
     base_width: int
     inputs: tuple[Any, ...]
     layout: Callable[[int], Layout]
-    draw: Callable[[int, int], Foreign]
+    draw: Callable[[int, int], UserModel]
 
 
-def foreign(
+def user_model(
     build: Callable[[int, int], Any],
     *,
     base_width: int,
@@ -39,7 +39,7 @@ def foreign(
     axes: Mapping[str, str] | None = None,
     multiplied: Iterable[str] = (),
     rescale: bool = False,
-) -> Subject:
+) -> ModelUnderTest:
     """A model of one's own: `build` takes a width and a seed, the rest is as in `infer_layout`.
 
     The parameters are checked as they come from `build`, unless `rescale` says that training will
@@ -64,7 +64,7 @@ def foreign(
     def base(seed: int) -> Any:
         return concrete(build(base_width, seed), seed, apply, batch).parameters
 
-    def draw(width: int, seed: int) -> Foreign:
+    def draw(width: int, seed: int) -> UserModel:
         model = concrete(build(width, seed), seed, apply, batch)
         if model.forward is None:
             raise TransferError(
@@ -75,17 +75,17 @@ def foreign(
         scaled = rescale_init(model.parameters, base(seed), layout(width), recipe)
         return dataclasses.replace(model, parameters=scaled)
 
-    return Subject(recipe, base_width, batch, layout, draw)
+    return ModelUnderTest(recipe, base_width, batch, layout, draw)
 
 
-def built_in(
+def built_in_model(
     config: ModelConfig,
     *,
     base_width: int,
     recipe: Recipe,
     inputs: jax.Array,
     hyperparameters: Hyperparameters,
-) -> Subject:
+) -> ModelUnderTest:
     """A model of this library, with the init and multipliers that the recipe gives it."""
 
     def at(width: int) -> Any:
@@ -97,12 +97,12 @@ def built_in(
         drawn = jax.jit(lambda key: initialize(at(width), layout, recipe, hyperparameters, key))
         return drawn, forward_pass(at(width))
 
-    def draw(width: int, seed: int) -> Foreign:
+    def draw(width: int, seed: int) -> UserModel:
         drawn, forward = made(width)
         parameters, multipliers = drawn(jax.random.key(seed))
-        return Foreign(parameters, multipliers, forward)
+        return UserModel(parameters, multipliers, forward)
 
-    return Subject(
+    return ModelUnderTest(
         recipe,
         base_width,
         (inputs,),

@@ -9,35 +9,35 @@ import jax.numpy as jnp
 import optax
 
 from transfer import paths
-from transfer.checks.subject import Subject
+from transfer.checks.model_under_test import ModelUnderTest
 from transfer.errors import TransferError
 from transfer.scaling import Layout, Role
-from transfer.tracing.infer import read
-from transfer.tracing.intermediates import rms, tapped
-from transfer.tracing.interpreter import Location, Reader
+from transfer.tracing.intermediates import rms, with_intermediates
+from transfer.tracing.interpreter import Interpreter, interpret
+from transfer.tracing.jaxprs import Location
 
 OUTPUT = "output"
 LOSS = "loss"
 # (quantity, name, step): `change` has step 0 for an infinitesimal step, else how many were taken.
-Key = tuple[str, str, int]
+SizeKey = tuple[str, str, int]
 MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
 
 
 @dataclasses.dataclass(frozen=True)
-class Sizes:
+class MeasuredSizes:
     """Root mean squares at one width: per quantity, one number for each seed.
 
     `terms` says how many terms the sums of each contraction of activations have.
     """
 
-    values: Mapping[Key, list[float]]
+    values: Mapping[SizeKey, list[float]]
     terms: Mapping[str, int]
 
 
-def measure(
-    subject: Subject, width: int, seeds: range, steps: int, make_optimizer: MakeOptimizer
-) -> Sizes:
-    """Measure a subject at one width.
+def measure_sizes(
+    model: ModelUnderTest, width: int, seeds: range, steps: int, make_optimizer: MakeOptimizer
+) -> MeasuredSizes:
+    """Measure a model at one width.
 
     The loss is sum(c * output) with c standard normal, the same for every width: a residual that
     does not depend on width. Its change is that of the output in the one direction that was asked
@@ -48,30 +48,30 @@ def measure(
     Raises:
       TransferError: the output is not one array.
     """
-    layout = subject.layout(width)
-    first = subject.draw(width, seeds[0])
-    reader = read(first, subject.inputs)
-    names = _names(reader, layout)
+    layout = model.layout(width)
+    first = model.draw(width, seeds[0])
+    interpreter = interpret(first, model.inputs)
+    names = _names(interpreter, layout)
     forward: Any = first.forward
-    output = jax.eval_shape(forward, first.parameters, first.state, *subject.inputs)
+    output = jax.eval_shape(forward, first.parameters, first.state, *model.inputs)
     if not isinstance(output, jax.ShapeDtypeStruct):
         raise TransferError(
             f"The forward pass returns {type(output).__name__}; expected one array of outputs, "
             "such as logits."
         )
-    probe, optimizer = tapped(forward, names), make_optimizer(layout)
+    probe, optimizer = with_intermediates(forward, names), make_optimizer(layout)
 
     @jax.jit
-    def sizes(parameters: Any, state: Any, key: jax.Array) -> dict[Key, jax.Array]:
+    def sizes(parameters: Any, state: Any, key: jax.Array) -> dict[SizeKey, jax.Array]:
         residual = jax.random.normal(key, output.shape) / output.size**0.5
 
-        def look(parameters: Any) -> dict[str, jax.Array]:
-            outputs, taps = probe(parameters, state, *subject.inputs)
-            return {**taps, OUTPUT: outputs, LOSS: jnp.sum(residual * outputs)}
+        def observe(parameters: Any) -> dict[str, jax.Array]:
+            outputs, intermediates = probe(parameters, state, *model.inputs)
+            return {**intermediates, OUTPUT: outputs, LOSS: jnp.sum(residual * outputs)}
 
         def walk(carry: Any, first: jax.Array) -> tuple[Any, None]:
             parameters, memory, gradient, updates = carry
-            now = jax.grad(lambda each: jnp.sum(residual * forward(each, state, *subject.inputs)))(
+            now = jax.grad(lambda each: jnp.sum(residual * forward(each, state, *model.inputs)))(
                 parameters
             )
             step, memory = optimizer.update(now, memory, parameters)
@@ -84,9 +84,9 @@ def measure(
         empty = jax.tree.map(jnp.zeros_like, parameters)
         start = (parameters, optimizer.init(parameters), empty, empty)
         (later, _, gradient, updates), _ = jax.lax.scan(walk, start, jnp.arange(steps) == 0)
-        before, changes = jax.jvp(look, (parameters,), (updates,))
-        after = look(later)
-        found: dict[Key, jax.Array] = {}
+        before, changes = jax.jvp(observe, (parameters,), (updates,))
+        after = observe(later)
+        found: dict[SizeKey, jax.Array] = {}
         for quantity, tree in (("weight", parameters), ("gradient", gradient), ("update", updates)):
             for path, leaf in paths.leaves(tree).items():
                 # A constant init has a size but no law.
@@ -101,22 +101,22 @@ def measure(
 
     measured = []
     for seed in seeds:
-        model = first if seed == seeds[0] else subject.draw(width, seed)
-        measured.append(sizes(model.parameters, model.state, jax.random.key(seed)))
+        drawn = first if seed == seeds[0] else model.draw(width, seed)
+        measured.append(sizes(drawn.parameters, drawn.state, jax.random.key(seed)))
     values = {key: [float(each[key]) for each in measured] for key in measured[0]}
-    terms = {names[at]: count for at, count in reader.contractions.items()}
-    return Sizes(values, terms)
+    terms = {names[at]: count for at, count in interpreter.contractions.items()}
+    return MeasuredSizes(values, terms)
 
 
-def _names(reader: Reader, layout: Layout) -> dict[Location, str]:
+def _names(interpreter: Interpreter, layout: Layout) -> dict[Location, str]:
     """Name each layer's output by its weight, and what activations do to each other by a number."""
     names: dict[Location, str] = {}
-    for at, met in sorted(reader.products.items()):
+    for at, met in sorted(interpreter.products.items()):
         path = "+".join(sorted(met))
         layers = all(layout[each].role in (Role.INPUT, Role.HIDDEN) for each in met)
         # A tied table meets the activations again in the readout, which the output shows.
         if layers and path not in names.values():
             names[at] = path
-    for number, at in enumerate(sorted(reader.contractions), 1):
+    for number, at in enumerate(sorted(interpreter.contractions), 1):
         names[at] = f"contraction {number}"
     return names

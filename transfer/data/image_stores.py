@@ -6,9 +6,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from transfer.data import image_augmentation as augmentation
 from transfer.data import prepared
-from transfer.data.images import augmentation
-from transfer.data.images.source import ImageSplit
+from transfer.data.image_sources import ImageSplit
 
 _SAMPLE = 1024  # photographs that stand for a split where its pixels are measured
 _THREADS = 8
