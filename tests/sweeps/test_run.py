@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
+from refusals import refused
 
 from transfer.analysis import predict
-from transfer.errors import TransferError
 from transfer.report import Report
 from transfer.sweeps import Lines, LocalLauncher, group_line, run_sweep, run_target
 
@@ -74,7 +74,7 @@ def test_a_directory_of_another_run_is_refused(tmp_path, losses):
     run_sweep(DECLARED, tmp_path / "run")
 
     other = dataclasses.replace(DECLARED, name="other")
-    with pytest.raises(TransferError, match="belongs to another configuration"):
+    with refused(tmp_path / "run"):
         run_sweep(other, tmp_path / "run")
 
 
@@ -85,7 +85,7 @@ def test_a_group_that_fails_is_an_error(tmp_path, monkeypatch):
         lambda *_: ["mup at width 8 failed: memory", "mup at width 16 failed: gone"],
     )
 
-    with pytest.raises(TransferError, match="failed: memory; mup at width 16 failed: gone"):
+    with refused("memory", 16, "gone"):
         run_sweep(DECLARED, tmp_path / "run")
 
 
@@ -116,7 +116,7 @@ def test_a_target_that_cannot_be_trained_is_refused_before_it_is(tmp_path, losse
 
     training = dataclasses.replace(DECLARED.training, warmup=1000)
 
-    with pytest.raises(TransferError, match="warmup of 1000"):
+    with refused("warmup", 1000):
         run_target(dataclasses.replace(DECLARED, training=training), directory, prediction)
     assert losses == []
 
