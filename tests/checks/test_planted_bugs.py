@@ -93,10 +93,10 @@ def test_a_readout_that_is_scaled_twice():
     assert "the readout is scaled twice" in finding
 
 
-def test_the_rates_of_mup_on_a_model_initialised_as_standard():
+def test_the_rates_of_mup_on_a_model_initialized_as_standard():
     checked = measured(rescale=False)
     assert checked.findings[0] == (
-        "The model is initialised as under standard and not as under mup_table3+sqrt "
+        "The model is initialized as under standard and not as under mup_table3+sqrt "
         "(readout.kernel): pass its parameters through transfer.rescale_init before training."
     )
     assert not checked.agrees

@@ -56,7 +56,7 @@ def test_an_end_by_the_loss_of_another_process_is_one_sentence():
     first, sentence = said.splitlines()
     assert first == "of its own"
     require_complaint(sentence)
-    assert process.returncode == timeouts.ALONE
+    assert process.returncode == timeouts.PEER_LOST
 
 
 def test_another_abort_is_passed_on_with_all_it_says():
