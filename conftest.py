@@ -64,15 +64,19 @@ def pytest_configure(config: pytest.Config) -> None:
 # Which tests run, and in which order.
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    names = tuple(argument for argument in config.args if "::" in argument)
+    if not names:  # whole files, before any option leaves tests out
+        _collected.update(item.nodeid for item in items)
+    yield
     seconds = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
     # Sorting is stable: within a file, tests stay in their order.
     items.sort(key=lambda item: -seconds.get(_file(item.nodeid), 0.0))
-    _collected.update(item.nodeid for item in items)
     chosen = set(items) if config.getoption("full") else sample(items)
     # A test that is asked for by its name runs.
-    names = tuple(argument for argument in config.args if "::" in argument)
     chosen |= {item for item in items if names and item.nodeid.startswith(names)}
     if refusals.updating:
         chosen = {item for item in chosen if _is_about_refusals(item)}

@@ -3,10 +3,10 @@ import itertools
 import math
 
 import pytest
+from refusals import refused
 
 from transfer.config import Experiment, SearchSpace, SweepConfig
 from transfer.data import DataConfig, ImageConfig
-from transfer.errors import TransferError
 from transfer.models import CNNConfig, TransformerConfig
 from transfer.scaling import Calibration, Hyperparameters, Recipe
 from transfer.scaling.hyperparameters import NAMES
@@ -74,23 +74,23 @@ def test_a_value_listed_twice_is_trained_once():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "names"),
     [
-        ({"widths": ()}, r"sweep.widths is \(\); expected at least one value"),
-        ({"recipes": ()}, "sweep.recipes is"),
-        ({"seeds": ()}, "sweep.seeds is"),
-        ({"widths": (16, 16)}, r"sweep.widths is \(16, 16\); .* none twice"),
-        ({"seeds": (1, 1)}, "sweep.seeds is .* none twice"),
-        ({"recipes": ("mup", "mup")}, "sweep.recipes is .* none twice"),
+        ({"widths": ()}, ("sweep.widths", ())),
+        ({"recipes": ()}, ("sweep.recipes", ())),
+        ({"seeds": ()}, ("sweep.seeds", ())),
+        ({"widths": (16, 16)}, ("sweep.widths", (16, 16))),
+        ({"seeds": (1, 1)}, ("sweep.seeds", (1, 1))),
+        ({"recipes": ("mup", "mup")}, ("sweep.recipes", "mup+sqrt")),
         # The same rules by two names would be trained twice and compared with themselves.
-        ({"recipes": ("mup", "mup+sqrt")}, "sweep.recipes is .* none twice"),
-        ({"space": SearchSpace(learning_rate=(0.1,))}, "learning-rate grid has one point"),
-        ({"space": SearchSpace(learning_rate=(0.1, 0.1))}, "learning-rate grid has one point"),
-        ({"space": SearchSpace(weight_decay=(0.1, 0.2))}, "learning-rate grid has one point"),
+        ({"recipes": ("mup", "mup+sqrt")}, ("sweep.recipes", "mup+sqrt")),
+        ({"space": SearchSpace(learning_rate=(0.1,))}, ("sweep.space.learning_rate",)),
+        ({"space": SearchSpace(learning_rate=(0.1, 0.1))}, ("sweep.space.learning_rate",)),
+        ({"space": SearchSpace(weight_decay=(0.1, 0.2))}, ("sweep.space.learning_rate",)),
     ],
 )
-def test_a_sweep_that_answers_nothing_is_refused(changes, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_sweep_that_answers_nothing_is_refused(changes, names):
+    with refused(*names):
         groups(**changes)
 
 

@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
+from refusals import refused
 from training.tiny import STEPS
 
 from transfer.analysis import predict
 from transfer.config import RecipeConfig
-from transfer.errors import TransferError
 from transfer.report import Report
 from transfer.scaling import Calibration, Hyperparameters, Recipe, Role
 from transfer.sweeps import (
@@ -93,7 +93,7 @@ def test_a_directory_of_another_run_is_refused(tmp_path, losses):
     run_sweep(DECLARED, tmp_path / "run")
 
     other = dataclasses.replace(DECLARED, name="other")
-    with pytest.raises(TransferError, match="belongs to another configuration"):
+    with refused(tmp_path / "run"):
         run_sweep(other, tmp_path / "run")
 
 
@@ -104,7 +104,7 @@ def test_a_group_that_fails_is_an_error(tmp_path, monkeypatch):
         lambda *_: ["mup at width 8 failed: memory", "mup at width 16 failed: gone"],
     )
 
-    with pytest.raises(TransferError, match="failed: memory; mup at width 16 failed: gone"):
+    with refused("memory", 16, "gone"):
         run_sweep(DECLARED, tmp_path / "run")
 
 
@@ -131,7 +131,7 @@ def test_a_target_is_trained_as_predicted_and_around_what_is_expected(tmp_path, 
 def test_what_follows_a_sweep_is_checked_before_anything_is_trained(tmp_path, losses):
     schedule = dataclasses.replace(DECLARED.training, warmup=1000)
     target = dataclasses.replace(DECLARED, training=schedule).group(TARGET, [spec(0)])
-    with pytest.raises(TransferError, match="warmup of 1000"):
+    with refused("warmup", 1000):
         run_sweep(DECLARED, tmp_path / "run", followed_by=[target])
     assert losses == []
     assert not (tmp_path / "run").exists()
@@ -199,7 +199,7 @@ def test_a_target_that_cannot_be_trained_is_refused_before_it_is(tmp_path, losse
 
     training = dataclasses.replace(DECLARED.training, warmup=1000)
 
-    with pytest.raises(TransferError, match="warmup of 1000"):
+    with refused("warmup", 1000):
         run_target(dataclasses.replace(DECLARED, training=training), directory, prediction)
     assert losses == []
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refusals import refused
 from training.tiny import DATA, STEPS, Tiny
 
 from transfer.data import load_dataset
-from transfer.errors import TransferError
 from transfer.probes import equilibrium_rms
 from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters, Recipe
@@ -309,7 +309,7 @@ def test_an_error_of_the_users_own_stops_the_sweep(declared, dataset, tmp_path):
     training = dataclasses.replace(declared.training, warmup=STEPS)
     wrong = dataclasses.replace(declared, training=training)
 
-    with pytest.raises(TransferError, match="warmup of 20"):
+    with refused("warmup", 20):
         run_groups(RunDirectory(tmp_path), dataset, declared_groups(wrong), Recorder())
 
 
@@ -339,7 +339,7 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
     groups, run, reporter = declared_groups(declared), RunDirectory(tmp_path / "run"), Recorder()
     # Asked before the first group, after its first step, and after the stretch that follows.
     asked = iter([False, False, True])
-    with pytest.raises(TerminatedError, match=rf"after step 8 of {STEPS}, which is saved"):
+    with refused(8, STEPS, error=TerminatedError):
         run_groups(run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
     assert run.trials() == []
     (folder,) = run.checkpoints.iterdir()
@@ -354,7 +354,7 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
 
 def test_a_sweep_asked_to_stop_between_groups_begins_none(declared, dataset, tmp_path):
     groups, reporter = declared_groups(declared), Recorder()
-    with pytest.raises(TerminatedError, match="with 2 groups to go"):
+    with refused(2, error=TerminatedError):
         run_groups(
             RunDirectory(tmp_path),
             dataset,

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.training import Checkpoints, Snapshot, State, checkpoint, restore_parameters
 from transfer.training.digests import digests
 from transfer.training.history import History
@@ -163,7 +163,7 @@ def test_a_run_without_one_whole_checkpoint_is_refused_and_nothing_is_removed(co
         for file in files(copy / str(step) / "state" / "d"):
             file.write_bytes(b"")
     before = files(copy)
-    with pytest.raises(TransferError, match=r"can be read \(step 10: .*; step 5: .*start anew"):
+    with refused(copy, 10, 5, recorded=False):  # leaves are read in any order
         restore(copy)
     assert files(copy) == before
 
@@ -197,7 +197,7 @@ def test_an_error_that_may_pass_is_no_damage(copy, monkeypatch, error, wrapped):
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint.ocp.StandardCheckpointHandler, "restore", read)
-        with pytest.raises(TransferError, match=r"/10 cannot be read now \(.*; nothing is removed"):
+        with refused(copy / "10"):
             restore(copy)
     assert files(copy) == before
     require_same(restore(copy), snapshot(LAST))
@@ -212,7 +212,7 @@ def test_a_process_with_too_many_open_files_finds_no_damage(copy):
         spare = os.open(os.devnull, os.O_RDONLY)
         resource.setrlimit(resource.RLIMIT_NOFILE, (spare, limits[1]))
         try:
-            with pytest.raises(TransferError, match=r"cannot be read now \(.*Too many open files"):
+            with refused(copy / "10", recorded=False):  # no file can be opened to compare
                 checkpoints.restore(state(0), history(0))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -231,7 +231,7 @@ def test_the_parameters_of_a_damaged_checkpoint_are_refused(tmp_path):
         (one.parameters, one.multipliers),
     )
     (tmp_path / str(LAST) / "run" / "metadata").write_text('{"trials": 1, "state": {}}')
-    with pytest.raises(TransferError, match=r"is damaged \(.*\); run transfer train again"):
+    with refused(tmp_path):
         restore_parameters(tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_parameters_that_cannot_be_read_for_now_are_not_called_damaged(copy, mon
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(checkpoint.ocp.JsonCheckpointHandler, "restore", denied)
-    with pytest.raises(TransferError, match=r"cannot be read now \(.*Permission denied\); nothing"):
+    with refused(copy):
         restore_parameters(copy)
 
 
@@ -277,7 +277,7 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared_away(copy):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(TransferError, match=r"could not be written to .*file.*; expected a folder"):
+    with refused(tmp_path / "file" / "checkpoints"):
         Checkpoints(tmp_path / "file" / "checkpoints")
 
 
@@ -287,7 +287,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
 
     with Checkpoints(tmp_path) as checkpoints:
         monkeypatch.setattr(checkpoints._manager, "save", full)
-        with pytest.raises(TransferError, match=r"could not be written to .*No space left"):
+        with refused(tmp_path):
             checkpoints.save(snapshot(LAST))
 
 

@@ -1,6 +1,6 @@
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Horizon
 from transfer.training import TrainingConfig
 
@@ -25,21 +25,21 @@ def test_tokens_per_parameter_sets_the_length(ratio, parameters, tokens_per_step
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "names"),
     [
-        ({"steps": 0}, "training.steps is 0; .* at least 1"),
-        ({"log_every": 0}, "training.log_every is 0; .* at least 1"),
-        ({"checkpoints_kept": 0}, "training.checkpoints_kept is 0; .* at least 1"),
-        ({"tokens_per_parameter": -1.0}, "training.tokens_per_parameter"),
-        ({"clip": -1.0}, "training.clip .* at least 0"),
-        ({"checkpoint_every": -1}, "training.checkpoint_every"),
-        ({"spectrum_every": -1}, "training.spectrum_every is -1; expected at least 0"),
-        ({"optimizer": "adamv"}, 'training.optimizer "adamv" .*did you mean "adamw"'),
-        ({"execution": "in turn"}, 'training.execution .*did you mean "in_turn"'),
+        ({"steps": 0}, ("training.steps", 0)),
+        ({"log_every": 0}, ("training.log_every", 0)),
+        ({"checkpoints_kept": 0}, ("training.checkpoints_kept", 0)),
+        ({"tokens_per_parameter": -1.0}, ("training.tokens_per_parameter",)),
+        ({"clip": -1.0}, ("training.clip",)),
+        ({"checkpoint_every": -1}, ("training.checkpoint_every",)),
+        ({"spectrum_every": -1}, ("training.spectrum_every", -1)),
+        ({"optimizer": "adamv"}, ("training.optimizer", "adamv", "nadam")),
+        ({"execution": "in turn"}, ("training.execution", "in_turn")),
     ],
 )
-def test_what_makes_no_sense_is_refused(changes, message):
-    with pytest.raises(TransferError, match=message):
+def test_what_makes_no_sense_is_refused(changes, names):
+    with refused(*names):
         TrainingConfig(**changes)
 
 
@@ -61,5 +61,5 @@ def test_what_turns_something_off_is_accepted(changes):
 def test_a_rule_that_was_not_derived_for_an_optimizer_is_refused(optimizer):
     config = TrainingConfig(optimizer=optimizer)
     assert config.at(Horizon()) == config
-    with pytest.raises(TransferError, match=f"which {optimizer} does not divide by"):
+    with refused(optimizer):
         config.at(Horizon(learning_rate=2.0))

@@ -9,8 +9,8 @@ import time
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Population, restore_parameters
 
@@ -167,7 +167,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bits(tmp_path, uninterrup
 def test_a_run_asked_to_stop_saves_and_goes_on_with_the_same_bits(tmp_path, uninterrupted, looks):
     asked = iter([False] * (looks - 1) + [True])
     with (
-        pytest.raises(TerminatedError, match=f"after step .* of {STEPS}, which is saved") as error,
+        refused(STEPS, error=TerminatedError) as error,
         Checkpoints(tmp_path) as checkpoints,
     ):
         train(checkpoints=checkpoints, asked_to_stop=lambda: next(asked))
@@ -181,7 +181,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on_with_the_same_bits(tmp_path, unin
 
 
 def test_a_run_without_checkpoints_says_that_nothing_is_saved():
-    with pytest.raises(TerminatedError, match="and nothing is saved"):
+    with refused(error=TerminatedError):
         train(asked_to_stop=lambda: True)
 
 
@@ -215,11 +215,11 @@ def test_the_parameters_of_a_single_run_are_read_back(tmp_path):
 
 @pytest.mark.parametrize("folder", ["missing", "."])
 def test_parameters_of_a_run_without_checkpoints_are_refused(tmp_path, folder):
-    with pytest.raises(TransferError, match="holds no checkpoint; expected those of a finished"):
+    with refused(tmp_path / folder):
         restore_parameters(tmp_path / folder)
 
 
 def test_parameters_of_several_trials_are_refused(tmp_path):
     resume(tmp_path)
-    with pytest.raises(TransferError, match="holds a population of 3 trials; expected one run"):
+    with refused(tmp_path, 3):
         restore_parameters(tmp_path)
