@@ -15,7 +15,7 @@ from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import SpectrumSlope, spectrum_slopes
 from transfer.analysis.transferability import Transferability, judge_transfer
 from transfer.errors import TransferError
-from transfer.run_directory import OBJECTIVES, Trial
+from transfer.run_directory import OBJECTIVES, TrialResult
 from transfer.scaling.hyperparameters import Hyperparameters
 
 
@@ -187,7 +187,7 @@ class SweepVerdict:
 
 
 def judge(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialResult],
     spectrum: pa.Table,
     *,
     task: str,
@@ -230,7 +230,7 @@ def judge(
 
 
 def _judge_recipe(
-    trials: Sequence[Trial], spectrum: pa.Table, recipe: str, sweeps: Sequence[WidthSweep]
+    trials: Sequence[TrialResult], spectrum: pa.Table, recipe: str, sweeps: Sequence[WidthSweep]
 ) -> RecipeVerdict:
     mine = [trial for trial in trials if trial.recipe == recipe and trial.status != "failed"]
     optima = [sweep.optimum for sweep in sweeps]

@@ -13,7 +13,7 @@ from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset
 from transfer.distributed.exchange import first_process_first, is_first
 from transfer.errors import TransferError
-from transfer.run_directory import Origin, RunDirectory, Trial
+from transfer.run_directory import Origin, RunDirectory, TrialResult
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
@@ -67,7 +67,7 @@ def run_single(
     *,
     origin: Origin = "sweep",
     asked_to_stop: Callable[[], bool] = lambda: False,
-) -> Trial:
+) -> TrialResult:
     """Train the experiment's own trial into a run directory, where its checkpoints stay.
 
     Arguments:
