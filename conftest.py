@@ -85,8 +85,8 @@ def _file(name: str) -> str:
 
 
 def _is_about_refusals(item: pytest.Item) -> bool:
-    module = vars(getattr(item, "module", None) or object)
-    return "refused" in module or "refused" in getattr(item, "fixturenames", ())
+    used = {*vars(getattr(item, "module", None) or object), *getattr(item, "fixturenames", ())}
+    return not used.isdisjoint({"refused", "require_complaint"})
 
 
 # What tests share.
@@ -129,7 +129,7 @@ def pytest_testnodedown(node: object) -> None:
     if "peak" in output:
         _peaks[node.gateway.id] = output["peak"]
         _collected.update(output["collected"])
-        refusals.heard |= output["messages"]
+        refusals.heard.update(output["messages"])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -152,7 +152,7 @@ def pytest_terminal_summary(
     peaks = ", ".join(f"{name} {peak:.1f} GiB" for name, peak in sorted(_peaks.items()))
     terminalreporter.write_line(f"Peak memory: {peaks}.")
     if refusals.updating:
-        refusals.write(refusals.heard, _collected)
+        refusals.write(_collected)
         terminalreporter.write_line(f"Wrote {refusals.FILE}.")
     if config.getoption("update_seconds"):
         slow = {name: round(s) for name, s in _seconds.most_common() if s >= LEAST_SECONDS}

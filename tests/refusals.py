@@ -6,10 +6,12 @@ Tests assert which values, flags and names a message holds. How it says so stand
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
 import re
+import sysconfig
 from collections.abc import Iterator
 
 import pytest
@@ -19,10 +21,11 @@ from transfer.errors import TransferError
 FILE = pathlib.Path(__file__).parent / "messages.json"
 Messages = dict[str, list[str]]
 
-# What this process has heard, by test, and where its temporary folders lie.
+# What the tests of this process have heard, and whether it is what the file is to hold.
 heard: Messages = {}
-temporary: list[str] = []
 updating = False
+# The folders in which the tests of this run write.
+temporary: list[str] = []
 
 
 @contextlib.contextmanager
@@ -32,55 +35,76 @@ def refused(
     """Require that what is inside is refused in a sentence that holds each of the values.
 
     Arguments:
-      values: What the message must name: flags, paths, numbers, names. Each is looked for as it
+      values: What the sentence must name: flags, paths, numbers, names. Each is looked for as it
         is printed.
-      recorded: Whether the wording is held against the golden file, which a test that is
-        refused in many random ways cannot be.
+      recorded: Whether the wording is held against the golden file, which a test that is refused
+        in many random ways cannot be.
       error: The type of the error.
     """
     with pytest.raises(error) as caught:
         yield caught
-    require_sentence(str(caught.value), *values, recorded=recorded)
+    require_sentence(str(caught.value), *values)
+    if recorded:
+        record(str(caught.value), caught.value.__cause__)
 
 
-def require_sentence(sentence: str, *values: object, recorded: bool = True) -> None:
-    """Require one well-formed sentence that holds each of the values."""
-    assert "\n" not in sentence, sentence
-    assert "Traceback" not in sentence, sentence
-    assert re.search(r"[^?.\s][.?)]$", sentence), f"no full stop: {sentence}"
+def require_sentence(sentence: str, *values: object) -> None:
+    """Require one well-formed sentence with a way out that holds each of the values."""
+    for pattern, fault in (
+        (r"[^\n]+", "more than one line"),
+        (r".*[^?.!\s][.?]", "no full stop"),
+        (r".*(expect|did you mean|; |: ).*", "no way out"),
+    ):
+        if not re.fullmatch(pattern, sentence):
+            raise AssertionError(f"{fault}: {sentence}")
     for value in map(str, values):
         # As a word of its own: a 1 is not found in 12, nor a width in widths.
-        assert re.search(rf"(?<!\w){re.escape(value)}(?!\w)", sentence), (value, sentence)
-    if recorded:
-        record(sentence)
+        if not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", sentence):
+            raise AssertionError(f"no {value} in: {sentence}")
 
 
-def record(sentence: str) -> None:
+def require_complaint(error: str, *values: object) -> None:
+    """Require one such sentence on a command's standard error, after the command's name."""
+    complaint = re.fullmatch(r"transfer( \w+)?: ([^\n]*)\n?", error)
+    if complaint is None:
+        raise AssertionError(f"no sentence of a command: {error}")
+    require_sentence(complaint[2], *values)
+    record(error.removesuffix("\n"))
+
+
+def record(sentence: str, cause: BaseException | None = None) -> None:
     """Hold a sentence against the one that the golden file has at this place of this test."""
     test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
     said = heard.setdefault(test, [])
-    said.append(plain(sentence))
-    if updating:
-        return
-    golden = read().get(test, [])
-    place = len(said) - 1
-    assert golden[place : place + 1] == said[place:], (
-        f"the wording is not that of {FILE.name}; `make messages` rewrites it"
-    )
+    said.append(plain(sentence, cause))
+    golden = read().get(test, [])[len(said) - 1 : len(said)]
+    if golden != said[-1:] and not updating:
+        raise AssertionError(
+            f"the wording is not that of {FILE.name}, which `make messages` rewrites:\n"
+            f"  now {said[-1]}\n  was {golden[0] if golden else 'nothing'}"
+        )
 
 
-def plain(sentence: str) -> str:
-    """The sentence on any machine: temporary folders, and the repository's, have no names."""
+def plain(sentence: str, cause: BaseException | None = None) -> str:
+    """The sentence without what differs between machines: paths, and what other libraries say."""
+    if cause is not None and not isinstance(cause, TransferError):
+        said = (getattr(cause, "strerror", None), str(cause), str(cause).partition("\n")[0])
+        for reason in filter(None, said):
+            sentence = sentence.replace(reason, "REASON")
     for folder in temporary:
-        sentence = re.sub(rf"{re.escape(folder)}(/popen-\w+)?/[^/\s,;:'\"]+", "TEMPORARY", sentence)
-    return sentence.replace(str(FILE.parents[1]), "REPOSITORY")
+        test = rf"{re.escape(folder)}(/popen-\w+)?/[^/\s,;:'\"`)]+"
+        sentence = re.sub(test, "TEMPORARY", sentence)
+    sentence = sentence.replace(str(FILE.parents[1]), "REPOSITORY")
+    return sentence.replace(sysconfig.get_path("stdlib"), "STDLIB")
 
 
+@functools.cache
 def read() -> Messages:
+    """The golden file, as it was when the tests began."""
     return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
-def write(found: Messages, collected: set[str]) -> None:
+def write(collected: set[str]) -> None:
     """Put what was heard in the place of what the same tests said, and drop tests that are gone.
 
     A test is gone if it was not collected though others of its file were.
@@ -91,5 +115,5 @@ def write(found: Messages, collected: set[str]) -> None:
         for test, said in read().items()
         if test in collected or test.partition("::")[0] not in files
     }
-    merged = dict(sorted((kept | found).items()))
+    merged = dict(sorted((kept | heard).items()))
     FILE.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n")

@@ -6,9 +6,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from transfer.config import Experiment, expected, read, require_key, template
-from transfer.errors import TransferError
 
 NUMBERS = st.floats(min_value=1e-6, max_value=1e6)
 RECIPES = ("standard", "mup+sqrt", "mup+constant", "mup_table3/none", "mean_field+0.5")
@@ -113,105 +113,108 @@ def test_a_whole_number_is_a_number():
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "names"),
     [
-        ({"seed": "one"}, "config.seed is 'one'; expected a whole number."),
-        ({"seed": 1.0}, "config.seed is 1.0; expected a whole number."),
-        ({"seed": True}, "config.seed is True; expected a whole number."),
-        ({"seed": None}, "config.seed is None; expected a whole number."),
-        ({"name": 3}, "config.name is 3; expected text."),
-        ({"model": {"tied": 1}}, "config.model.tied is 1; expected True or False."),
-        ({"training": {"clip": "1"}}, "config.training.clip is '1'; expected a number."),
-        ({"training": {"clip": True}}, "config.training.clip is True; expected a number."),
-        ({"model": 3}, "config.model is 3; expected a section with keys of its own."),
-        ({"sweep": {"widths": 8}}, "config.sweep.widths is 8; expected a list."),
-        ({"sweep": {"recipes": "mup"}}, "config.sweep.recipes is 'mup'; expected a list."),
-        ({"sweep": {"widths": [16, "a"]}}, "config.sweep.widths[1] is 'a'; expected a whole"),
+        ({"seed": "one"}, ("config.seed", "'one'")),
+        ({"seed": 1.0}, ("config.seed", 1.0)),
+        ({"seed": True}, ("config.seed", True)),
+        ({"seed": None}, ("config.seed", None)),
+        ({"name": 3}, ("config.name", 3)),
+        ({"model": {"tied": 1}}, ("config.model.tied", 1)),
+        ({"training": {"clip": "1"}}, ("config.training.clip", "'1'")),
+        ({"training": {"clip": True}}, ("config.training.clip", True)),
+        ({"model": 3}, ("config.model", 3)),
+        ({"sweep": {"widths": 8}}, ("config.sweep.widths", 8)),
+        ({"sweep": {"recipes": "mup"}}, ("config.sweep.recipes", "'mup'")),
+        ({"sweep": {"widths": [16, "a"]}}, ("config.sweep.widths[1]", "'a'")),
         (
             {"sweep": {"space": {"learning_rate": [0.1, False]}}},
-            "config.sweep.space.learning_rate[1] is False; expected a number.",
+            ("config.sweep.space.learning_rate[1]", False),
         ),
-        ([], "config is []; expected a section with keys of its own."),
+        ([], ("config", [])),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named_with_its_path(content, message):
-    with pytest.raises(TransferError) as refusal:
+def test_a_value_of_the_wrong_type_is_named_with_its_path(content, names):
+    with refused(*names):
         read(content)
-    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     ("content", "key", "suggestion"),
     [
         ({"bas_width": 1}, "config.bas_width", "base_width"),
-        ({"sweep": {"space": {"learning_rat": ()}}}, "config.sweep.space.learning_rat", "learning"),
+        (
+            {"sweep": {"space": {"learning_rat": ()}}},
+            "config.sweep.space.learning_rat",
+            "learning_rate",
+        ),
         ({"data": {"tokeniser": ""}}, "config.data.tokeniser", "tokenizer"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(content, key, suggestion):
-    with pytest.raises(TransferError, match=f'{key} is unknown; .*did you mean "{suggestion}'):
+    with refused(key, suggestion):
         read(content)
 
 
 def test_a_refused_setting_says_why():
-    with pytest.raises(TransferError, match=r"model\.kv_heads is not a setting: .*no hidden rule"):
+    with refused("model.kv_heads"):
         read({"model": {"kv_heads": 2}})
-    with pytest.raises(TransferError, match=r"model\.rematerialise .* it is called remat"):
+    with refused("model.rematerialise", "remat"):
         read({"model": {"rematerialise": "full"}})
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "names"),
     [
-        ({"base_width": 0}, "base_width is 0"),
-        ({"base_width": 24}, "does not divide the width 24"),
-        ({"sweep": {"widths": [16, 40]}}, "does not divide the width 40"),
-        ({"recipe": {"name": "mupp"}}, '"mupp" is unknown'),
-        ({"recipe": {"clipping": "often"}}, 'clipping "often"'),
-        ({"sweep": {"recipes": ["mup", "mup+sqrt"]}}, "expected none twice"),
-        ({"sweep": {"search": "grit"}}, 'sweep.search "grit" .*did you mean "grid"'),
-        ({"sweep": {"bracket": 4}}, "sweep.bracket is 4; expected an odd number"),
-        ({"sweep": {"objective": "los"}}, 'sweep.objective "los" .*did you mean "loss"'),
-        ({"model": {"kind": "resnt"}}, 'model.kind is "resnt"; .*did you mean "resnet"'),
-        ({"data": {"kind": 3}}, 'data.kind is "3"; expected text or images'),
-        ({"model": {"kind": "cnn"}}, "A cnn reads images but data.kind is text"),
-        ({"data": {"kind": "images"}}, "A transformer reads text but data.kind is images"),
-        ({**IMAGES, "model": {"kind": "cnn", "stages": [1]}}, r"config\.model\.stages is unknown"),
-        ({**IMAGES, "data": {"kind": "images", "tokenizer": ""}}, r"data\.tokenizer is unknown"),
-        ({"sweep": {"space": {"init_scale": [0.0]}}}, "init_scale is .*expected positive"),
-        ({"sweep": {"space": {"weight_decay": [-0.1]}}}, "weight_decay is .*expected positive"),
+        ({"base_width": 0}, ("base_width", 0)),
+        ({"base_width": 24}, (24,)),
+        ({"sweep": {"widths": [16, 40]}}, (40,)),
+        ({"recipe": {"name": "mupp"}}, ("mupp",)),
+        ({"recipe": {"clipping": "often"}}, ("clipping", "often")),
+        ({"sweep": {"recipes": ["mup", "mup+sqrt"]}}, ("mup+sqrt",)),
+        ({"sweep": {"search": "grit"}}, ("sweep.search", "grit", "grid")),
+        ({"sweep": {"bracket": 4}}, ("sweep.bracket", 4)),
+        ({"sweep": {"objective": "los"}}, ("sweep.objective", "los", "loss")),
+        ({"model": {"kind": "resnt"}}, ("model.kind", "resnt", "resnet")),
+        ({"data": {"kind": 3}}, ("data.kind", 3)),
+        ({"model": {"kind": "cnn"}}, ("cnn", "data.kind", "text")),
+        ({"data": {"kind": "images"}}, ("transformer", "data.kind", "images")),
+        ({**IMAGES, "model": {"kind": "cnn", "stages": [1]}}, ("config.model.stages",)),
+        ({**IMAGES, "data": {"kind": "images", "tokenizer": ""}}, ("data.tokenizer",)),
+        ({"sweep": {"space": {"init_scale": [0.0]}}}, ("init_scale",)),
+        ({"sweep": {"space": {"weight_decay": [-0.1]}}}, ("weight_decay",)),
         (
             {"sweep": {"search": "random", "space": {"learning_rate": [0.1]}}},
-            r"expected \(low, high\)",
+            (),
         ),
         (
             {"sweep": {"search": "random", "space": {"learning_rate": [0.1, 0.01]}}},
-            r"expected \(low, high\)",
+            (),
         ),
         (
             {"sweep": {"search": "random", "space": {"weight_decay": [0.0, 0.1]}}},
-            "weight_decay is .*expected positive",
+            ("weight_decay",),
         ),
-        ({"sweep": {"seeds": [0, -1]}}, "The seed -1 does not fit"),
-        ({"seed": 2**32}, "The seed 4294967296 does not fit"),
-        ({"hyperparameters": {"learning_rate": float("nan")}}, "learning_rate is nan"),
+        ({"sweep": {"seeds": [0, -1]}}, (-1,)),
+        ({"seed": 2**32}, (2**32,)),
+        ({"hyperparameters": {"learning_rate": float("nan")}}, ("learning_rate", "nan")),
         (
             {"hyperparameters": {"learning_rate": 0.1, "readout_output": float("inf")}},
-            "readout_output is inf",
+            ("readout_output", "inf"),
         ),
-        ({"hyperparameters": {"weight_decay": 0.1}}, r"hyperparameters\.learning_rate is missing"),
+        ({"hyperparameters": {"weight_decay": 0.1}}, ("hyperparameters.learning_rate",)),
         (
             {"hyperparameters": {"learning_rate": 0.0}},
-            "learning_rate is 0.0; expected a finite number",
+            ("learning_rate", 0.0),
         ),
         (
             {"hyperparameters": {"learning_rate": 0.1, "weight_decay": -1}},
-            "weight_decay is -1.0; expected",
+            ("weight_decay", -1.0),
         ),
     ],
 )
-def test_values_that_make_no_sense_are_refused(content, message):
-    with pytest.raises(TransferError, match=message):
+def test_values_that_make_no_sense_are_refused(content, names):
+    with refused(*names):
         read(content)
 
 
@@ -244,14 +247,14 @@ def test_every_setting_can_say_what_it_takes(key, words):
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
+    ("key", "names"),
     [
-        ("sead", 'did you mean "seed"'),
-        ("model.widht", 'did you mean "width"'),
-        ("seed.more", "config.seed has no keys of its own, but config.seed.more was given"),
-        ("sweep.widths.0", "config.sweep.widths has no keys of its own"),
+        ("sead", ("seed",)),
+        ("model.widht", ("width",)),
+        ("seed.more", ("config.seed", "config.seed.more")),
+        ("sweep.widths.0", ("config.sweep.widths",)),
     ],
 )
-def test_a_key_that_does_not_exist_is_refused(key, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_key_that_does_not_exist_is_refused(key, names):
+    with refused(*names):
         require_key(key)

@@ -8,7 +8,7 @@ import pytest
 
 import transfer
 import transfer.scaling
-from transfer import optim
+from transfer import checks, optim
 
 
 @pytest.mark.parametrize("name", transfer.__all__)
@@ -42,6 +42,10 @@ def test_another_name_is_an_attribute_error():
     ("owner", "old", "new"),
     [
         (transfer, "Verdict", "transfer.RegimeReport"),
+        (checks, "Row", "transfer.checks.CheckRow"),
+        (checks, "Subject", "transfer.checks.ModelUnderTest"),
+        (checks, "built_in", "transfer.checks.built_in_model"),
+        (checks, "foreign", "transfer.checks.user_model"),
         (transfer.scaling, "Gauge", "transfer.scaling.Reparametrization"),
         (transfer.scaling, "Move", "transfer.scaling.Extrapolation"),
         (transfer.scaling, "Verdict", "transfer.scaling.RegimeReport"),

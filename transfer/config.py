@@ -279,7 +279,10 @@ def _kind(key: str, config: ConfigDict | None = None) -> Any:
             kind = next((each for each in kinds if name in typing.get_type_hints(each)), kinds[0])
         fields = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if not fields:
-            raise TransferError(f"{path} has no keys of its own, but {path}.{name} was given.")
+            raise TransferError(
+                f"{path} has no keys of its own, but {path}.{name} was given; "
+                f"expected {path} alone."
+            )
         _require_key(typing.cast(type, kind), fields, name, path)
         kind, path = fields[name], f"{path}.{name}"
     return kind

@@ -1,20 +1,20 @@
-"""SIGTERM, with which schedulers announce that a machine is taken away: work saves and ends."""
+"""SIGTERM, which schedulers send before they take a machine away, so that work can save and end."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-# EX_TEMPFAIL: what a command that was asked to stop exits with. The same command goes on.
+# EX_TEMPFAIL, the exit status of a command that was asked to stop; the same command resumes.
 STATUS = 75
 
 
 class TerminatedError(Exception):
-    """Ends work that was asked to stop, and says how far it has come."""
+    """Raised by work that was asked to stop and has saved; the message says how far it has come."""
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGTERM ends nothing by itself; what is yielded says whether there was one.
+    """Catch SIGTERM in the block; yields a function that returns whether one has arrived.
 
     Example:
       >>> import os
@@ -24,7 +24,8 @@ def listening() -> Iterator[Callable[[], bool]]:
       ...     before, asked_to_stop()
       (False, True)
     """
-    # No event with a lock: a second signal, within the first one's handler, would wait for ever.
+    # A plain flag instead of threading.Event, because a second signal inside the first one's
+    # handler would wait for the event's lock forever.
     asked = False
 
     def ask(*_: object) -> None:

@@ -20,7 +20,7 @@ from experiments.compound_scaling.judge import judge
 from experiments.compound_scaling.summary import summary
 from transfer.cli import platform
 from transfer.models import ResNetConfig, count
-from transfer.models.compound import scaled
+from transfer.models.resnet import compound_scaled
 from transfer.report.style import to_png
 from transfer.scaling.compound import COMPOUNDS
 
@@ -46,7 +46,7 @@ NETWORKS = {
 
 def counted(network: str, scaling: str, growth: float) -> dict[str, Any]:
     """The row of one network, grown by one way of scaling to so many times its FLOPs."""
-    config, resolution = scaled(*NETWORKS[network], COMPOUNDS[scaling], growth)
+    config, resolution = compound_scaled(*NETWORKS[network], COMPOUNDS[scaling], growth)
     image = jax.ShapeDtypeStruct((1, resolution, resolution, config.image_channels), "float32")
     counts = count(config, image)
     return {

@@ -67,7 +67,7 @@ def test_a_linear_step_is_not_accused_of_its_gradients_error():
     assert any("learning rate" in sentence for sentence in findings(wrong))
 
 
-def test_a_zero_initialised_readout_shows_its_multiplier_in_the_change_alone():
+def test_a_zero_initialized_readout_shows_its_multiplier_in_the_change_alone():
     terms = {"contraction 1": 16}
     predictions = Predictions(Slopes(Recipe("mup"), "entrywise"), LAYOUT, terms, terms)
     zero = {width: [0.0, 0.0] for width in WIDTHS}

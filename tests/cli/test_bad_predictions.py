@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 
 import pytest
 
@@ -21,38 +20,35 @@ def ruled(run):
 
 @pytest.mark.parametrize("width", [8, 12, 16])
 def test_a_target_that_is_not_wider_than_the_proxies(refused, run, width):
-    error = refused("predict", "--run=swept", f"--width={width}")
-    assert f"target width {width} is not wider than its proxies (8, 16); ask for a larger" in error
+    refused("predict", "--run=swept", f"--width={width}", names=(width, 8, 16))
 
 
 def test_a_target_is_needed(refused, run):
-    assert "expected --width=WIDTH" in refused("predict", "--run=swept")
+    refused("predict", "--run=swept", names=("--width=WIDTH",))
 
 
 @pytest.mark.parametrize(
-    ("flag", "message"),
+    ("flag", "names"),
     [
-        ("--layers=0", "--layers is 0; expected a whole number of at least 1"),
-        ("--layers=2", "has 2 layers and the sweep 1, .*expected a sweep with recipe.depth = comp"),
-        ("--batch_size=8", "768 tokens in batches of 8 .* expected a sweep with recipe.horizon"),
-        ("--tokens=1536", "1536 tokens in batches of 4 .* expected a sweep with recipe.horizon"),
+        ("--layers=0", ("--layers", 0)),
+        ("--layers=2", (2, 1, "recipe.depth")),
+        ("--batch_size=8", (768, 8, "recipe.horizon")),
+        ("--tokens=1536", (1536, 4, "recipe.horizon")),
     ],
 )
-def test_a_move_without_a_rule_is_refused(refused, run, flag, message):
-    assert re.search(message, refused("predict", "--run=swept", "--width=32", flag))
+def test_a_move_without_a_rule_is_refused(refused, run, flag, names):
+    refused("predict", "--run=swept", "--width=32", flag, names=names)
 
 
 def test_a_target_batch_that_no_beta_follows_is_refused(refused, ruled):
-    error = refused("predict", "--run=swept", "--batch_size=48")
-    assert "A beta of 0.9 would have to average over less than a step" in error
+    refused("predict", "--run=swept", "--batch_size=48", names=(0.9,))
 
 
 def test_a_sweep_whose_length_follows_its_size_says_so(refused, ruled):
     content = json.loads((ruled / "config.json").read_text())
     content["experiment"]["training"]["tokens_per_parameter"] = 0.1
     (ruled / "config.json").write_text(json.dumps(content))
-    error = refused("predict", "--run=swept", "--batch_size=8")
-    assert "expected --tokens=TOKENS beside --batch_size" in error
+    refused("predict", "--run=swept", "--batch_size=8", names=("--tokens=TOKENS", "--batch_size"))
 
 
 def test_one_of_several_recipes_has_to_be_named(refused, run):
@@ -62,11 +58,14 @@ def test_one_of_several_recipes_has_to_be_named(refused, run):
         for trial in directory.trials()
     ]
     directory.add_group("standard", others, [], [])
-    error = refused("predict", "--run=swept", "--width=32")
-    assert "has the recipes mup+sqrt, standard; expected one of them in --recipe" in error
-    error = refused("predict", "--run=swept", "--width=32", "--recipe=standrd")
-    assert "no finished sweep trials of standrd; there are of mup+sqrt, standard" in error
-    assert 'did you mean "standard"?' in error
+    refused("predict", "--run=swept", "--width=32", names=("mup+sqrt, standard", "--recipe"))
+    refused(
+        "predict",
+        "--run=swept",
+        "--width=32",
+        "--recipe=standrd",
+        names=("standrd", "mup+sqrt, standard"),
+    )
 
 
 @pytest.fixture
@@ -87,41 +86,41 @@ def prediction(workplace):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names"),
     [
-        ({"base_width": 16}, "meant at base width 16 but the configuration has 8"),
-        ({"learning_rate": "fast"}, "hyperparameters.learning_rate is 'fast'; expected a number"),
-        ({"learning_rate": -1.0}, "learning_rate is -1.0;.*expected a finite number above 0"),
-        ({"multipliers": 3}, "cannot be read .* expected what transfer predict wrote"),
-        ({"multipliers": {"red": 1.0}}, "cannot be read .* expected what transfer predict wrote"),
-        ({"target_width": 33}, "does not divide the width 33"),
-        ({"base_layers": 2}, "meant at base depth 2 but the configuration has 1"),
-        ({"base_batch_size": 8}, "meant at base batch size 8 but the configuration has 4"),
-        ({"base_tokens": 99}, "meant at base number of tokens 99 but the configuration has 768"),
+        ({"base_width": 16}, (16, 8)),
+        ({"learning_rate": "fast"}, ("hyperparameters.learning_rate", "fast")),
+        ({"learning_rate": -1.0}, ("learning_rate", -1.0)),
+        ({"multipliers": 3}, ("file.json",)),
+        ({"multipliers": {"red": 1.0}}, ("file.json",)),
+        ({"target_width": 33}, (33,)),
+        ({"base_layers": 2}, (2, 1)),
+        ({"base_batch_size": 8}, (8, 4)),
+        ({"base_tokens": 99}, (99, 768)),
         (
             {"target_layers": "two", "base_layers": 1},
-            "config.model.layers is 'two'; expected a whole number",
+            ("config.model.layers", "two"),
         ),
-        ({"extrapolation": [3]}, "cannot be read .* expected what transfer predict wrote"),
-        ({"moves": []}, "of an earlier version, whose moves are now called extrapolation"),
-        ({"recipe": "mupp"}, 'parametrization "mupp" is unknown'),
-        ({"more": 1}, "file.json cannot be read .*more is missing or unknown"),
+        ({"extrapolation": [3]}, ("file.json",)),
+        ({"moves": []}, ()),
+        ({"recipe": "mupp"}, ("mupp",)),
+        ({"more": 1}, ("file.json",)),
     ],
 )
-def test_hyperparameters_that_do_not_fit(refused, workplace, prediction, change, message):
+def test_hyperparameters_that_do_not_fit(refused, workplace, prediction, change, names):
     (workplace / "file.json").write_text(json.dumps(prediction | change))
     train = ("train", "--config=tiny.py", "--run=new", "--hyperparameters=file.json")
-    assert re.search(message, refused(*train))
+    refused(*train, names=names)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "3", "not JSON"])
 def test_a_file_that_is_no_prediction(refused, workplace, content):
     (workplace / "file.json").write_text(content)
     train = ("train", "--config=tiny.py", "--run=new", "--hyperparameters=file.json")
-    assert "file.json cannot be read" in refused(*train)
+    refused(*train, names=("file.json",))
 
 
 @pytest.mark.parametrize("place", ["missing.json", "."])
 def test_hyperparameters_that_are_not_there(refused, place):
     train = ("train", "--config=tiny.py", "--run=new", f"--hyperparameters={place}")
-    assert f"The hyperparameters {place} cannot be read" in refused(*train)
+    refused(*train, names=(place,))

@@ -112,28 +112,31 @@ def test_the_report_of_a_sweep_under_measured_exponents_predicts_that_they_are_l
 
 
 def test_singular_values_at_two_widths_are_too_few(refused, run):
-    error = refused(*PREDICT)
-    assert "at 2 of the proxy widths 8, 16; expected three or more" in error
+    refused(*PREDICT, names=(2, 8, 16))
 
 
 def test_proxies_that_have_not_settled_are_refused(refused, settled):
     directory = RunDirectory(settled)
     short = [dataclasses.replace(trial, decay_times=1.2) for trial in directory.trials()]
     directory.add_group("planted", short, [], directory.spectrum().to_pylist())
-    error = refused(*PREDICT)
-    assert "The runs at width 8 lasted 1.2 decay times and have not settled; expected" in error
+    refused(*PREDICT, names=(8, 1.2))
 
 
 def test_another_decay_is_no_choice_of_a_prediction(refused, run):
-    error = refused("predict", "--run=swept", "--width=32", "--decay=sqrt")
-    assert "--decay is sqrt; expected measured, or no --decay for the rule that was swept" in error
+    refused(
+        "predict",
+        "--run=swept",
+        "--width=32",
+        "--decay=sqrt",
+        names=("--decay", "sqrt", "measured"),
+    )
 
 
 def test_an_optimizer_without_an_exponent_is_refused(refused, settled):
     content = json.loads((settled / "config.json").read_text())
     content["experiment"]["training"]["optimizer"] = "sgd"
     (settled / "config.json").write_text(json.dumps(content))
-    assert "The decay of sgd holds lr * decay fixed" in refused(*PREDICT)
+    refused(*PREDICT)
 
 
 @pytest.mark.parametrize("verb", ["sweep", "train", "explain", "check"])
@@ -143,22 +146,20 @@ def test_an_optimizer_without_an_exponent_is_refused(refused, settled):
 )
 def test_without_a_calibration_the_recipe_says_how_to_come_by_one(refused, verb, setting):
     run = () if verb == "explain" else ("--run=new",)
-    error = refused(verb, "--config=tiny.py", setting, *run)
-    assert "no exponents of its own; expected a calibration: sweep another rule" in error
-    assert "`transfer predict --decay=measured`" in error
+    refused(verb, "--config=tiny.py", setting, *run, names=("transfer predict --decay=measured",))
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names"),
     [
-        ({"calibration": 3}, "cannot be read"),
-        ({"calibration": {"path": []}}, "cannot be read"),
-        ({"calibration": {"paths": ["a"], "exponents": []}}, "0 exponents for 1 paths"),
-        ({"calibration": None}, "no exponents of its own"),
-        ({"calibration": {"paths": ["a"], "exponents": [0.5]}}, "differ at a"),
+        ({"calibration": 3}, ()),
+        ({"calibration": {"path": []}}, ()),
+        ({"calibration": {"paths": ["a"], "exponents": []}}, (0, 1)),
+        ({"calibration": None}, ()),
+        ({"calibration": {"paths": ["a"], "exponents": [0.5]}}, ("a",)),
     ],
 )
-def test_a_calibration_that_does_not_fit(refused, settled, capsys, change, message):
+def test_a_calibration_that_does_not_fit(refused, settled, capsys, change, names):
     assert transfer(*PREDICT) == 0
     capsys.readouterr()
     file = settled / "hyperparameters.json"
@@ -169,4 +170,4 @@ def test_a_calibration_that_does_not_fit(refused, settled, capsys, change, messa
         "--run=new",
         "--hyperparameters=swept/hyperparameters.json",
     )
-    assert message in refused(*train)
+    refused(*train, names=names)

@@ -14,24 +14,23 @@ CONFIG = "--config=tiny.py"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "names"),
     [
-        ((), "expected --topology, such as v5p:4x4x4"),
-        (("--topology=v6p:2x2",), 'did you mean "v6e"'),
-        (("--topology=v5e:3x3",), "expected one of 1x1, 2x2"),
-        (("--topology=v5p:4x4x4", "--mesh.fsdp=x"), '--mesh.fsdp is "x"; expected a whole number'),
-        (("--topology=v5p:4x4x4", "--mesh.fdsp=2"), "--mesh.fsdp"),
-        (("--topology=v5p:4x4x4", "--mesh.data=-1"), "mesh.data is -1; expected"),
+        ((), ("--topology", "v5p:4x4x4")),
+        (("--topology=v6p:2x2",), ("v6e",)),
+        (("--topology=v5e:3x3",), ("1x1", "2x2")),
+        (("--topology=v5p:4x4x4", "--mesh.fsdp=x"), ("--mesh.fsdp", "x")),
+        (("--topology=v5p:4x4x4", "--mesh.fdsp=2"), ("--mesh.fsdp",)),
+        (("--topology=v5p:4x4x4", "--mesh.data=-1"), ("mesh.data", -1)),
     ],
 )
-def test_what_is_refused_before_anything_is_compiled(arguments, said, refused):
-    assert said in refused("plan", CONFIG, *arguments)
+def test_what_is_refused_before_anything_is_compiled(arguments, names, refused):
+    refused("plan", CONFIG, *arguments, names=names)
 
 
 def test_without_libtpu_the_sentence_says_how_to_get_it(refused, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
-    said = refused("plan", CONFIG, "--topology=v5p:4x4x4")
-    assert 'pip install "transfer[tpu]"' in said
+    refused("plan", CONFIG, "--topology=v5p:4x4x4", names=("transfer[tpu]",))
 
 
 @needs_libtpu

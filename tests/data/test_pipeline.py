@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from transfer.data.pipeline import BatchIterator
 from transfer.data.text_dataset import Windows
-from transfer.errors import TransferError
 
 LENGTH = 3
 
@@ -96,15 +96,15 @@ def test_resume_is_exact_even_on_another_number_of_processes(steps, before, afte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "names"),
     [
-        ((8, 0, [6, 7, 8]), r"rows \[6, 7, 8\] are not .* some of 0 to 7"),
-        ((8, 0, [-1]), r"rows \[-1\]"),
-        ((8, 0, []), r"rows \[\]"),
-        ((8, -1), "seed is -1"),
-        ((8, 2**32), "seed is 4294967296"),
+        ((8, 0, [6, 7, 8]), ("rows", "[6, 7, 8]")),
+        ((8, 0, [-1]), ("rows", "[-1]")),
+        ((8, 0, []), ("rows", "[]")),
+        ((8, -1), ("seed", -1)),
+        ((8, 2**32), ("seed", 2**32)),
     ],
 )
-def test_bad_arguments(arguments, message):
-    with pytest.raises(TransferError, match=message):
+def test_bad_arguments(arguments, names):
+    with refused(*names):
         BatchIterator(windows(20), *arguments)

@@ -8,10 +8,10 @@ import sysconfig
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from transfer.data import DataConfig, load_dataset, prepared, text_sources
 from transfer.data.load import open_text
-from transfer.errors import TransferError
 
 from .poems import POEMS
 
@@ -63,7 +63,7 @@ def test_another_python_prepares_its_own_data(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("python-*"))) == 3
     assert len(list(tmp_path.glob("python-9.9.9-*"))) == 1
     monkeypatch.setattr(text_sources, "_standard_library", lambda: iter([]))
-    with pytest.raises(TransferError, match="no standard library sources"):
+    with refused():
         load()
 
 
@@ -92,7 +92,7 @@ def test_first_use_is_silent_and_safe_in_two_processes_at_once(tmp_path):
 
 def test_stdlib_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TransferError, match="could not be prepared"):
+    with refused(tmp_path / "file"):
         load_dataset(DataConfig(data_dir=str(tmp_path / "file")))
 
 
@@ -121,7 +121,7 @@ def test_large_splits_are_fingerprinted_without_reading_them(poems_folder, monke
 def test_a_named_folder_without_the_data_set_is_an_error_and_stays_untouched(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "missing", tmp_path / "empty"):
-        with pytest.raises(TransferError, match=r"not prepared in .*; run `tfds build tiny_poems"):
+        with refused(folder, "tfds build tiny_poems"):
             load_dataset(poems(folder))
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
@@ -131,7 +131,7 @@ def test_the_default_folder_is_filled_on_demand(tmp_path, monkeypatch):
     assert list(load_dataset(POEM_CONFIG).documents()) == POEMS["train"]
     assert {path.name for path in tmp_path.iterdir()} >= {"tiny_poems", "tokens"}
     unreachable = dataclasses.replace(POEM_CONFIG, name="unreachable_poems")
-    with pytest.raises(TransferError, match=r"could not be downloaded .*service not known\); run"):
+    with refused():
         load_dataset(unreachable)
 
 
@@ -144,20 +144,20 @@ def test_default_folder_without_the_environment_variable(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names"),
     [
-        ({"name": "tiny_poem"}, r'neither known to TFDS nor .*did you mean "tiny_poems"\?\)'),
-        ({"name": "tiny poems:x"}, "cannot be opened"),
-        ({"text_feature": "vers"}, r'no text feature "vers" \(did you mean "verse"\?\)'),
-        ({"text_feature": "line"}, 'no text feature "line".* one of: verse'),
-        ({"train_split": "training"}, r'no split "training".* over: train, test'),
-        ({"train_split": "train[:x"}, r'no split "train\[:x"'),
-        ({"train_split": "train[:0]"}, "selects no examples"),
-        ({"eval_split": "test[:1]", "sequence_length": 400}, "expected at least one batch"),
+        ({"name": "tiny_poem"}, ("tiny_poem", "tiny_poems")),
+        ({"name": "tiny poems:x"}, ("tiny poems:x",)),
+        ({"text_feature": "vers"}, ("vers", "verse")),
+        ({"text_feature": "line"}, ("line", "verse")),
+        ({"train_split": "training"}, ("training", "train", "test")),
+        ({"train_split": "train[:x"}, ("train[:x",)),
+        ({"train_split": "train[:0]"}, ("train[:0]",)),
+        ({"eval_split": "test[:1]", "sequence_length": 400}, ("test[:1]",)),
     ],
 )
-def test_bad_inputs(poems_folder, change, message):
-    with pytest.raises(TransferError, match=message) as caught:
+def test_bad_inputs(poems_folder, change, names):
+    with refused(*names) as caught:
         load_dataset(poems(poems_folder, **change))
     assert "\n" not in str(caught.value)
 
@@ -167,5 +167,5 @@ def test_files_that_tfds_cannot_read(tmp_path, poems_folder):
     target.mkdir(parents=True)
     for file in (poems_folder / "tiny_poems" / "1.0.0").glob("*.json"):
         (target / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(TransferError, match=r"cannot be read .*array_record"):
+    with refused("array_record"):
         load_dataset(poems(tmp_path))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from transfer.data import DataConfig, load_dataset, load_tokenizer, train_tokenizer
 from transfer.data.tokenizers import SEPARATORS
@@ -93,9 +94,9 @@ def test_a_data_set_reads_through_a_trained_tokenizer(trained, kind):
 @pytest.mark.parametrize("kind", ["model", "json"])
 def test_training_errors_leave_no_file(tmp_path, kind):
     path = tmp_path / f"bpe.{kind}"
-    with pytest.raises(TransferError, match="no room for merges"):
+    with refused(200):
         train_tokenizer(CORPUS, 200, str(path))
-    with pytest.raises(TransferError, match="hold no text"):
+    with refused():
         train_tokenizer(["", ""], 400, str(path))
 
     def interrupted():
@@ -109,16 +110,16 @@ def test_training_errors_leave_no_file(tmp_path, kind):
 
 def test_sentencepiece_needs_room_for_every_common_character(tmp_path):
     alphabet = ["".join(map(chr, range(0x4E00, 0x4F00)))] * 20
-    with pytest.raises(TransferError, match="cannot make 270 tokens"):
+    with refused(270):
         train_tokenizer(alphabet, 270, str(tmp_path / "bpe.model"))
 
 
 def test_unusable_files(tmp_path):
     for name, content in {"a.model": b"garbage", "empty.model": b"", "a.json": b"{}"}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(TransferError, match=f"{name} is not a"):
+        with refused(name):
             load_tokenizer(str(tmp_path / name))
-    with pytest.raises(TransferError, match="names no tokenizer"):
+    with refused("bpe.txt"):
         train_tokenizer(CORPUS, 400, str(tmp_path / "bpe.txt"))
 
 
@@ -128,5 +129,5 @@ def test_a_tokenizer_without_a_separator_is_refused(tmp_path, trained):
     del content["model"]["vocab"][SEPARATORS[0]]
     file = tmp_path / "bare.json"
     file.write_text(json.dumps(content))
-    with pytest.raises(TransferError, match="no token to separate documents"):
+    with refused(file):
         load_tokenizer(str(file))

@@ -12,7 +12,7 @@ from transfer.distributed import timeouts
 STUCK = """
 import time
 import jax
-from transfer.distributed.collective_timeout import collective_timeout
+from transfer.distributed.timeouts import collective_timeout
 
 jax.process_count = lambda: 2
 with collective_timeout():
@@ -23,9 +23,9 @@ with collective_timeout():
 NEVER_CAME = """
 import sys
 from transfer.cli.main import main
-from transfer.distributed import cluster
+from transfer.distributed import job
 
-cluster._SECONDS_TO_COME = 1
+job._SECONDS_TO_START = 1
 sys.exit(main(["transfer", "train", *sys.argv[1:]]))
 """
 
@@ -43,7 +43,7 @@ def test_a_process_that_waits_for_one_that_is_stuck_gives_up():
     ended = run(STUCK, TRANSFER_PEER_TIMEOUT="1")
 
     assert ended.stdout == "done in time\n"
-    assert ended.returncode == timeouts.ALONE
+    assert ended.returncode == timeouts.PEER_LOST
     (sentence,) = ended.stderr.splitlines()
     assert sentence.startswith("transfer: process 0 of 2 has waited for the others for 6 s")
 
@@ -56,6 +56,6 @@ def test_a_process_whose_others_never_come_gives_up(index):
         JAX_NUM_PROCESSES="2",
         JAX_PROCESS_ID=index,
     )
-    assert ended.returncode == timeouts.ALONE
+    assert ended.returncode == timeouts.PEER_LOST
     (sentence,) = ended.stderr.splitlines()
     assert "never came" in sentence or "did not find each other" in sentence

@@ -149,7 +149,7 @@ def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that
                 os.kill(each, number)
             left = started[1 - victim]
             _, error = left.communicate(timeout=bound + LONG)
-            assert left.returncode == timeouts.ALONE
+            assert left.returncode == timeouts.PEER_LOST
             one = r"transfer( train)?: another process of the job is gone.* last checkpoint\.\n"
             assert re.fullmatch(one, error), error
 

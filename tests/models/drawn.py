@@ -37,7 +37,7 @@ SMALL = TransformerConfig(
 MLP = MLPConfig(width=8, layers=2, features=5, outputs=3, biases=True)
 TOKENS = jnp.asarray(np.random.default_rng(7).integers(0, SMALL.vocabulary, (2, 9)))
 
-# Models this small do not pay for optimised code.
+# Models this small do not pay for optimized code.
 jit = functools.partial(
     jax.jit,
     compiler_options={

@@ -6,10 +6,10 @@ import jax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.models import ResNetConfig, count
-from transfer.models.compound import scaled
+from transfer.models.resnet import compound_scaled
 from transfer.scaling.compound import COMPOUNDS
 
 ResNet50 = ResNetConfig(stages=(3, 4, 6, 3), block="bottleneck", stem="imagenet", classes=1000)
@@ -39,18 +39,18 @@ def flops(config, resolution):
 def test_growth_goes_where_the_compound_says(name, growth, stages, width, resolution):
     # But for the pixels of `fast`: 224 * 2^(1/2) = 316.8.
     expected = dataclasses.replace(ResNet50, stages=stages, width=width), resolution
-    assert scaled(ResNet50, 224, COMPOUNDS[name], growth) == expected
+    assert compound_scaled(ResNet50, 224, COMPOUNDS[name], growth) == expected
 
 
 @given(name=names, config=st.sampled_from([ResNet50, IN_GROUPS, IN_A_NUMBER_OF_GROUPS]))
 def test_a_growth_of_one_changes_nothing(name, config):
-    assert scaled(config, 33, COMPOUNDS[name], 1) == (config, 33)
+    assert compound_scaled(config, 33, COMPOUNDS[name], 1) == (config, 33)
 
 
 @given(name=names, growth=growths, groups=st.sampled_from([(IN_GROUPS, 16), (ResNet50, 1)]))
 def test_each_is_the_nearest_that_a_network_can_have(name, growth, groups):
     config, unit = groups
-    grown, ideal = scaled(config, 32, COMPOUNDS[name], growth), COMPOUNDS[name].at(growth)
+    grown, ideal = compound_scaled(config, 32, COMPOUNDS[name], growth), COMPOUNDS[name].at(growth)
     sizes = [
         (grown[0].width, config.width * ideal["width"], unit),
         (grown[1], 32 * ideal["resolution"], 1),
@@ -67,11 +67,13 @@ def test_each_is_the_nearest_that_a_network_can_have(name, growth, groups):
 
 def test_groups_stay_whole():
     # 32 * 2^(1/2) = 45.3; one channel at a time it would be 45, which no group of 16 divides.
-    grown, _ = scaled(IN_GROUPS, 32, COMPOUNDS["width"], 2)
+    grown, _ = compound_scaled(IN_GROUPS, 32, COMPOUNDS["width"], 2)
     assert grown.width == 48
-    grown, _ = scaled(IN_A_NUMBER_OF_GROUPS, 32, COMPOUNDS["width"], 2)
+    grown, _ = compound_scaled(IN_A_NUMBER_OF_GROUPS, 32, COMPOUNDS["width"], 2)
     assert grown.width == 48
-    grown, _ = scaled(dataclasses.replace(IN_GROUPS, norm="batch"), 32, COMPOUNDS["width"], 2)
+    grown, _ = compound_scaled(
+        dataclasses.replace(IN_GROUPS, norm="batch"), 32, COMPOUNDS["width"], 2
+    )
     assert grown.width == 45
 
 
@@ -83,7 +85,7 @@ FLOPS_OFF = 0.12
 @pytest.mark.parametrize("name", COMPOUNDS)
 def test_flops_grow_as_asked(name):
     small = ResNetConfig(width=64, stages=(8,), convolution="xla"), 32
-    assert flops(*scaled(*small, COMPOUNDS[name], 8)) / flops(*small) == pytest.approx(
+    assert flops(*compound_scaled(*small, COMPOUNDS[name], 8)) / flops(*small) == pytest.approx(
         8, rel=FLOPS_OFF
     )
 
@@ -96,5 +98,5 @@ def test_flops_would_not_if_width_grew_with_them_and_not_with_their_root():
 
 @pytest.mark.parametrize("growth", [0, -1, float("inf"), float("nan")])
 def test_growth_that_is_none_is_refused(growth):
-    with pytest.raises(TransferError, match="expected a finite number above 0"):
-        scaled(ResNet50, 224, COMPOUNDS["uniform"], growth)
+    with refused(growth):
+        compound_scaled(ResNet50, 224, COMPOUNDS["uniform"], growth)

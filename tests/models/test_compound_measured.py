@@ -10,7 +10,7 @@ from experiments.compound_scaling.figure import growth_figure
 from experiments.compound_scaling.judge import KINDS, TOLERANCE, exponent, judge
 from experiments.compound_scaling.run import GROWTHS, HERE, NETWORKS, TABLE, asked, counted
 from experiments.compound_scaling.summary import summary
-from transfer.models.compound import scaled
+from transfer.models.resnet import compound_scaled
 from transfer.scaling.compound import COMPOUNDS
 
 # Those with few blocks, which are soon counted, and on which the claim rests.
@@ -61,7 +61,7 @@ def test_the_judge_sees_one_way_of_scaling_passed_off_for_another():
 def test_the_committed_networks_are_those_that_the_code_grows():
     assert [(row["network"], row["scaling"], row["growth"]) for row in committed()] == asked()
     for row in committed():
-        config, resolution = scaled(
+        config, resolution = compound_scaled(
             *NETWORKS[row["network"]], COMPOUNDS[row["scaling"]], row["growth"]
         )
         shape = row["width"], tuple(row["stages"]), row["resolution"]

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from refusals import refused
 
 from transfer import optim
-from transfer.errors import TransferError
 from transfer.models import TransformerConfig, model_layout
 from transfer.models.functional import _filled
 from transfer.models.variables import Multiplier
@@ -54,7 +54,7 @@ def test_only_the_branches_have_another_multiplier():
 
 
 def test_a_model_whose_layers_are_not_stacked_has_no_depth():
-    with pytest.raises(TransferError, match="another number are stacked"):
+    with refused(3):
         model_layout(MLP, 4, base_layers=3)
 
 

@@ -4,9 +4,9 @@ import json
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 from safetensors.numpy import load_file
 
-from transfer.errors import TransferError
 from transfer.models import TransformerConfig
 from transfer.models.export import export_llama
 from transfer.scaling import Recipe
@@ -131,7 +131,7 @@ def test_a_checkpoint_is_never_overwritten(tmp_path):
     export_llama(CONFIG, *trained(CONFIG, "mup"), tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
 
-    with pytest.raises(TransferError, match="holds a checkpoint already"):
+    with refused(tmp_path):
         export_llama(CONFIG, *trained(CONFIG, "standard"), tmp_path)
 
     assert (tmp_path / "model.safetensors").read_bytes() == before

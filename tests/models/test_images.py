@@ -101,8 +101,8 @@ def test_groups_of_a_fixed_size_are_the_same_at_every_width_and_a_fixed_number_i
     def fluctuation(width, group):
         # Channels of one pixel differ by chance alone, as those of a wide network do.
         images = jax.random.normal(jax.random.key(width), (256, 1, 1, width))
-        normalised = GroupNorm(width, width // group)(images)
-        ratio = jnp.std(images[..., :group], axis=-1) / jnp.std(normalised[..., :group], axis=-1)
+        normalized = GroupNorm(width, width // group)(images)
+        ratio = jnp.std(images[..., :group], axis=-1) / jnp.std(normalized[..., :group], axis=-1)
         return float(jnp.std(ratio))
 
     assert fluctuation(512, 16) == pytest.approx(fluctuation(32, 16), rel=0.2)

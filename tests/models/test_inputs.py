@@ -1,9 +1,9 @@
 """A model says whether it can read what a data set gives it, from plain facts."""
 
 import pytest
+from refusals import refused
 
 from transfer.data import DataConfig, ImageConfig, load_dataset
-from transfer.errors import TransferError
 from transfer.models import CNNConfig, ImageInputs, ResNetConfig, TextInputs, TransformerConfig
 from transfer.training.task import input_spec
 
@@ -13,20 +13,20 @@ PHOTOGRAPHS = ImageInputs("photographs", channels=3, classes=10)
 @pytest.mark.parametrize("kind", [CNNConfig, ResNetConfig])
 def test_images_need_their_own_number_of_channels(kind):
     kind(image_channels=3).require_fit(PHOTOGRAPHS)
-    with pytest.raises(TransferError, match=r"model\.image_channels is 1 .* photographs have 3"):
+    with refused("model.image_channels", 1, "photographs", 3):
         kind(image_channels=1).require_fit(PHOTOGRAPHS)
 
 
 @pytest.mark.parametrize("kind", [CNNConfig, ResNetConfig])
 def test_classes_may_be_more_than_there_are_but_not_fewer(kind):
     kind(image_channels=3, classes=16).require_fit(PHOTOGRAPHS)
-    with pytest.raises(TransferError, match=r"model\.classes is 9 but photographs has 10"):
+    with refused("model.classes", 9, "photographs", 10):
         kind(image_channels=3, classes=9).require_fit(PHOTOGRAPHS)
 
 
 def test_every_token_needs_a_row_of_the_table():
     TransformerConfig(vocabulary=300).require_fit(TextInputs("bytes", vocabulary=256))
-    with pytest.raises(TransferError, match=r"model\.vocabulary is 255 .* bytes has 256 tokens"):
+    with refused("model.vocabulary", 255, "bytes", 256):
         TransformerConfig(vocabulary=255).require_fit(TextInputs("bytes", vocabulary=256))
 
 

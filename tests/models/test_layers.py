@@ -86,7 +86,7 @@ def test_rotary_turns_each_pair_of_channels_at_its_own_frequency():
 def test_rotary_keeps_float32_for_positions_in_bfloat16():
     x = jnp.asarray(normal(1, 600, 1, 8), jnp.bfloat16)
     assert rotary(x).dtype == jnp.float32
-    # Position 599 has no neighbour within 2 in bfloat16: its angle would be off by a radian.
+    # Position 599 has no neighbor within 2 in bfloat16: its angle would be off by a radian.
     np.testing.assert_allclose(rotary(x), rotary(x.astype(jnp.float32)), atol=1e-6)
 
 

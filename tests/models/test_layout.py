@@ -5,8 +5,8 @@ import time
 from fractions import Fraction
 
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.models import MLPConfig, TransformerConfig, model_layout, parameter_count
 from transfer.scaling import Recipe, Role
 
@@ -145,24 +145,24 @@ def test_a_perceptron_may_be_as_wide():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("fields", "names"),
     [
-        ({"width": 0}, "width is 0"),
-        ({"layers": 0}, "layers is 0"),
-        ({"features": 0}, "features is 0"),
-        ({"outputs": 0}, "outputs is 0"),
-        ({"activation": "swish"}, 'activation "swish" is unknown'),
-        ({"dtype": "int8"}, 'dtype "int8" is unknown'),
+        ({"width": 0}, ("width", 0)),
+        ({"layers": 0}, ("layers", 0)),
+        ({"features": 0}, ("features", 0)),
+        ({"outputs": 0}, ("outputs", 0)),
+        ({"activation": "swish"}, ("swish",)),
+        ({"dtype": "int8"}, ("int8",)),
     ],
 )
-def test_a_perceptron_that_cannot_be_is_refused(fields, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_perceptron_that_cannot_be_is_refused(fields, names):
+    with refused(*names):
         dataclasses.replace(MLP, **fields)
 
 
-@pytest.mark.parametrize(("base_width", "message"), [(0, "base width is 0"), (6, "the width 6")])
-def test_a_base_width_that_does_not_fit_the_architecture_is_refused(base_width, message):
-    with pytest.raises(TransferError, match=message):
+@pytest.mark.parametrize(("base_width", "names"), [(0, ("width", 0)), (6, (6,))])
+def test_a_base_width_that_does_not_fit_the_architecture_is_refused(base_width, names):
+    with refused(*names):
         model_layout(SMALL, base_width)
 
 
@@ -174,5 +174,5 @@ def test_a_fixed_number_of_key_heads_is_refused_with_its_reason():
 @pytest.mark.parametrize("name", ["mup_table3", "standard"])
 def test_a_tie_that_a_recipe_cannot_serve_is_refused(name):
     layout = model_layout(dataclasses.replace(SMALL, tied=True), 8)
-    with pytest.raises(TransferError, match="both embedding and readout"):
+    with refused():
         Recipe(name, rates="full").rules(layout.parameters)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.models import (
     CNNConfig,
     ResNetConfig,
@@ -253,36 +253,36 @@ def test_the_readout_takes_the_multiplier_of_the_form_and_convolutions_theirs():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "names"),
     [
-        ({"width": 0}, "width is 0"),
-        ({"stages": ()}, "stages is"),
-        ({"stages": (2, 0)}, "stages is"),
-        ({"classes": 0}, "classes is 0"),
-        ({"block": "wide"}, 'block "wide" is unknown'),
-        ({"stem": "cifar"}, 'stem "cifar" is unknown'),
-        ({"norm": "instance"}, 'norm "instance" is unknown'),
-        ({"dtype": "int8"}, 'dtype "int8" is unknown'),
-        ({"bottleneck_multiple": 2}, "2 in basic blocks"),
-        ({"groups": 2}, "exactly one above 0"),
-        ({"group_size": 0}, "exactly one above 0"),
-        ({"norm": "group", "group_size": 3}, "group_size = 3 does not divide the width 8"),
-        ({"norm": "group", "group_size": 0, "groups": 3}, "groups = 3 does not divide the width 8"),
+        ({"width": 0}, ("width", 0)),
+        ({"stages": ()}, ("stages", ())),
+        ({"stages": (2, 0)}, ("stages", (2, 0))),
+        ({"classes": 0}, ("classes", 0)),
+        ({"block": "wide"}, ("wide",)),
+        ({"stem": "cifar"}, ("cifar",)),
+        ({"norm": "instance"}, ("instance",)),
+        ({"dtype": "int8"}, ("int8",)),
+        ({"bottleneck_multiple": 2}, ("bottleneck_multiple", 2)),
+        ({"groups": 2}, (2,)),
+        ({"group_size": 0}, ()),
+        ({"norm": "group", "group_size": 3}, ("group_size", 3, 8)),
+        ({"norm": "group", "group_size": 0, "groups": 3}, ("groups", 3, 8)),
     ],
 )
-def test_a_network_that_cannot_be_is_refused(changes, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_network_that_cannot_be_is_refused(changes, names):
+    with refused(*names):
         dataclasses.replace(SMALL, **changes)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"layers": 0}, "layers is 0"), ({"dtype": "int8"}, "unknown")]
+    ("changes", "names"), [({"layers": 0}, ("layers", 0)), ({"dtype": "int8"}, ("int8",))]
 )
-def test_a_plain_network_that_cannot_be_is_refused(changes, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_plain_network_that_cannot_be_is_refused(changes, names):
+    with refused(*names):
         CNNConfig(**changes)
 
 
 def test_another_base_depth_is_refused():
-    with pytest.raises(TransferError, match="ResNetConfig has no number of layers"):
+    with refused("ResNetConfig"):
         model_layout(SMALL, 8, base_layers=2)

@@ -35,10 +35,10 @@ def test_losses_are_cross_entropies_and_a_prediction_is_the_largest_logit():
     assert not found.correct[0, 0]
 
 
-@pytest.mark.parametrize(("time", "stretches"), [(12, 4), (12, 1), (9, 1), (16, 8)])
-def test_stretches_of_time_score_as_all_of_it_and_have_its_gradient(monkeypatch, time, stretches):
-    # The number of stretches is a power of two that divides the time.
-    monkeypatch.setattr(module, "_AT_A_TIME", time * V // stretches if stretches > 1 else 10**9)
+@pytest.mark.parametrize(("time", "chunks"), [(12, 4), (12, 1), (9, 1), (16, 8)])
+def test_stretches_of_time_score_as_all_of_it_and_have_its_gradient(monkeypatch, time, chunks):
+    # The number of chunks is a power of two that divides the time.
+    monkeypatch.setattr(module, "_MAX_LOGITS", time * V // chunks if chunks > 1 else 10**9)
     x, kernel, labels = drawn(time)
     weights = jnp.asarray(np.random.default_rng(2).uniform(size=(B, time)), jnp.float32)
 
@@ -67,7 +67,7 @@ def test_in_bfloat16_losses_are_of_unrounded_logits():
 
 @pytest.mark.parametrize("score", [readout_scores, by_logits])
 def test_logits_never_exist_all_at_once(monkeypatch, score):
-    monkeypatch.setattr(module, "_AT_A_TIME", 3 * V)
+    monkeypatch.setattr(module, "_MAX_LOGITS", 3 * V)
     x, kernel, labels = drawn(24, "bfloat16")
     program = jax.make_jaxpr(
         jax.grad(lambda x, kernel: jnp.mean(score(x, kernel, labels).losses), argnums=(0, 1))
@@ -79,10 +79,10 @@ def test_logits_never_exist_all_at_once(monkeypatch, score):
 
 
 @hypothesis.settings(deadline=None, max_examples=10, derandomize=True)
-@hypothesis.given(time=st.integers(1, 24), at_a_time=st.integers(1, 300))
-def test_any_length_is_scored(time, at_a_time):
+@hypothesis.given(time=st.integers(1, 24), max_logits=st.integers(1, 300))
+def test_any_length_is_scored(time, max_logits):
     x, kernel, labels = drawn(time)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_AT_A_TIME", at_a_time)
+        patch.setattr(module, "_MAX_LOGITS", max_logits)
         found = readout_scores(x, kernel, labels)
     np.testing.assert_allclose(found.losses, by_logits(x, kernel, labels).losses, rtol=1e-6)

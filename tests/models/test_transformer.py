@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx, traverse_util
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.models import TransformerConfig, forward_pass, model_layout, scored_pass
 from transfer.models.layers import rotary
 from transfer.models.transformer import Block
@@ -201,22 +201,22 @@ def test_rotary_products_depend_on_distance_alone():
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "names"),
     [
-        ({"width": 0}, r"model\.width is 0"),
-        ({"layers": 0}, r"model\.layers is 0"),
-        ({"width": 18}, r"head_dim = 4 does not divide the width 18"),
-        ({"head_dim": 0, "heads": 3}, r"heads = 3 does not divide the width 16"),
-        ({"heads": 2}, "exactly one above 0"),
-        ({"head_dim": 0}, "exactly one above 0"),
-        ({"queries_per_kv_head": 3}, r"queries_per_kv_head = 3 does not divide the 4 heads"),
-        ({"width": 15, "head_dim": 5, "queries_per_kv_head": 1}, "odd; expected an even one"),
-        ({"feed_forward_multiple": 2.7}, r"feed_forward_multiple = 2\.7 gives no whole number"),
-        ({"embedding_std": 0.0}, r"embedding_std is 0\.0"),
-        ({"dtype": "float8"}, 'dtype "float8" is unknown'),
-        ({"attention": "flash"}, 'attention "flash" is unknown'),
+        ({"width": 0}, ("model.width", 0)),
+        ({"layers": 0}, ("model.layers", 0)),
+        ({"width": 18}, ("head_dim", 4, 18)),
+        ({"head_dim": 0, "heads": 3}, ("heads", 3, 16)),
+        ({"heads": 2}, ()),
+        ({"head_dim": 0}, ()),
+        ({"queries_per_kv_head": 3}, ("queries_per_kv_head", 3, 4)),
+        ({"width": 15, "head_dim": 5, "queries_per_kv_head": 1}, (5,)),
+        ({"feed_forward_multiple": 2.7}, ("feed_forward_multiple", 2.7)),
+        ({"embedding_std": 0.0}, ("embedding_std", 0.0)),
+        ({"dtype": "float8"}, ("float8",)),
+        ({"attention": "flash"}, ("flash",)),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(changes, sentence):
-    with pytest.raises(TransferError, match=sentence):
+def test_a_shape_that_cannot_be_is_refused(changes, names):
+    with refused(*names):
         dataclasses.replace(CONFIG, **changes)

@@ -39,12 +39,12 @@ def as_a_whole(kernel):
 
 
 @functools.cache
-def norms(name, normalised, **settings):
+def norms(name, normalized, **settings):
     """Squared norm of the kernel over its first, and the effective step, at every step."""
     tx = getattr(optim, name)(LR, layout=LAYOUT, recipe=Recipe("standard"), **settings)
 
     def loss(parameters, noise):
-        return jnp.sum(noise * normalised(parameters["kernel"]))
+        return jnp.sum(noise * normalized(parameters["kernel"]))
 
     def step(carry, key):
         parameters, state = carry
@@ -61,28 +61,28 @@ def norms(name, normalised, **settings):
     return np.square(norm / norm[0]), np.asarray(effective)
 
 
-def growth(name, normalised, **settings):
+def growth(name, normalized, **settings):
     """By how much of its first value |w|^2 grows once the momentum is full."""
-    square, _ = norms(name, normalised, **settings)
+    square, _ = norms(name, normalized, **settings)
     return float(square[-1] - square[FILLED])
 
 
 # A column of FAN_IN entries of size LR adds LR^2 FAN_IN to a norm that was about 1.
 EXPECTED = LR**2 * FAN_IN * (STEPS - 1 - FILLED)
-normalised = pytest.mark.parametrize("normalised", [by_output, as_a_whole])
+normalized = pytest.mark.parametrize("normalized", [by_output, as_a_whole])
 
 
-@normalised
-def test_momentum_grows_the_norm_and_adamp_takes_it_back(normalised):
+@normalized
+def test_momentum_grows_the_norm_and_adamp_takes_it_back(normalized):
     # The noise of 64 x 16 entries over 140 steps leaves the sums to some percent.
-    assert growth("adamw", normalised) == pytest.approx(EXPECTED, rel=0.15)
-    assert growth("adamp", normalised) == pytest.approx(EXPECTED / 19, rel=0.15)
+    assert growth("adamw", normalized) == pytest.approx(EXPECTED, rel=0.15)
+    assert growth("adamp", normalized) == pytest.approx(EXPECTED / 19, rel=0.15)
 
 
-@normalised
-def test_the_effective_step_decays_under_adamw_and_hardly_under_adamp(normalised):
+@normalized
+def test_the_effective_step_decays_under_adamw_and_hardly_under_adamp(normalized):
     def kept(name):
-        square, effective = norms(name, normalised)
+        square, effective = norms(name, normalized)
         early, late = slice(FILLED, 2 * FILLED), slice(STEPS - FILLED, STEPS)
         predicted = np.sqrt(np.mean(square[early]) / np.mean(square[late]))
         measured = np.mean(effective[late]) / np.mean(effective[early])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.optim import schedule
 
 
@@ -59,17 +59,17 @@ def test_a_schedule_may_be_traced():
 
 
 @pytest.mark.parametrize(
-    ("name", "phases", "message"),
+    ("name", "phases", "names"),
     [
-        ("cosin", {}, '"cosin" is unknown.*did you mean "cosine"'),
-        ("linear", {"warmup": 8}, "do not fit a run of 8"),
-        ("wsd", {"warmup": 4, "decay": 4}, "do not fit a run of 8"),
-        ("linear", {"warmup": -1}, "do not fit"),
-        ("wsd", {"decay": -1}, "do not fit"),
-        ("wsd", {}, "given 0 decay steps"),
-        ("linear", {"decay": 2}, "given 2 decay steps"),
+        ("cosin", {}, ("cosin", "cosine")),
+        ("linear", {"warmup": 8}, ("warmup", 8)),
+        ("wsd", {"warmup": 4, "decay": 4}, (8,)),
+        ("linear", {"warmup": -1}, ("warmup", -1)),
+        ("wsd", {"decay": -1}, (-1,)),
+        ("wsd", {}, (0,)),
+        ("linear", {"decay": 2}, (2,)),
     ],
 )
-def test_what_fits_no_run_is_refused(name, phases, message):
-    with pytest.raises(TransferError, match=message):
+def test_what_fits_no_run_is_refused(name, phases, names):
+    with refused(*names):
         schedule(name, 8, **phases)

@@ -47,7 +47,7 @@ GROWING_HEADS = dataclasses.replace(TRANSFORMER, head_dim=0, heads=2, qk_norm=Fa
 MLP = MLPConfig(width=BASE_WIDTH, layers=2, features=5, outputs=3, activation="tanh", biases=True)
 # Stem, inner convolutions, a 1x1 shortcut; gains and biases of batch norm.
 RESNET = ResNetConfig(width=BASE_WIDTH, stages=(1, 1), image_channels=2, classes=3)
-# The same as pre-activation bottlenecks, normalised by group.
+# The same as pre-activation bottlenecks, normalized by group.
 PRE_ACTIVATION = dataclasses.replace(
     RESNET, block="bottleneck", pre_activation=True, norm="group", group_size=4
 )
@@ -68,7 +68,7 @@ _OPTIMIZERS = {
     "muon": (optim.muon, ADAMW),
 }
 
-# Compiling is most of the time; optimised code would not pay for itself in so few steps.
+# Compiling is most of the time; optimized code would not pay for itself in so few steps.
 _jit = functools.partial(
     jax.jit,
     compiler_options={

@@ -7,7 +7,7 @@ import numpy as np
 
 from transfer.scaling import Annotated, Axes, Layout
 
-# Compiling is most of the time; optimised code would not pay for itself on matrices so small.
+# Compiling is most of the time; optimized code would not pay for itself on matrices so small.
 quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 

@@ -69,7 +69,7 @@ def test_a_block_finds_a_repeated_value_as_often_as_it_is_there():
         np.testing.assert_allclose(values, expected, rtol=ROUNDING)
 
 
-def test_without_orthogonalising_a_value_would_be_found_twice():
+def test_without_orthogonalizing_a_value_would_be_found_twice():
     """The three-term recurrence in float32: ghosts, which whole bases are there to prevent."""
     matrix = with_values(0.8 ** np.arange(40), 40, 40).astype(np.float32)
     pairs, right = 40, np.zeros((41, 40), np.float32)

@@ -19,7 +19,7 @@ def parameters(recipe: str):
     one = Hyperparameters(learning_rate=1.0)
     draw = jax.jit(
         lambda key: initialize(CONFIG, LAYOUT, Recipe.parse(recipe), one, key),
-        # Drawing so little does not pay for optimised code.
+        # Drawing so little does not pay for optimized code.
         compiler_options={"xla_backend_optimization_level": 0},
     )
     return draw(jax.random.key(0))[0]

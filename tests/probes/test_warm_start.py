@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from transfer import optim, paths
+from transfer import optim, pytree_paths
 from transfer.models import TransformerConfig, initialize, model_layout
 from transfer.probes import initial_vectors, measure_spectrum
 from transfer.scaling import Hyperparameters, Recipe, Role
@@ -66,7 +66,7 @@ def largest(parameters):
     exact = {}
     for path, parameter in LAYOUT.parameters.items():
         if parameter.role == Role.HIDDEN:
-            weight = np.asarray(paths.leaves(parameters)[path], np.float64)
+            weight = np.asarray(pytree_paths.leaves(parameters)[path], np.float64)
             weight = weight.reshape(-1, parameter.fan_in, parameter.fan_out)
             if parameter.fan_in > parameter.fan_out:
                 weight = weight.swapaxes(1, 2)

@@ -6,8 +6,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Calibration, Layout, Recipe, Role, Scale, extrapolate
 
 from .parameters import EVERY, MUP_CLASS, few, layout, of_role
@@ -93,14 +93,12 @@ def test_a_name_and_a_calibration_make_the_recipe_again():
     ],
 )
 def test_without_a_calibration_it_says_how_to_come_by_one(make):
-    with pytest.raises(
-        TransferError, match=r"no exponents of its own; .* predict --decay=measured"
-    ):
+    with refused("--decay=measured"):
         make()
 
 
 def test_a_misspelt_name_finds_it():
-    with pytest.raises(TransferError, match='did you mean "measured"'):
+    with refused("mesured", "measured"):
         Recipe("mup", decay="mesured")
 
 
@@ -109,29 +107,29 @@ def test_the_matrices_measured_are_those_of_the_model():
     assert recipe.rules(hidden)["w"].weight_decay == pytest.approx(4**0.9)
     for paths in (("w", "v"), ("v",)):
         other = Calibration(paths=paths, exponents=(0.9,) * len(paths))
-        with pytest.raises(TransferError, match="differ at v"):
+        with refused("v"):
             Recipe("mup", decay=other).rules(hidden)
-    with pytest.raises(TransferError, match="No decay exponent was measured for w; expected"):
+    with refused("w"):
         Recipe("mup", decay=PAIR).rule(hidden["w"])
     # An embedding has no decay to measure.
     lookup = layout("vocab -> embed", (8, 8), (8, 32))
     assert isinstance(lookup, Layout)
-    with pytest.raises(TransferError, match="differ at w"):
+    with refused("w"):
         recipe.rules(lookup)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("wrong", "names"),
     [
-        ({"paths": ("up",)}, "2 exponents for 1 paths"),
-        ({"paths": ("up", "up")}, "no path twice"),
-        ({"exponents": (0.5, float("nan"))}, "the exponent nan"),
-        ({"swept": float("inf")}, "the exponent inf"),
-        ({"widest": 0.5}, "0.5 times the base width; expected at least 1"),
+        ({"paths": ("up",)}, (2, 1)),
+        ({"paths": ("up", "up")}, ()),
+        ({"exponents": (0.5, float("nan"))}, ()),
+        ({"swept": float("inf")}, ()),
+        ({"widest": 0.5}, (0.5,)),
     ],
 )
-def test_what_is_no_calibration(wrong, message):
-    with pytest.raises(TransferError, match=message):
+def test_what_is_no_calibration(wrong, names):
+    with refused(*names):
         dataclasses.replace(PAIR, **wrong)
 
 

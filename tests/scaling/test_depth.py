@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Recipe, Role
 
 from .parameters import EVERY, ROLES, few, of_role, parameter
@@ -124,10 +124,10 @@ def test_attention_logits_are_no_branch():
 def test_another_depth_without_a_rule_is_refused():
     weight = in_blocks(Role.HIDDEN, 4)
     for ask in (Recipe("mup").rule, Recipe("mup").init_std, Recipe("mup").multiplier):
-        with pytest.raises(TransferError, match=r"4 times the base depth.*depth = completep or"):
+        with refused(4, "completep"):
             ask(weight)
 
 
 def test_an_unknown_rule_names_the_nearest():
-    with pytest.raises(TransferError, match=r'depth rule "complete" is unknown.*"completep"'):
+    with refused("complete", "completep"):
         Recipe("mup", depth="complete")

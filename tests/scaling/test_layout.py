@@ -3,8 +3,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Annotated, Axes, Layout, Role
 
 from .parameters import few, layout, parameter
@@ -116,13 +116,13 @@ def test_other_parameters_at_one_width_are_refused(odd):
         for name, n in (("base", 8), ("probe", 16), ("target", 32))
     }
     widths[odd]["extra_bias"] = widths[odd]["w"]
-    with pytest.raises(TransferError, match=r"not have the same parameters.*extra_bias"):
+    with refused("extra_bias"):
         Layout.compare(**widths)
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 8, 8)])
 def test_a_wrong_number_of_axes_is_refused(shape):
-    with pytest.raises(TransferError, match="of w names 2 axes but its shape"):
+    with refused("w", 2):
         Layout.compare(
             base=annotated("embed -> ffn", *shape),
             probe=annotated("embed -> ffn", *shape),
@@ -131,12 +131,12 @@ def test_a_wrong_number_of_axes_is_refused(shape):
 
 
 def test_a_stack_that_grows_is_refused():
-    with pytest.raises(TransferError, match=r'stack of w \("heads \| embed -> ffn"\) grows'):
+    with refused("w", "heads | embed -> ffn"):
         layout("heads | embed -> ffn", (2, 8, 8), (4, 16, 16))
 
 
 def test_a_target_that_differs_in_more_than_width_is_refused():
-    with pytest.raises(TransferError, match=r"axis vocab of w has size 9 .* and 11 at the target"):
+    with refused("vocab", "w", 9, 11):
         Layout.compare(
             base=annotated("vocab -> embed", 9, 8),
             probe=annotated("vocab -> embed", 9, 16),
@@ -145,7 +145,7 @@ def test_a_target_that_differs_in_more_than_width_is_refused():
 
 
 def test_an_empty_shape_is_refused():
-    with pytest.raises(TransferError, match=r"empty shape \(0, 8\)"):
+    with refused((0, 8)):
         layout("embed -> ffn", (8, 8), (0, 8))
 
 
@@ -156,7 +156,7 @@ def test_a_layout_is_a_mapping_that_names_the_nearest_path():
     assert len(both) == 2
     assert "blocks.up" in both
     assert "blocks.down" not in both
-    with pytest.raises(TransferError, match=r'did you mean "blocks\.up"'):
+    with refused("blocks.up"):
         both["blocks.uq"]
 
 
@@ -164,5 +164,5 @@ def test_require_lets_nothing_go_unscaled():
     one = layout("embed -> ffn", (8, 8), (16, 16))
     one.require(["w"])
     for paths in (["w", "bias"], []):
-        with pytest.raises(TransferError, match="Parameters and layout differ at"):
+        with refused("bias" if paths else "w"):
             one.require(paths)

@@ -4,8 +4,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import MULTIPLIERS, Annotated, Axes, Hyperparameters, Layout, Recipe, Role
 
 from .parameters import (
@@ -216,24 +216,22 @@ def test_every_name_reads_back(name):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "names"),
     [
-        ({"parametrization": "men_field"}, 'The parametrization "men_field".*"mean_field"'),
-        ({"rates": "ful"}, 'The rates "ful".*"full"'),
-        ({"decay": "squrt"}, 'The decay rule "squrt".*"sqrt"'),
-        ({"clipping": "invarant"}, 'The clipping "invarant".*"invariant"'),
-        ({"initializer": "spectal"}, 'The initializer "spectal".*"spectral"'),
+        ({"parametrization": "men_field"}, ("men_field", "mean_field")),
+        ({"rates": "ful"}, ("ful", "full")),
+        ({"decay": "squrt"}, ("squrt", "sqrt")),
+        ({"clipping": "invarant"}, ("invarant", "invariant")),
+        ({"initializer": "spectal"}, ("spectal", "spectral")),
     ],
 )
-def test_an_unknown_name_names_the_nearest(arguments, message):
-    with pytest.raises(TransferError, match=message) as refusal:
+def test_an_unknown_name_names_the_nearest(arguments, names):
+    with refused(*names):
         Recipe(**arguments)
-    assert "expected" in str(refusal.value)
-    assert "did you mean" in str(refusal.value)
 
 
 def test_an_unknown_family_is_not_taken_for_sgd():
-    with pytest.raises(TransferError, match=r'family "entry" is unknown.*did you mean "entrywise"'):
+    with refused("entry", "entrywise"):
         Recipe("mup").rule(of_role(Role.HIDDEN, 4), "entry")
 
 
@@ -264,19 +262,18 @@ def test_an_embedding_may_be_the_readout_where_the_rows_agree(name, family):
 )
 @pytest.mark.parametrize("width", [192, 64, 32])
 def test_an_embedding_may_not_be_the_readout_elsewhere(recipe, reason, family, width):
-    sentence = f"w is both embedding and readout, but .* gives the two a different {reason}"
-    with pytest.raises(TransferError, match=sentence):
+    with refused("w", recipe, reason):
         recipe.rule(tied(width), family)
 
 
 def test_a_tied_readout_does_not_decay():
-    with pytest.raises(TransferError, match="embeddings are not decayed"):
+    with refused():
         Recipe("mup", decay_readout=True).rule(tied(192))
 
 
 def test_rules_of_a_layout_refuse_a_tie_and_otherwise_give_every_rule():
     one = layout("vocab -> embed", (100, 64), (100, 192), std=0.02, tied=True)
-    with pytest.raises(TransferError, match="untied readout"):
+    with refused("w", "mup_table3+sqrt"):
         Recipe("mup_table3").rules(one)
     assert Recipe("mup").rules(one, "linear") == {"w": Recipe("mup").rule(one["w"], "linear")}
 

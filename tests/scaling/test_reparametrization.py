@@ -6,8 +6,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Annotated, Axes, Layout, Recipe, Role, reparametrize
 from transfer.scaling.powers import Power
 
@@ -225,40 +225,40 @@ def test_the_name_tells_of_another_form_where_there_is_one():
     assert str(Recipe("mup").reparametrized({})) == "mup+sqrt"
     for name in MUP_CLASS:
         assert Recipe.parse(str(Recipe(name))) == Recipe(name)
-    with pytest.raises(TransferError, match="decay rule"):
+    with refused():
         Recipe.parse(str(changed))
 
 
 @pytest.mark.parametrize(
-    ("factors", "message"),
+    ("factors", "names"),
     [
-        ({Role.VECTOR: "out"}, "A vector carries no multiplier.*expected input, hidden or output"),
-        ({"scalar": "1"}, "A scalar carries no multiplier"),
-        ({"outptu": "in"}, '"outptu" .* is no role .did you mean "output".*a number for one layer'),
-        ({Role.OUTPUT: 3.7}, "role output is reparametrized by a number; expected a power"),
-        ({Role.OUTPUT: "width"}, 'factor "width" of output is no power .*such as "in'),
-        ({Role.OUTPUT: "out"}, 'names a side that does not grow with width; expected .* "in"'),
-        ({Role.INPUT: "in out"}, 'names a side that does not grow with width; expected .* "out"'),
-        ({"readout": 0.0}, "readout is reparametrized by 0.0; expected a finite number above 0"),
-        ({"readout": float("inf")}, "readout is reparametrized by inf; expected a finite number"),
-        ({"readout": float("nan")}, "readout is reparametrized by nan; expected a finite number"),
+        ({Role.VECTOR: "out"}, ("vector",)),
+        ({"scalar": "1"}, ("scalar",)),
+        ({"outptu": "in"}, ("outptu", "output")),
+        ({Role.OUTPUT: 3.7}, ("output",)),
+        ({Role.OUTPUT: "width"}, ("output", "width")),
+        ({Role.OUTPUT: "out"}, ("output", "out", "in")),
+        ({Role.INPUT: "in out"}, ("input", "in out", "out")),
+        ({"readout": 0.0}, ("readout", 0.0)),
+        ({"readout": float("inf")}, ("readout", "inf")),
+        ({"readout": float("nan")}, ("readout", "nan")),
     ],
 )
-def test_what_cannot_be_reparametrized_is_refused(factors, message):
-    with pytest.raises(TransferError, match=message):
+def test_what_cannot_be_reparametrized_is_refused(factors, names):
+    with refused(*names):
         Recipe("mup").reparametrized(factors)
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"),
+    ("layer", "names"),
     [
-        ("redout", 'no layer "redout" .did you mean "readout".*expected the module of a weight'),
-        ("readout.kernel", 'no layer "readout.kernel" .did you mean "readout"'),
-        ("blocks.attention_norm", "blocks.attention_norm holds vectors and scalars alone"),
+        ("redout", ("redout", "readout")),
+        ("readout.kernel", ("readout.kernel", "readout")),
+        ("blocks.attention_norm", ("blocks.attention_norm",)),
     ],
 )
-def test_a_layer_that_the_model_does_not_have_is_refused(layer, message):
-    with pytest.raises(TransferError, match=message):
+def test_a_layer_that_the_model_does_not_have_is_refused(layer, names):
+    with refused(*names):
         Recipe("mup").reparametrized({layer: 2.0}).rules(LAYOUT)
 
 
@@ -266,7 +266,7 @@ def test_a_tied_embedding_factors_as_both_or_not_at_all():
     one = layout("vocab -> embed", (100, 64), (100, 192), std=0.02, tied=True)
     both = Recipe("mup").reparametrized({Role.INPUT: "out^1/2", Role.OUTPUT: "in^1/2"})
     assert both.rules(one)["w"].multiplier == pytest.approx(3**0.5)
-    with pytest.raises(TransferError, match="different init std"):
+    with refused("w"):
         Recipe("mup").reparametrized({Role.OUTPUT: "in"}).rules(one)
     assert Recipe("mup").reparametrized({"w": 3.7}).rules(one)["w"].multiplier == 3.7
 

@@ -107,12 +107,12 @@ def tasks(monkeypatch):
     """Every task that the launcher makes."""
     made = []
 
-    class Task(launcher.Task):
+    class GroupTask(launcher.GroupTask):
         def __init__(self, *what):
             super().__init__(*what)
             made.append(self)
 
-    monkeypatch.setattr(launcher, "Task", Task)
+    monkeypatch.setattr(launcher, "GroupTask", GroupTask)
     return made
 
 

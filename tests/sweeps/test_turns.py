@@ -62,7 +62,7 @@ def one_round(monkeypatch, tmp_path):
         monkeypatch.setattr(launcher.ray, "nodes", list)
         monkeypatch.setattr(launcher, "time", SimpleNamespace(sleep=end))
         monkeypatch.setattr(
-            launcher.Task, "start", lambda task, *_: begun.append(task.group.shape.width)
+            launcher.GroupTask, "start", lambda task, *_: begun.append(task.group.shape.width)
         )
         where = RunDirectory(tmp_path / "run")
         told = Told()

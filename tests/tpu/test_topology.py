@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from transfer.errors import TransferError
 from transfer.sharding import MeshConfig, make_mesh
@@ -50,23 +51,22 @@ def test_slices_and_which_of_their_ends_are_joined(text, chips, wraps):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "names"),
     [
-        ("v6p:4x4", 'did you mean "v6e"'),
-        ("v5p", "no slice of v5p; expected one of 2x2x1"),
-        ("v5p:4x4", "sides in multiples of 4 up to 6144 chips"),
-        ("v5p:0x4x4", "no slice"),
-        ("v5p:6x4x4", "no slice"),
-        ("v5p:32x32x32", "up to 6144 chips"),
-        ("v6e:32x32", "expected one of 1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16, 16x16"),
-        ("v6e:2x2x1", "no slice of v6e"),
-        ("v6e:-2x2", "no slice of v6e"),
+        ("v6p:4x4", ("v6p", "v6e")),
+        ("v5p", ("v5p", "2x2x1")),
+        ("v5p:4x4", ("4x4", "v5p", 4, 6144)),
+        ("v5p:0x4x4", ("0x4x4", "v5p")),
+        ("v5p:6x4x4", ("6x4x4", "v5p")),
+        ("v5p:32x32x32", ("32x32x32", 6144)),
+        ("v6e:32x32", ("v6e", "1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16, 16x16")),
+        ("v6e:2x2x1", ("2x2x1", "v6e")),
+        ("v6e:-2x2", ("-2x2", "v6e")),
     ],
 )
-def test_what_is_no_slice_is_refused_with_what_would_be(text, said):
-    with pytest.raises(TransferError, match="expected") as error:
+def test_what_is_no_slice_is_refused_with_what_would_be(text, names):
+    with refused(*names):
         Topology.parse(text)
-    assert said in str(error.value)
 
 
 @given(st.sampled_from(sorted(CHIPS)), st.lists(st.integers(0, 40), max_size=4))

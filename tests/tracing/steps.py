@@ -14,7 +14,7 @@ from transfer.tracing import rescale_init
 
 # Small enough that a step moves every activation by a small part of itself.
 LEARNING_RATE = 2.0**-10
-# Compiling is most of the time; optimised code would not pay for itself in one step.
+# Compiling is most of the time; optimized code would not pay for itself in one step.
 jit = functools.partial(
     jax.jit,
     compiler_options={

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax import nnx
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Role
 from transfer.tracing import infer_layout
 
@@ -20,12 +20,8 @@ def low_rank(p, h):
 
 
 def test_a_low_rank_product_names_a_factor_and_the_way_out():
-    with pytest.raises(TransferError) as error:
+    with refused("a", 'axes={"a": ...}', "0 -> 1", "1 -> 0"):
         one_layer(low_rank, **FACTORS)
-    message = str(error.value)
-    assert message.startswith("The role of a is ambiguous: it is multiplied with another parameter")
-    assert 'axes={"a": ...}' in message
-    assert '"0 -> 1" for a matrix (in, out), "1 -> 0" for (out, in)' in message
 
 
 def test_annotations_resolve_it():
@@ -42,22 +38,19 @@ def test_one_factor_after_the_other_leaves_nothing_open():
 
 
 @pytest.mark.parametrize(
-    ("layer", "reason"),
+    ("layer", "names"),
     [
-        (lambda p, h: h, "its axis 0 never meets the inputs"),
-        (lambda p, h: h @ p["w"] + h @ p["w"].T, 'uses it as "0 -> 1" and as "1 -> 0"'),
-        (lambda p, h: h * p["w"][0] + h @ p["w"], "its axis 0 is scanned over or indexed before"),
-        (lambda p, h: h + p["w"].sum(0), "its axis 0 is reduced before it meets the inputs"),
-        (lambda p, h: h @ jnp.linalg.inv(p["w"]), "it goes through .* before it meets the inputs"),
-        (
-            lambda p, h: (h[:, :, None] * p["w"]).sum(1),
-            "its axes 0 and 1 both grow and neither is summed over",
-        ),
+        (lambda p, h: h, (0,)),
+        (lambda p, h: h @ p["w"] + h @ p["w"].T, ("0 -> 1", "1 -> 0")),
+        (lambda p, h: h * p["w"][0] + h @ p["w"], (0,)),
+        (lambda p, h: h + p["w"].sum(0), (0,)),
+        (lambda p, h: h @ jnp.linalg.inv(p["w"]), ()),
+        (lambda p, h: (h[:, :, None] * p["w"]).sum(1), ("0 and 1",)),
     ],
     ids=["unused", "both ways", "as gain and matrix", "reduced", "inverted", "summed by hand"],
 )
-def test_a_matrix_of_which_the_use_says_too_little(layer, reason):
-    with pytest.raises(TransferError, match=f"The role of w is ambiguous: .*{reason}.*axes="):
+def test_a_matrix_of_which_the_use_says_too_little(layer, names):
+    with refused("w", *names, "axes="):
         one_layer(layer, **MATRIX)
     assert axes_of(inner(**MATRIX), ROWS, between(layer), axes={"w": "1 -> 0"}) == {"w": "1 -> 0"}
 
@@ -75,7 +68,7 @@ def test_matrices_that_the_inputs_choose_are_no_embedding(choose):
         return jnp.einsum("bd,bdf->bf", h, choose(p["w"], jax.nn.softmax(h @ p["router"])))
 
     shapes = {"router": lambda n: (n, 4), "w": lambda n: (4, n, n)}
-    with pytest.raises(TransferError, match="The role of w is ambiguous: its axes 1 and 2 both"):
+    with refused("w", 1, 2):
         one_layer(layer, **shapes)
     found = axes_of(inner(**shapes), ROWS, between(layer), axes={"w": "0 | 1 -> 2"})
     assert found == {"router": "0 -> 1", "w": "0 | 1 -> 2"}
@@ -92,17 +85,17 @@ def test_a_parameter_of_one_size_is_never_ambiguous():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "names"),
     [
-        ({"axes": {"ww": "0 -> 1"}}, r'axes names "ww".*\(did you mean "w"\?\)'),
-        ({"multiplied": ["readou"]}, r'no parameter "readou" \(did you mean "readout"\?\)'),
-        ({"axes": {"w": "0 1 -> 2"}}, r'The annotation "0 1 -> 2" of w names 3 axes'),
-        ({"axes": {"w": "0 -> 2"}}, "expected every place from 0 once"),
-        ({"axes": {"w": "0 | -> 1"}}, "The stack of w .* grows with width"),
+        ({"axes": {"ww": "0 -> 1"}}, ("ww", "w")),
+        ({"multiplied": ["readou"]}, ("readou", "readout")),
+        ({"axes": {"w": "0 1 -> 2"}}, ("0 1 -> 2", "w", 3)),
+        ({"axes": {"w": "0 -> 2"}}, ("0 -> 2",)),
+        ({"axes": {"w": "0 | -> 1"}}, ("w",)),
     ],
 )
-def test_settings_that_do_not_fit_the_model(settings, message):
-    with pytest.raises(TransferError, match=message):
+def test_settings_that_do_not_fit_the_model(settings, names):
+    with refused(*names):
         layout_of(inner(**MATRIX), ROWS, between(lambda p, h: h @ p["w"]), **settings)
 
 
@@ -117,7 +110,7 @@ def test_a_model_that_is_another_at_another_width_is_refused():
     def build(n):
         return {f"w{i}": jnp.zeros((n, n)) for i in range(n // BASE)}
 
-    with pytest.raises(TransferError, match="holds w1 at only one of the widths 8 and 16"):
+    with refused("w1", 8, 16):
         layout_of(build, ROWS, lambda p, x: x)
 
 
@@ -146,9 +139,7 @@ def test_a_convention_says_how_matrices_are_stored(convention, axes, roles):
 
 
 def test_no_convention_is_no_default():
-    with pytest.raises(
-        TransferError, match=r'Nothing says how embed is used: .*convention="in_out"'
-    ):
+    with refused("embed", 'convention="in_out"'):
         stored()
 
 
@@ -158,16 +149,14 @@ def test_annotations_of_all_matrices_need_no_convention():
 
 
 def test_an_unknown_convention_is_refused():
-    with pytest.raises(TransferError, match='The convention "inout" is unknown; expected "in_out"'):
+    with refused("inout", "in_out"):
         stored(convention="inout")
 
 
 def test_no_convention_tells_more_than_two_axes_apart():
     shapes = {"w": lambda n: (3, n, n)}
     settings = {"base_width": BASE, "width": WIDTH, "convention": "in_out"}
-    with pytest.raises(
-        TransferError, match="The role of w is ambiguous: no convention tells the 3"
-    ):
+    with refused("w", 3):
         infer_layout(inner(**shapes), **settings)
     layout = infer_layout(inner(**shapes), **settings, axes={"w": "0 | 2 -> 1"})
     assert (layout["w"].role, layout["w"].fan_in) == (Role.HIDDEN, WIDTH)
@@ -177,7 +166,7 @@ def test_a_module_without_inputs_needs_a_convention_too():
     def build(n):
         return nnx.Linear(FEATURES, n, rngs=nnx.Rngs(0))
 
-    with pytest.raises(TransferError, match="Nothing says how kernel is used"):
+    with refused("kernel", "in_out"):
         infer_layout(build, base_width=BASE, width=WIDTH)
     layout = infer_layout(build, base_width=BASE, width=WIDTH, convention="in_out")
     assert layout["kernel"].role == Role.INPUT

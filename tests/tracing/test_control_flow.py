@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-
-from transfer.errors import TransferError
+from refusals import refused
 
 from .inferred import ROWS, SEQUENCES, axes_of, between, inner, one_layer
 
@@ -140,7 +139,7 @@ def test_inside_a_gradient_a_matrix_is_used_both_ways():
     def gradient(p, x):
         return jax.grad(lambda x: forward(p, x).sum())(x)
 
-    with pytest.raises(TransferError, match=r'of w is ambiguous: .* as "1 -> 0" and as "0 -> 1"'):
+    with refused("w", "1 -> 0", "0 -> 1"):
         axes_of(inner(w=lambda n: (n, n)), ROWS, gradient)
     found = axes_of(inner(w=lambda n: (n, n)), ROWS, gradient, axes={"w": "1 -> 0"})
     assert found == STORED

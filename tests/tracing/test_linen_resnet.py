@@ -9,7 +9,7 @@ import pytest
 from flax import linen
 
 import transfer
-from transfer import paths
+from transfer import pytree_paths
 from transfer.scaling import Role
 
 from .steps import jit, slopes
@@ -98,7 +98,7 @@ def test_the_layout(in_training):
         inputs=IMAGES,
     )
     # No batch statistics: they are state.
-    assert set(layout) == set(paths.leaves(draw(BASE)))
+    assert set(layout) == set(pytree_paths.leaves(draw(BASE)))
     for path, expected in KERNELS.items():
         parameter = layout[path]
         assert (parameter.role, parameter.fan_in, parameter.fan_out) == expected, path
@@ -121,8 +121,8 @@ def test_it_is_explained():
 
 def test_a_rescaled_init_keeps_constants():
     layout = layout_at(2 * BASE)
-    scaled = paths.leaves(transfer.rescale_init(draw(2 * BASE), draw(BASE), layout, RECIPE))
-    base = paths.leaves(draw(BASE))
+    scaled = pytree_paths.leaves(transfer.rescale_init(draw(2 * BASE), draw(BASE), layout, RECIPE))
+    base = pytree_paths.leaves(draw(BASE))
 
     def rms(leaf):
         return float(np.sqrt(np.mean(np.square(leaf))))
@@ -143,7 +143,7 @@ def test_optimizers_take_a_step(make, hidden):
     parameters = draw(2 * BASE)
     tx = make(2**-5, layout=layout_at(2 * BASE), recipe=RECIPE)
     ones = jax.tree.map(jnp.ones_like, parameters)
-    updates = paths.leaves(jit(lambda p: tx.update(ones, tx.init(p), p)[0])(parameters))
+    updates = pytree_paths.leaves(jit(lambda p: tx.update(ones, tx.init(p), p)[0])(parameters))
     sizes = {path: -float(leaf.ravel()[0]) * 2**5 for path, leaf in updates.items()}
     assert sizes["Block_0.Conv_0.kernel"] == pytest.approx(hidden, rel=1e-5)
     assert sizes["head.kernel"] == pytest.approx(0.5, rel=1e-5)

@@ -88,7 +88,7 @@ def test_a_vector_of_that_shape_which_is_added_is_none():
         (lambda p, h: h @ jnp.tril(p["w"]), {"w": "0 -> 1"}),
         (lambda p, h: h @ p["w"] + jnp.sum(p["w"] ** 2), {"w": "0 -> 1"}),
     ],
-    ids=["standardised", "normalised", "normalised transposed", "scaled", "masked", "penalised"],
+    ids=["standardized", "normalized", "normalized transposed", "scaled", "masked", "penalized"],
 )
 def test_a_weight_that_is_worked_on_before_it_meets_the_activation(expression, axes):
     shapes = {"w": square, "g": lambda n: (n,), "s": lambda n: ()}

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 import pytest
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Recipe, Role, explain, multiplier
 from transfer.tracing import infer_layout
 
@@ -28,7 +28,7 @@ def test_a_form_without_multipliers_asks_for_none(name):
     [("mup", "readout"), ("mup_table9", "embed"), ("ntk", "readout"), ("mean_field", "readout")],
 )
 def test_a_form_with_multipliers_is_refused_until_the_model_applies_them(name, missing):
-    with pytest.raises(TransferError, match=f"multiplies {missing} as .*{name}|{name}.* {missing}"):
+    with refused(missing, name):
         Recipe(name).rules(layout_of(*UNTIED))
     applied = layout_of(*UNTIED, multiplied=["embed", "w", "readout"])
     assert Recipe(name).rules(applied)["readout"].multiplier == multiplier(
@@ -40,22 +40,20 @@ def test_a_form_with_multipliers_is_refused_until_the_model_applies_them(name, m
 def test_the_refusal_says_what_to_do_at_the_base_width_too(width):
     build, inputs, apply = UNTIED
     layout = infer_layout(build, base_width=BASE, width=width, apply=apply, inputs=inputs)
-    with pytest.raises(TransferError) as error:
+    with refused("mup_table3+sqrt", "transfer.multiplier", "multiplied=['readout']"):
         Recipe("mup").rules(layout)
-    for part in ("mup_table3+sqrt", "transfer.multiplier", "multiplied=['readout']"):
-        assert part in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["mup_table3", "standard/full", "standard/none"])
 @pytest.mark.parametrize("multiplied", [[], ["table"]])
 def test_a_tie_is_refused_where_the_two_rows_differ(name, multiplied):
     layout = layout_of(*TIED, multiplied=multiplied)
-    with pytest.raises(TransferError, match="table is both embedding and readout"):
+    with refused("table"):
         Recipe.parse(name).rules(layout)
 
 
 def test_a_tie_needs_the_readouts_multiplier_under_mup():
-    with pytest.raises(TransferError, match="multiplies table as output weight"):
+    with refused("table"):
         Recipe("mup").rules(layout_of(*TIED))
     layout = layout_of(*TIED, multiplied=["table"])
     rule = Recipe("mup").rules(layout)["table"]
@@ -77,12 +75,12 @@ def test_a_readout_of_one_output_has_the_multiplier_of_a_readout():
 
 
 def test_another_role_than_a_weights_own_is_refused():
-    with pytest.raises(TransferError, match="w is no output weight but hidden"):
+    with refused("w"):
         multiplier(layout_of(*UNTIED), Recipe("mup"), "w", role=Role.OUTPUT)
 
 
 def test_an_init_that_is_no_factor_is_refused():
-    with pytest.raises(TransferError, match="spectral initializer sets a std"):
+    with refused("spectral"):
         Recipe("mup_table3", initializer="spectral").rules(layout_of(*UNTIED))
 
 

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 import transfer
-from transfer import paths
+from transfer import pytree_paths
 from transfer.scaling import Role
 
 from .steps import jit, slopes
@@ -131,12 +131,12 @@ def test_the_optimizer_of_nnx_takes_a_step_of_ours():
         value, gradients = nnx.value_and_grad(loss)(model)
         parameters = nnx.state(model, nnx.Param)
         updates, _ = tx.update(gradients, tx.init(parameters), parameters)
-        expected = paths.leaves(optax.apply_updates(parameters, updates))
+        expected = pytree_paths.leaves(optax.apply_updates(parameters, updates))
         optimizer.update(model, gradients)  # in place, in `parameters` too
         return value, expected
 
     before, expected = step(model, optimizer)
-    after = paths.leaves(nnx.state(model, nnx.Param))
+    after = pytree_paths.leaves(nnx.state(model, nnx.Param))
     assert set(after) == set(expected) == set(layout)
     for path, leaf in after.items():
         np.testing.assert_allclose(leaf, expected[path], atol=1e-6, err_msg=path)
@@ -150,7 +150,7 @@ def test_sgd_takes_a_step():
     ones = jax.tree.map(jnp.ones_like, parameters)
     tx = transfer.sgd(0.5, layout=layout, recipe=RECIPE)
     updates, _ = tx.update(ones, tx.init(parameters), parameters)
-    size = {path: -float(leaf.ravel()[0]) for path, leaf in paths.leaves(updates).items()}
+    size = {path: -float(leaf.ravel()[0]) for path, leaf in pytree_paths.leaves(updates).items()}
     assert size["tokens.embedding"] == 0.5 * 2  # m_out
     assert size["blocks.0.up.kernel"] == 0.5  # m_out / m_in
     assert size["readout.kernel"] == 0.5 / 2  # 1 / m_in

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Recipe, Role
 from transfer.tracing import infer_layout, rescale_init
 
@@ -158,27 +158,27 @@ def test_partitioned_parameters_of_linen_stay_partitioned():
 
 
 @pytest.mark.parametrize(
-    ("wide", "base", "message"),
+    ("wide", "base", "names"),
     [
-        (drawn(WIDTH // 2), drawn(BASE), r"has the shape .* the layout expects"),
-        (drawn(WIDTH), drawn(WIDTH), r"has the shape .* the layout expects"),
+        (drawn(WIDTH // 2), drawn(BASE), ()),
+        (drawn(WIDTH), drawn(WIDTH), ()),
         (
             {**drawn(WIDTH), "w": jnp.zeros((WIDTH, WIDTH))},
             drawn(BASE),
-            "w is random at one width and constant at the other",
+            ("w",),
         ),
-        ({"w": drawn(WIDTH)["w"]}, drawn(BASE), "Parameters and layout differ at bias"),
-        (drawn(WIDTH), {"w": drawn(BASE)["w"]}, "Parameters and layout differ at bias"),
+        ({"w": drawn(WIDTH)["w"]}, drawn(BASE), ("bias",)),
+        (drawn(WIDTH), {"w": drawn(BASE)["w"]}, ("bias",)),
     ],
     ids=["another width", "not the base width", "constant", "a part", "a part of the base"],
 )
-def test_trees_that_do_not_fit_the_layout_are_refused(wide, base, message):
-    with pytest.raises(TransferError, match=message):
+def test_trees_that_do_not_fit_the_layout_are_refused(wide, base, names):
+    with refused(*names):
         rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
 
 
 def test_a_recipe_that_needs_multipliers_is_refused():
-    with pytest.raises(TransferError, match=r"transfer\.multiplier"):
+    with refused("transfer.multiplier"):
         rescale_init(drawn(WIDTH), drawn(BASE), layout_at(WIDTH), Recipe("mup"))
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
+from refusals import refused
 
-from transfer.errors import TransferError
 from transfer.scaling import Role
 
 from .inferred import SEQUENCES, TOKENS, VOCABULARY, axes_of, between, inner, layout_of, tree
@@ -41,7 +41,7 @@ def test_a_sliced_table_that_passes_through_a_layer_cannot_be_told_from_a_factor
     def layer(p, h):
         return h + p["p"][:TIME] @ p["w"].T
 
-    with pytest.raises(TransferError, match=r"The role of p is ambiguous: it is multiplied with"):
+    with refused("p"):
         positions(9, layer, w=lambda n: (n, n))
     layout = layout_of(
         inner(p=lambda n: (9, n), w=lambda n: (n, n)),

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from transfer import sharding
-from transfer.paths import leaves
+from transfer.pytree_paths import leaves
 from transfer.sharding import MeshConfig, collectives
 
 from .sharded import (

@@ -180,9 +180,10 @@ class SweepVerdict:
                 provenance=content["provenance"],
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise TransferError(
-                f"This is not the verdict of a sweep: {error} is missing or malformed; write it "
-                "anew with `transfer report`."
+                f"This is not the verdict of a sweep ({wrong}); write it anew with `transfer "
+                "report`."
             ) from error
 
 

@@ -1,8 +1,11 @@
 """Checks of a model against the theory: does it do at every width what its recipe says?"""
 
+from typing import TYPE_CHECKING
+
 from transfer.checks.coordinates import CoordinateCheck, check, check_coordinates
 from transfer.checks.model_under_test import ModelUnderTest, built_in_model, user_model
 from transfer.checks.rows import CheckRow
+from transfer.renamed import renamed
 
 __all__ = [
     "CheckRow",
@@ -13,3 +16,14 @@ __all__ = [
     "check_coordinates",
     "user_model",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.checks",
+        {
+            "Row": "transfer.checks.CheckRow",
+            "Subject": "transfer.checks.ModelUnderTest",
+            "built_in": "transfer.checks.built_in_model",
+            "foreign": "transfer.checks.user_model",
+        },
+    )

@@ -55,7 +55,7 @@ class CoordinateCheck:
         strong = "Agrees:" if self.agrees else "Does not agree:"
         told = f"{right} of {judged} sizes follow width as {self.recipe} predicts."
         header, *_ = self.cells()
-        # Of what is not judged there is nothing to compare; what is wrong comes first.
+        # Rows that are not judged have nothing to compare; wrong rows come first.
         rows = sorted(
             (row for row in self if row.verdict != "not judged"),
             key=lambda row: row.verdict == "agrees",
@@ -213,7 +213,7 @@ def check(
       >>> inputs = jnp.ones((1, 4))
       >>> checked = check(build, (64, 256), base_width=64, recipe=recipe, inputs=inputs, steps=1)
       >>> print(checked.findings[0])
-      The model is initialised as under standard and not as under mup_table3+sqrt \
+      The model is initialized as under standard and not as under mup_table3+sqrt \
 (layers.2.kernel): pass its parameters through transfer.rescale_init before training.
 
     Source: arXiv 2203.03466 (appendix D.1).
@@ -236,5 +236,5 @@ def check(
 def _default(recipe: Recipe, family: Family, layout: Layout) -> optax.GradientTransformation:
     if family == "linear":
         return optim.sgd(2.0**-8, layout=layout, recipe=recipe)
-    # Epsilon would hide how the rest follows width.
+    # A larger epsilon would hide how the rest follows width.
     return optim.adamw(2.0**-8, layout=layout, recipe=recipe, eps=1e-20)

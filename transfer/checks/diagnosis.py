@@ -1,4 +1,4 @@
-"""What is wrong with a model whose sizes do not follow width as its recipe says, in words."""
+"""Sentences that say why the sizes of a model do not follow width as its recipe says."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,8 +11,8 @@ from transfer.scaling import Recipe, Role, Slopes
 def diagnose(rows: Sequence[CheckRow], predictions: Predictions) -> tuple[str, ...]:
     """Return one sentence for each cause that the rows show, most upstream first.
 
-    Inits and learning rates are seen on the parameters themselves. What is left in the output or in
-    a product of activations, once they are right, is a multiplier of the forward pass.
+    Wrong inits and learning rates show on the parameters themselves. If these are right, an error
+    in the output or in a product of activations is a wrong multiplier of the forward pass.
     """
     found = [
         *_inits(rows, predictions),
@@ -49,7 +49,7 @@ def _inits(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     )
     if off and as_standard:
         yield (
-            f"The model is initialised as under standard and not as under {recipe} "
+            f"The model is initialized as under standard and not as under {recipe} "
             f"({', '.join(row.name for row in off)}): pass its parameters through "
             "transfer.rescale_init before training."
         )
@@ -68,7 +68,7 @@ def _rates(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str]:
     gradients = {row.name: row.error for row in rows if row.quantity == "gradient"}
     groups: dict[tuple[Role, float], list[CheckRow]] = {}
     for row in _differing(rows, "update"):
-        # The step of SGD is proportional to the gradient, whose own error is another's fault.
+        # SGD's step is proportional to the gradient, whose own error has another cause.
         linear = predictions.slopes.family == "linear"
         error = row.error - (gradients.get(row.name, 0.0) if linear else 0.0)
         if abs(error) > TOLERANCE:
@@ -89,12 +89,12 @@ def _readout(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[str
     if Role.OUTPUT in inits:
         return
     found = {(row.quantity, row.name): row for row in rows if not row.step}
-    # A zero-initialised readout shows its multiplier in the change alone.
+    # A zero-initialized readout shows its multiplier in the change alone.
     row = found["activation", OUTPUT]
     row = row if row.slope is not None else found["change", LOSS]
     if row.verdict != "differs":
         return
-    # What the layers below bring along is not the readout's.
+    # Errors that come from the layers below are not the readout's.
     below = [
         other.error
         for other in rows
@@ -130,7 +130,7 @@ def _attention(rows: Sequence[CheckRow], predictions: Predictions) -> Iterator[s
 
 
 def _crossover(predictions: Predictions) -> str:
-    """What may pass for a mistake where attention logits fall with width."""
+    """Return the harmless explanation, if attention logits fall with width."""
     if not any(map(predictions.grows, predictions.wide_terms)):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Measures how large everything in a model is, and how much one step changes it."""
+"""Root mean squares of everything in a model, and of its changes by training steps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.checks.model_under_test import ModelUnderTest
 from transfer.errors import TransferError
 from transfer.scaling import Layout, Role
@@ -75,7 +75,7 @@ def measure_sizes(
                 parameters
             )
             step, memory = optimizer.update(now, memory, parameters)
-            # What the first step did is carried along: compiled apart, it would be compiled twice.
+            # Carry the first step's results along; a separate first step would be compiled twice.
             gradient, updates = jax.tree.map(
                 lambda new, old: jnp.where(first, new, old), (now, step), (gradient, updates)
             )
@@ -88,7 +88,7 @@ def measure_sizes(
         after = observe(later)
         found: dict[SizeKey, jax.Array] = {}
         for quantity, tree in (("weight", parameters), ("gradient", gradient), ("update", updates)):
-            for path, leaf in paths.leaves(tree).items():
+            for path, leaf in pytree_paths.leaves(tree).items():
                 # A constant init has a size but no law.
                 random = quantity != "weight" or jnp.max(leaf) > jnp.min(leaf)
                 found[quantity, path, 0] = jnp.where(random, rms(leaf), 0.0)

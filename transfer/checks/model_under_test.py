@@ -1,4 +1,4 @@
-"""What a check is made of: a model at any width and seed, built in or of one's own."""
+"""The model that a check measures, at any width and seed: a user's, or one of this library."""
 
 import dataclasses
 import functools
@@ -40,7 +40,7 @@ def user_model(
     multiplied: Iterable[str] = (),
     rescale: bool = False,
 ) -> ModelUnderTest:
-    """A model of one's own: `build` takes a width and a seed, the rest is as in `infer_layout`.
+    """Return a user's model; `build` takes a width and a seed, the rest is as in `infer_layout`.
 
     The parameters are checked as they come from `build`, unless `rescale` says that training will
     pass them through `transfer.rescale_init` first.
@@ -86,7 +86,7 @@ def built_in_model(
     inputs: jax.Array,
     hyperparameters: Hyperparameters,
 ) -> ModelUnderTest:
-    """A model of this library, with the init and multipliers that the recipe gives it."""
+    """Return a model of this library to check, with the init and multipliers of the recipe."""
 
     def at(width: int) -> Any:
         return dataclasses.replace(config, width=width)  # type: ignore[type-var]

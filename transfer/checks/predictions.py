@@ -1,4 +1,4 @@
-"""Which slope theory predicts for each size that a coordinate check measures."""
+"""The slope that theory predicts for each size that a coordinate check measures."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Predictions:
         return self._learned(role, slope)
 
     def _learned(self, role: Role, slope: float) -> Range:
-        """What follows gradients, at most of this slope."""
+        """Return the range of a size that follows gradients, whose slope is at most this one."""
         # At init the values that attention weights choose between are not aligned with what the
         # loss asks of them, so that queries and keys of a growing head dimension learn less.
         if role == Role.HIDDEN and any(map(self.grows, self.wide_terms)):

@@ -47,7 +47,7 @@ class CheckRow:
     ) -> "CheckRow":
         """Make the row of sizes by width and seed."""
         if not all(0 < size < math.inf for each in sizes.values() for size in each):
-            # A constant init, or what a zero-initialised readout or query makes zero at first.
+            # A constant init, or what a zero-initialized readout or query makes zero at first.
             nothing = dict.fromkeys(sizes)
             return cls(*key, nothing, None, None, predicted, "not judged")
         widths, logs = np.log2(list(sizes)), np.log2(list(sizes.values()))

@@ -20,7 +20,7 @@ from absl import flags
 from transfer import termination
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
-from transfer.distributed import cluster, supervisor, timeouts
+from transfer.distributed import job, supervisor, timeouts
 from transfer.errors import TransferError, nearest
 
 VERBS = {
@@ -37,14 +37,14 @@ VERBS = {
     "tokenizer": "train a tokenizer on a data set",
 }
 
-# What several processes do as one; the rest is for one alone.
-TOGETHER = ("sweep", "train")
+# Verbs that several processes run as one; the others are for a single process.
+MULTI_PROCESS_VERBS = ("sweep", "train")
 STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
     2: "wrong usage",
     termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
-    timeouts.ALONE: "another process of the job is gone or stuck: the same command goes on",
+    timeouts.PEER_LOST: "another process of the job is gone or stuck: the same command goes on",
     130: "interrupted: the same command goes on",
 }
 
@@ -72,11 +72,11 @@ def main(argv: Sequence[str]) -> int:
             f"{', '.join(VERBS)}; transfer --help says what they do.",
         )
         return 2
-    several = verb in TOGETHER and not wants_help(argv[2:]) and cluster.described()
+    several = verb in MULTI_PROCESS_VERBS and not wants_help(argv[2:]) and job.described()
     if several and not supervisor.is_supervised():
         return supervisor.supervise()
     status = _do(verb, argv)
-    if cluster.joined():
+    if job.joined():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -94,20 +94,20 @@ def _do(verb: str, argv: Sequence[str]) -> int:
             return int(module.run(values) or 0)
     except TransferError as error:
         _complain(f"transfer {verb}", str(error))
-        return timeouts.ALONE if isinstance(error, cluster.AloneError) else 1
+        return timeouts.PEER_LOST if isinstance(error, job.AloneError) else 1
     except termination.TerminatedError as error:
-        if cluster.speaks():
+        if job.is_first_or_alone():
             _complain(f"transfer {verb}", f"{error} The same command goes on from there.")
         return termination.STATUS
     except KeyboardInterrupt:
         _complain(f"transfer {verb}", "interrupted; the same command goes on from here.")
         return 130
     except Exception as error:
-        if not cluster.joined():
+        if not job.joined():
             raise
-        if sentence := cluster.loss(error):
+        if sentence := job.lost_process(error):
             _complain(f"transfer {verb}", sentence)
-            return timeouts.ALONE
+            return timeouts.PEER_LOST
         traceback.print_exc()
         return 1
 
@@ -150,7 +150,8 @@ def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
     except flags.IllegalFlagValueError as error:
         raise TransferError(_illegal_value(str(error), values)) from None
     except flags.Error as error:
-        raise TransferError(_one_line(error)) from None
+        said = _one_line(error).rstrip(".")
+        raise TransferError(f"{said}; expected flags of the form --name=value.") from None
     return values
 
 

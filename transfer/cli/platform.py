@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from transfer.distributed import tpu_vm
+from transfer.distributed import job
 
 MAX_CPU_DEVICES = 8
 
@@ -19,7 +19,7 @@ def prepare(platforms: str = "") -> None:
     user sets them, are left alone. JAX may be imported already, but not asked for its devices.
     Given `platforms`, JAX uses those, whatever there is and whatever is set.
     """
-    tpu = tpu_vm.has_tpu()
+    tpu = job.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     if platforms:
         _settle("JAX_PLATFORMS", platforms)

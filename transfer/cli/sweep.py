@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, launcher, platform, together
+from transfer.cli import flags, launcher, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.multi_process_cli import multi_process
 
 if typing.TYPE_CHECKING:
     from transfer.sweeps import Launcher
@@ -30,7 +31,7 @@ def run(values: absl_flags.FlagValues) -> int:
     if launching is not None:
         # This process is alone, also on a machine of a pod: what works together is elsewhere.
         return _run(values, launching)
-    with together.together() as asked_to_stop:
+    with multi_process() as asked_to_stop:
         from transfer.sweeps import LocalLauncher
 
         return _run(values, LocalLauncher(asked_to_stop))

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags, platform, together
+from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.multi_process_cli import multi_process
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -29,7 +30,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
     platform.prepare()
-    with together.together() as asked_to_stop:
+    with multi_process() as asked_to_stop:
         return _run(values, asked_to_stop)
 
 

@@ -80,7 +80,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageConfig:
-    """One data set of labelled images and the shape of its batches, as plain scalars.
+    """One data set of labeled images and the shape of its batches, as plain scalars.
 
     kind            "images", which tells this section from one of text
     name            "digits" (embedded, no download), or any TFDS data set of images with one label

@@ -1,4 +1,4 @@
-"""Names data by its content, so that a resumed or a distributed run cannot mix two data sets."""
+"""Digests of data by content, so that a resumed or distributed run cannot mix two data sets."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""How a training image is varied: functions of the image and of numbers in [0, 1).
+"""Augmentation of training images: functions of an image and of numbers in [0, 1).
 
-The numbers are given, so that the pipeline alone says where randomness comes from. Shapes are
-written after a name: B batch, H height, W width, C channels.
+The numbers are arguments, so that the pipeline alone decides where randomness comes from. Shapes
+are written after a name: B batch, H height, W width, C channels.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Labelled images as a data set: augmented, and normalized by their mean and standard deviation."""
+"""Labeled images as a data set: augmented, and normalized by their mean and standard deviation."""
 
 import dataclasses
 from collections.abc import Sequence

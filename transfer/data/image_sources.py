@@ -1,4 +1,4 @@
-"""Where labelled images come from: a prepared TFDS data set, read by random access."""
+"""Where labeled images come from: a prepared TFDS data set, read by random access."""
 
 import io
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from PIL import Image
 from transfer.data import prepared
 from transfer.errors import TransferError
 
-_MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
+_MODES = {1: "L", 3: "RGB"}  # Pillow's names of gray and color
 
 
 class ImageSource:
@@ -20,7 +20,7 @@ class ImageSource:
     shape     (height, width, channels) of every image, height and width None where they vary
     classes   labels are in [0, classes)
 
-    Raises `TransferError` when an example is not one image, grey or colour, with one label.
+    Raises `TransferError` when an example is not one image, gray or color, with one label.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder):
@@ -34,8 +34,8 @@ class ImageSource:
             and image.shape[-1] in _MODES
         ):
             raise TransferError(
-                f"The data set {builder.name} holds {', '.join(features)}; expected an image, grey "
-                "or colour in 8 bits, and its label: set data.name to a data set of labelled "
+                f"The data set {builder.name} holds {', '.join(features)}; expected an image, gray "
+                "or color in 8 bits, and its label: set data.name to a data set of labeled "
                 "images."
             )
         self.builder = builder
@@ -94,13 +94,13 @@ class ImageSplit:
         return example[self.source.image_feature], label
 
     def decoded(self, index: int) -> tuple[Image.Image, int]:
-        """Return an image, grey or colour as the data set says, and its label.
+        """Return an image, gray or color as the data set says, and its label.
 
         Raises `TransferError` as `encoded` does, and when the image cannot be decoded.
         """
         content, label = self.encoded(index)
         try:
-            # Some files of a colour data set are grey.
+            # Some files of a color data set are gray.
             return Image.open(io.BytesIO(content)).convert(_MODES[self.source.shape[-1]]), label
         except Exception as error:
             raise prepared.cannot_be_read(self.source.builder, self.name, error) from error

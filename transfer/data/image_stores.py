@@ -1,4 +1,4 @@
-"""Where the pixels of a batch come from: images of one size in memory, or photographs from disk."""
+"""Pixels of a batch: from images of one size in memory, or from photographs on disk."""
 
 import hashlib
 from typing import Protocol

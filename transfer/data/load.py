@@ -26,7 +26,7 @@ def load_dataset(config: DataConfig) -> Dataset: ...
 @typing.overload
 def load_dataset(config: ImageConfig) -> ImageDataset: ...
 def load_dataset(config: DataConfig | ImageConfig) -> Dataset | ImageDataset:
-    """Open, prepare and fingerprint the data set of a configuration: text, or labelled images.
+    """Open, prepare and fingerprint the data set of a configuration: text, or labeled images.
 
     The first call prepares and tokenizes; later calls reuse the files. Raises `TransferError` when
     the data set or tokenizer is unknown or cannot be read, or a split holds less than one batch.
@@ -71,7 +71,7 @@ def open_images(config: ImageConfig) -> ImageSource:
         config.name,
         config.data_dir,
         config.folder,
-        kind="labelled-image",
+        kind="labeled-image",
         embedded=tuple(IMAGE_BUILDERS),
     )
     return ImageSource(builder)
@@ -91,7 +91,7 @@ def image_shape(config: ImageConfig) -> tuple[int, int, int]:
         builder = _embedded(config)
     else:
         builder = prepared.find_builder(
-            config.name, config.folder, "labelled-image", tuple(IMAGE_BUILDERS)
+            config.name, config.folder, "labeled-image", tuple(IMAGE_BUILDERS)
         )
     source = ImageSource(builder)
     if config.image_size:

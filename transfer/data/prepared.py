@@ -58,7 +58,7 @@ def prepare_embedded(
     builder = make()
     if not builder.data_path.exists():
         try:
-            # TFDS announces a download and draws progress bars; there is nothing to wait for.
+            # Hide TFDS's announcements and progress bars, because nothing is downloaded.
             chatter = io.StringIO()
             with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
                 builder.download_and_prepare()

@@ -96,7 +96,7 @@ class SentencePieceTokenizer:
 class HuggingFaceTokenizer:
     """A Hugging Face `tokenizer.json`; its end-of-text token separates documents.
 
-    A special token spelt out in the text is encoded as ordinary text, so no document can contain
+    A special token spelled out in the text is encoded as ordinary text, so no document can contain
     the separator. Raises `TransferError` when `content` is no such file or has no separator.
     """
 

@@ -1,9 +1,8 @@
-"""A parent for a process of several, so that it ends with a sentence whatever ends it.
+"""A parent process for each process of a job, which explains in one sentence why its child ended.
 
-When the first process of a job dies, JAX ends the others where they stand, with a page of C++ and
-an abort. So a process of several does its work in a child: what the child says passes through, but
-for what C++ says of other processes, which the parent puts into one sentence. A parent that is
-killed takes its child along.
+When the first process of a job dies, JAX aborts the others with a page of C++ messages. So each
+process of a job works in a child. The parent passes on what the child prints, except for the C++
+messages about other processes, which it replaces by one sentence. A killed parent ends its child.
 """
 
 import os
@@ -17,9 +16,9 @@ from typing import IO
 from transfer import termination
 from transfer.distributed import timeouts
 
-# Names the pipe that closes when the parent is gone.
+# The environment variable that names the pipe which closes when the parent is gone.
 _LIFELINE = "TRANSFER_LIFELINE"
-# How a message of C++ begins, and one of those parts of it that watch the other processes.
+# The beginning of a C++ message, and of one from the parts of JAX that watch other processes.
 _NATIVE = rb"[IWEF]\d{4} [\d:.]+ +\d+ "
 _OF_OTHERS = re.compile(_NATIVE + rb"(coordination_service|preemption|client\.h)")
 _OF_SOMETHING_ELSE = re.compile(_NATIVE + rb"|transfer|Traceback")
@@ -28,7 +27,7 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def is_supervised() -> bool:
-    """Whether this is the child; it then sees to it that it does not outlive its parent."""
+    """Return whether this is the child, which from then on ends when its parent does."""
     lifeline = os.environ.pop(_LIFELINE, "")
     if lifeline:
         threading.Thread(target=_die_with_parent, args=(int(lifeline),), daemon=True).start()
@@ -43,7 +42,7 @@ def supervise() -> int:
         env=os.environ | {_LIFELINE: str(lifeline)},
         pass_fds=(lifeline,),
         stderr=subprocess.PIPE,
-        # What a terminal sends to all processes in front would reach the child twice.
+        # A terminal signals its whole foreground group, so the child would get signals twice.
         process_group=0,
     )
     os.close(lifeline)
@@ -59,7 +58,7 @@ def supervise() -> int:
     of_others, told = _relay(child.stderr)
     status = child.wait()
     os.close(ours)
-    if status == timeouts.ALONE:
+    if status == timeouts.PEER_LOST:
         return status
     if status == -signal.SIGABRT and b"JAX distributed service" in of_others:
         if not told:
@@ -67,7 +66,7 @@ def supervise() -> int:
                 f"{_GONE.decode()}, gives no sign of life or never came; the same command, for "
                 "all, goes on from the last checkpoint."
             )
-        return timeouts.ALONE
+        return timeouts.PEER_LOST
     if status:
         sys.stderr.buffer.write(of_others)
         sys.stderr.flush()
@@ -75,7 +74,7 @@ def supervise() -> int:
         return status
     ended = f"ended by {signal.Signals(-status).name}"
     if status == -signal.SIGTERM:
-        # At work it listens, and ends by itself.
+        # A child at work handles SIGTERM and ends by itself.
         ended += " before it was at work, or after"
     elif status == -signal.SIGKILL and not asked:
         ended += ", which often means too little memory"
@@ -84,9 +83,9 @@ def supervise() -> int:
 
 
 def _relay(stream: IO[bytes]) -> tuple[bytes, bool]:
-    """Pass on what is said, but for what C++ says of other processes.
+    """Pass on a child's messages, except for C++ messages about other processes.
 
-    Returns that, and whether a sentence said that one of them is gone.
+    Returns these, and whether a sentence of the child said that another process is gone.
     """
     kept, keeping, told = b"", False, False
     for line in stream:
@@ -107,4 +106,4 @@ def _say(sentence: str) -> None:
 
 def _die_with_parent(lifeline: int) -> None:
     os.read(lifeline, 1)
-    os._exit(timeouts.ALONE)
+    os._exit(timeouts.PEER_LOST)

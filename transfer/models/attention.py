@@ -62,7 +62,8 @@ def causal_attention(
         B, T, K, G, H = q_BTKGH.shape
         return kernel(q_BTKGH.reshape(B, T, K * G, H), k_BTKH, v_BTKH).reshape(q_BTKGH.shape)
 
-    # The compiler cannot split a kernel. Query heads go with the head that they read.
+    # The compiler cannot split a kernel; each device takes whole key/value heads with the query
+    # heads that read them.
     keys, queries = "batch time kv_heads head_dim", "batch time kv_heads queries head_dim"
     (B, T, _, H), K = q_BTNH.shape, k_BTKH.shape[2]
     y_BTKGH = collectives.per_device(attend, (queries, keys, keys), queries)(

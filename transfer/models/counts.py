@@ -1,4 +1,4 @@
-"""What a forward pass costs: exact counts from its trace, with nothing allocated."""
+"""The cost of a forward pass: exact counts from its trace; nothing is allocated."""
 
 import dataclasses
 import math
@@ -13,10 +13,10 @@ from transfer.models.functional import ModelConfig
 
 
 class _OneKey(nnx.Rngs):
-    """The same key for every weight, since none is drawn.
+    """Gives every weight the same key, because none is drawn.
 
-    A stream counts its keys, and where the count is traced, each costs time that grows with all
-    before it: a thousand blocks would take minutes.
+    An `nnx.Rngs` counts its keys. Under tracing each count takes time that grows with the number of
+    earlier ones, so that a thousand blocks would take minutes.
     """
 
     def params(self) -> jax.Array:
@@ -25,7 +25,7 @@ class _OneKey(nnx.Rngs):
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Trained scalars, floating-point operations, and numbers that matrix products leave behind.
+    """Trained scalars, floating-point operations, and elements of the outputs of matrix products.
 
     `flops` are those of convolutions and matrix products, 2 for a multiplication with its addition;
     products with padded zeros count. `activations` are the elements of their outputs.

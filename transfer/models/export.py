@@ -1,4 +1,4 @@
-"""Weights for the world outside: published LLaMA layout, multipliers folded in."""
+"""Checkpoints for other libraries: the published LLaMA layout, with multipliers folded in."""
 
 import json
 
@@ -17,10 +17,10 @@ def export_llama(
 ) -> epath.Path:
     """Write config.json and model.safetensors as a LLaMA checkpoint, or Qwen3 with QK-norm.
 
-    The embedding's and the readout's multipliers go into their tables (which unties tied ones),
-    each matrix's into the matrix, that of a residual branch into the branch's last matrix, and that
-    of the attention logits, times the sqrt(head_dim) which
-    those models divide by, into the query: its matrix, or the gain of its norm. All are float32.
+    The multipliers of the embedding and the readout go into their tables (which unties tied ones),
+    the multiplier of each matrix into the matrix, and that of a residual branch into the branch's
+    last matrix. The attention logits' multiplier, times the sqrt(head_dim) that those models divide
+    by, goes into the query: its matrix, or the gain of its norm. All are float32.
     Raises `TransferError` when the folder holds a checkpoint already.
     """
     folder = epath.Path(folder)

@@ -1,8 +1,8 @@
-"""From a model's declaration to arrays: layout, initialisation, forward pass.
+"""From a model's declaration to arrays: layout, initialization, forward pass.
 
 Parameters, multipliers and statistics are plain nested dictionaries of arrays, named as the module
-is; a path joins the names with dots (`blocks.attention.query.kernel`). Statistics are what batch
-normalisation remembers of the batches it has seen: empty for a model without it.
+is; a path joins the names with dots (`blocks.attention.query.kernel`). Statistics are the running
+averages of batch normalization; a model without it has none.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ Arrays = dict[str, Any]
 
 
 class ModelConfig(Protocol):
-    """What every model family's configuration offers."""
+    """The interface of every model family's configuration."""
 
     @property
     def width(self) -> int:
@@ -40,7 +40,7 @@ class ModelConfig(Protocol):
     def plain(self, *, zero_init: bool = False) -> Self:
         """The same shape in float32, by operations of XLA alone, as counts and checks want it.
 
-        With `zero_init`, whatever may start at zero does.
+        With `zero_init`, every weight that may start at zero does.
         """
 
     def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> Self:
@@ -163,7 +163,7 @@ def initialize(
 def initial_statistics(config: ModelConfig) -> Arrays:
     """Statistics before any batch: means of 0 and variances of 1, in float32 or better."""
     dtype = exact(jnp.dtype(config.dtype))
-    # Under jit the parameters, which nobody asks for, are never drawn.
+    # Under jit the unused parameters are never drawn.
     state = jax.jit(lambda: nnx.state(config.build(nnx.Rngs(0)), nnx.BatchStat))()
     return jax.tree.map(lambda leaf: leaf.astype(dtype), nnx.to_pure_dict(state))
 
@@ -171,7 +171,7 @@ def initial_statistics(config: ModelConfig) -> Arrays:
 def forward_pass(config: ModelConfig) -> Callable[[Arrays, Arrays, jax.Array], jax.Array]:
     """Return apply(parameters, multipliers, inputs), the model as a pure function.
 
-    Batch normalisation, where there is any, is by the inputs' own moments, as in training.
+    Batch normalization uses the moments of the inputs, as in training.
     """
     stateful, statistics = stateful_pass(config), initial_statistics(config)
 
@@ -183,10 +183,10 @@ def forward_pass(config: ModelConfig) -> Callable[[Arrays, Arrays, jax.Array], j
 
 
 def stateful_pass(config: ModelConfig) -> StatefulPass:
-    """Return the model as a pure function of its statistics too, with those after the inputs.
+    """Return the model as a pure function that also takes and returns its statistics.
 
-    In training, batch normalisation is by the inputs' own mean and variance, which move the
-    statistics; otherwise it is by the statistics, which stay as they are.
+    In training, batch normalization uses the mean and variance of the inputs, and the statistics
+    move towards them; otherwise it uses the statistics, which stay as they are.
     """
     run = _pass(config)
 
@@ -206,8 +206,7 @@ def stateful_pass(config: ModelConfig) -> StatefulPass:
 def scored_pass(config: ModelConfig) -> ScoredPass:
     """Return the model as `stateful_pass` does, but with scores by labels in place of logits.
 
-    A model may have a method `scores(inputs, labels)` of its own, for which it does not hold all of
-    its logits.
+    A model may have its own method `scores(inputs, labels)`, which need not hold all logits.
     """
     run = _pass(config)
 
@@ -231,7 +230,7 @@ def scored_pass(config: ModelConfig) -> ScoredPass:
 
 
 def _pass(config: ModelConfig) -> Callable[..., Any]:
-    """Return run(values, training, use): what is made of the filled model, and its statistics."""
+    """Return run(values, training, use): `use` of the filled model, and its statistics after."""
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     graph = nnx.graphdef(module)
     states = nnx.state(module, nnx.Param, Multiplier, nnx.BatchStat)

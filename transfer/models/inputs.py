@@ -32,7 +32,7 @@ class TextInputs:
 
 @dataclasses.dataclass(frozen=True)
 class ImageInputs:
-    """Labelled images.
+    """Labeled images.
 
     Fields:
       name: of the data set.

@@ -1,4 +1,4 @@
-"""The layers every model here is made of. None of them knows a parametrization.
+"""Layers that every model here is made of; none of them knows a parametrization.
 
 Shapes are written after a name: B batch, T time, D embed, N heads, K kv heads, H head dim.
 """
@@ -58,7 +58,7 @@ class Linear(nnx.Module):
 
     @property
     def effective_kernel(self) -> jax.Array:
-        """What is multiplied by, (*inputs, *outputs) in `dtype`."""
+        """The kernel times its multiplier, (*inputs, *outputs) in `dtype`."""
         # The multiplier meets the weight before the cast, so bfloat16 rounds their product once.
         return (self.kernel[...] * self.multiplier[...]).astype(self.dtype)
 
@@ -66,7 +66,7 @@ class Linear(nnx.Module):
         inputs = len(self.inputs)
         batch, outputs = x.shape[: x.ndim - inputs], kernel.shape[inputs:]
         fan_in = math.prod(kernel.shape[:inputs])
-        # As a product of two matrices: with several contracted or kept axes the gradient of the
+        # Multiply two matrices, because with several contracted or kept axes the gradient of the
         # kernel misses the fast path on CPUs, which triples the time of a step.
         y = jnp.matmul(
             x.reshape(-1, fan_in),
@@ -76,7 +76,7 @@ class Linear(nnx.Module):
         return y.reshape(*batch, *outputs)
 
 
-# A table as what it is looked up in, and transposed as the readout that it may be too.
+# The axes of an embedding table, and of its transpose as a readout.
 _TABLE, _READOUT = Axes.parse("vocab -> embed"), Axes.parse("embed -> vocab")
 
 
@@ -97,7 +97,7 @@ class Embedding(nnx.Module):
         self.table = variables.weight(rngs, "vocab -> embed", shape, std=std, tied=tied)
         self.multiplier = variables.multiplier("vocab -> embed", shape)
         if tied:
-            # The table's std does not fall with fan-in as that of a readout of its own would, so
+            # The table's std does not fall with fan-in as the std of a separate readout would, so
             # the multiplier has to.
             self.readout_multiplier = variables.multiplier(
                 "embed -> vocab", shape[::-1], gain=1.0 / std
@@ -131,7 +131,7 @@ class RMSNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalise the last axis; returns x's dtype."""
+        """Normalize the last axis; returns x's dtype."""
         y = x.astype(exact(x.dtype))
         y *= jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
         if self.gain is not None:
@@ -149,7 +149,7 @@ def rotary(x_BTNH: jax.Array, base: float = 10_000.0) -> jax.Array:
     angles_Th = jnp.arange(x_BTNH.shape[1], dtype=dtype)[:, None] * frequencies_h
     angles_TH = jnp.concatenate([angles_Th, angles_Th], axis=-1)[:, None, :]
     first, second = jnp.split(x_BTNH, 2, axis=-1)
-    # What is moved is moved before the cast, which then takes no memory of its own.
+    # Rotate before the cast, so that the cast copy needs no memory of its own.
     turned_BTNH = jnp.concatenate([-second, first], axis=-1)
     return x_BTNH.astype(dtype) * jnp.cos(angles_TH) + turned_BTNH.astype(dtype) * jnp.sin(
         angles_TH

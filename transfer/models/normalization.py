@@ -1,4 +1,4 @@
-"""Normalisation of images by the batch, by groups of channels, or by the channels of a pixel.
+"""Normalization of images by the batch, by groups of channels, or by the channels of a pixel.
 
 All compute in float32 or better, return their input's dtype, and end in a gain and a bias for each
 channel. Shapes are written after a name: B batch, H height, W width, C channels, G groups.
@@ -54,11 +54,11 @@ class BatchNorm(ImageNorm):
             for average, new in ((self.mean, mean), (self.variance, variance)):
                 moved = _MOMENTUM * average[...] + (1 - _MOMENTUM) * new.reshape(-1)
                 average.set_value(moved.astype(average.dtype))
-        return self._finished(_normalised(y, mean, variance), x_BHWC.dtype)
+        return self._finished(_normalized(y, mean, variance), x_BHWC.dtype)
 
 
 class GroupNorm(ImageNorm):
-    """(x - mean) / std of each image over its pixels and a group of neighbouring channels.
+    """(x - mean) / std of each image over its pixels and a group of neighboring channels.
 
     Source: Wu & He, arXiv 1803.08494.
     """
@@ -71,7 +71,7 @@ class GroupNorm(ImageNorm):
         """Keep the shape."""
         B, H, W, C = x_BHWC.shape
         y = x_BHWC.astype(exact(x_BHWC.dtype)).reshape(B, H, W, self.groups, C // self.groups)
-        y = _normalised(y, *_moments(y, (1, 2, 4))).reshape(B, H, W, C)
+        y = _normalized(y, *_moments(y, (1, 2, 4))).reshape(B, H, W, C)
         return self._finished(y, x_BHWC.dtype)
 
 
@@ -84,7 +84,7 @@ class LayerNorm(ImageNorm):
     def __call__(self, x_BHWC: jax.Array) -> jax.Array:
         """Keep the shape."""
         y = x_BHWC.astype(exact(x_BHWC.dtype))
-        return self._finished(_normalised(y, *_moments(y, (3,))), x_BHWC.dtype)
+        return self._finished(_normalized(y, *_moments(y, (3,))), x_BHWC.dtype)
 
 
 def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
@@ -92,5 +92,5 @@ def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]
     return mean, jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
 
 
-def _normalised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
+def _normalized(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
     return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)

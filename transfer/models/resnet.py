@@ -4,6 +4,7 @@ Shapes are written after a name: B batch, H height, W width, C channels.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from transfer.models.convolution import BACKENDS, Convolution, max_pool, select_
 from transfer.models.inputs import ImageInputs, InputSpec
 from transfer.models.layers import DTYPES, Linear, exact
 from transfer.models.normalization import NORMS, BatchNorm, GroupNorm, LayerNorm
+from transfer.scaling.compound import Compound
 
 Norm = Callable[[jax.Array], jax.Array]
 BLOCKS = ("basic", "bottleneck")
@@ -30,14 +32,14 @@ class ResNetConfig:
     `stages` is the number of blocks in each stage. The first stage has `width` channels, each later
     one twice as many at half the resolution. `basic` blocks are two 3x3 convolutions; `bottleneck`
     ones are 1x1, 3x3 and 1x1, the last with 4 times the stage's channels and the 3x3 with
-    `bottleneck_multiple` times as many. `pre_activation` normalises and rectifies before each
+    `bottleneck_multiple` times as many. `pre_activation` normalizes and rectifies before each
     convolution instead of after it. The `small` stem is a 3x3 convolution, that of `imagenet` 7x7
     of stride 2 and a max pool.
 
-    `norm` is `batch`, `group` or `layer`. Of `group_size` and `groups` exactly one is above 0. A
-    group of fixed size makes of a channel the same at every width, as batch norm does; in a fixed
-    number of groups each grows, its mean and variance fluctuate less and less, and what was tuned
-    on a narrow network was tuned on another function. A number is there for published networks.
+    `norm` is `batch`, `group` or `layer`. Exactly one of `group_size` and `groups` is above 0. With
+    groups of a fixed size a channel is normalized alike at every width, as under batch norm. With a
+    fixed number of groups each group grows, its mean and variance fluctuate less, and a wide
+    network is another function than the narrow one that was tuned; published networks need it.
 
     With `zero_init_branch` every block starts as its shortcut: the last gain of its branch is 0,
     or the last convolution under `pre_activation`, where no gradient would pass a gain of 0 and the
@@ -309,3 +311,42 @@ class ResNet(nnx.Module):
             x_BHWC = jax.nn.relu(self.norm(x_BHWC))
         x_BC = jnp.mean(x_BHWC.astype(exact(x_BHWC.dtype)), axis=(1, 2))
         return self.readout(x_BC) + self.bias[...]
+
+
+def compound_scaled(
+    config: ResNetConfig, resolution: int, compound: Compound, flops: float
+) -> tuple[ResNetConfig, int]:
+    """Return a deeper, wider network and the resolution of its images, at about `flops` the FLOPs.
+
+    The blocks of each stage, the pixels, and the channels (in whole groups under group norm) are
+    rounded to the nearest number of at least 1. FLOPs therefore grow by `flops` up to rounding, and
+    up to the stem and the readout, which do not grow with depth. Below 1 the network gets smaller.
+
+    Raises `TransferError` unless growth is above 0 and finite.
+
+    Example:
+      >>> from transfer.scaling.compound import COMPOUNDS
+      >>> ResNet34 = ResNetConfig(stages=(3, 4, 6, 3), stem="imagenet", classes=1000)
+      >>> config, resolution = compound_scaled(ResNet34, 224, COMPOUNDS["fast"], 32)
+      >>> config.width, config.stages, resolution
+      (256, (4, 6, 8, 4), 266)
+
+    Source: Dollár et al., arXiv 2103.06877.
+    """
+    if not 0 < flops < math.inf:
+        raise TransferError(
+            f"FLOPs are to grow {flops} times; expected a finite number above 0, such as 4."
+        )
+    grown = compound.at(flops)
+    groups = (config.group_size or config.groups) if config.norm == "group" else 1
+    network = dataclasses.replace(
+        config,
+        width=_nearest(config.width * grown["width"], groups),
+        stages=tuple(_nearest(blocks * grown["depth"]) for blocks in config.stages),
+    )
+    return network, _nearest(resolution * grown["resolution"])
+
+
+def _nearest(size: float, unit: int = 1) -> int:
+    """The multiple of a unit nearest to a size, and at least one."""
+    return unit * max(1, round(size / unit))

@@ -1,4 +1,4 @@
-"""How well logits name the right class: cross-entropies, and the classes that come out first.
+"""Scores of logits by labels: cross-entropies, and whether the largest logit is the label's.
 
 Shapes are written after a name: B batch, T time, D embed, V vocabulary.
 """
@@ -15,9 +15,9 @@ from transfer.scaling import Axes
 from transfer.sharding import collectives
 
 _READOUT = Axes.parse("embed -> vocab")
-# Of each sequence so many logits are there at a time: in float32 they would take more memory than
-# all else in a step, the larger the vocabulary the more so.
-_AT_A_TIME = 2**21
+# Maximum number of logits of a sequence materialized at once; the full float32 logits would
+# dominate a step's memory.
+_MAX_LOGITS = 2**21
 
 
 class Scores(NamedTuple):
@@ -46,11 +46,11 @@ def scores(logits: jax.Array, labels: jax.Array) -> Scores:
 
 
 def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array) -> Scores:
-    """`scores` of the logits x kernel, which never exist all at once.
+    """Return the `scores` of the logits x kernel, which never exist all at once.
 
-    They are made for a stretch of time after the other. For the way back each leaves its gradient
-    softmax(logits) - onehot(label), in the inputs' dtype, in which the products of the way back
-    read it anyway: nothing is computed twice.
+    The logits are computed in chunks of time steps. Each chunk keeps its gradient for the backward
+    pass, softmax(logits) - onehot(label), in the inputs' dtype, in which the backward products read
+    it anyway, so that nothing is computed twice.
 
     Example:
       >>> x, kernel, labels = jnp.ones((2, 3, 4)), jnp.eye(4), jnp.zeros((2, 3), int)
@@ -58,15 +58,15 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
       (2, 3)
     """
     (B, T, _), V = x_BTD.shape, kernel_DV.shape[1]
-    stretches = math.gcd(T, 2 ** math.ceil(math.log2(max(1, T * V / _AT_A_TIME))))
-    length = T // stretches
+    chunks = math.gcd(T, 2 ** math.ceil(math.log2(max(1, T * V / _MAX_LOGITS))))
+    length = T // chunks
     dtype = x_BTD.dtype
 
     def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
         return collectives.product(jnp.matmul, x_BTD, kernel_DV, _READOUT)
 
     def scored(x: jax.Array, kernel: jax.Array, labels: jax.Array, *, slopes: bool) -> Any:
-        # Not before there is what it multiplies, or it would be held while the layers run.
+        # Gather the readout only once its input exists; otherwise it is held through all layers.
         kernel, x = jax.lax.optimization_barrier((kernel, x))
         kernel = collectives.gather(kernel, _READOUT)
 
@@ -82,7 +82,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
             slope_BtV = jax.nn.softmax(logits_BtV, axis=-1) - _is_label(logits_BtV, labels_Bt)
             return *found, slope_BtV.astype(dtype)
 
-        if stretches == 1:
+        if chunks == 1:
             return one(0)
 
         def put(i: jax.Array, all_of_it: Any) -> Any:
@@ -94,7 +94,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
 
         shapes = jax.eval_shape(one, 0)
         empty = tuple(jnp.zeros((B, T, *each.shape[2:]), each.dtype) for each in shapes)
-        return jax.lax.fori_loop(0, stretches, put, empty)
+        return jax.lax.fori_loop(0, chunks, put, empty)
 
     def forwards(x: jax.Array, kernel: jax.Array, labels: jax.Array) -> tuple[Scores, Any]:
         *found, slope_BTV = scored(x, kernel, labels, slopes=True)
@@ -105,7 +105,8 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
         _, back = jax.vjp(multiply, x, kernel)
         of_logits = (towards.losses[..., None] * slope_BTV).astype(dtype)
         towards_both = back(collectives.activation(of_logits, "batch time vocab"))
-        # Nor does what the kernel's gradient is made of wait for the way back through the layers.
+        # Compute the kernel's gradient now; otherwise its operands are held through the backward
+        # pass of the layers.
         nothing = np.zeros(labels_BT.shape, jax.dtypes.float0)
         return *jax.lax.optimization_barrier(towards_both), nothing
 
@@ -118,7 +119,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
 
 
 def _is_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    # A mask, for a gather would not let devices split the classes, and its gradient would be a
-    # scatter into an array of its own.
+    # A mask instead of a gather, because a gather keeps devices from splitting the classes, and its
+    # gradient is a scatter into an array of its own.
     classes = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     return classes == labels[..., None]

@@ -13,7 +13,7 @@ import optax
 
 from transfer.optim.factors import LearningRate, Scalar, Shared, scaled
 from transfer.optim.matrices import matrices, restored
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Recipe
 
 

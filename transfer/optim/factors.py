@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.paths import leaves, map_leaves
+from transfer.pytree_paths import leaves, map_leaves
 from transfer.scaling import Family, Layout, Recipe, Role, Rule
 
 Scalar = float | jax.Array

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Parameter
 
 
@@ -38,9 +38,9 @@ def per_matrix(
 ) -> optax.GradientTransformation:
     """Apply an optax transformation to every matrix of every stack on its own.
 
-    For one whose blocks are arrays, and which would take all layers of a stack, or a head and its
-    dimensions, for axes of a block. The state holds the transformation's own per parameter, with a
-    leading stack axis.
+    A transformation that works on whole arrays would otherwise take the layers of a stack, or a
+    head and its dimensions, for axes of one array. The state holds that of the transformation for
+    each parameter, with a leading stack axis.
     """
 
     def init(parameters: Any) -> Any:

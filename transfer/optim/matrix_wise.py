@@ -12,7 +12,7 @@ import optax.contrib
 
 from transfer.optim.factors import Factors, LearningRate, Scalar, Shared, scaled
 from transfer.optim.matrices import per_matrix
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
 
@@ -32,7 +32,7 @@ def muon(
     """Muon on hidden matrices and AdamW elsewhere, with a recipe's factors for every parameter.
 
     For a hidden matrix with factors (c, d): w <- w - c lr_t (s O + d decay w), O being the
-    orthogonalised momentum, by five Newton-Schulz iterations on the annotation's (fan-in, fan-out)
+    orthogonalized momentum, by five Newton-Schulz iterations on the annotation's (fan-in, fan-out)
     matrix, each weight of a stack on its own. Its singular values are about 1 at any width, so that
     width asks for no more than c = sqrt(m_out / m_in) over the form's multiplier, which is 1 for
     matrices whose sides grow alike. s is `optax.contrib.muon`'s own sqrt(max(1, fan-out / fan-in))
@@ -163,13 +163,13 @@ def adafactor(
                 decay_rate_fn=_second_moment_decay,
             ),
             optax.clip_by_block_rms(clipping_threshold),
-            # The floor stands for the size of a weight, which differs from form to form.
+            # The floor replaces the size of a weight, which differs between forms.
             optax.scale_by_param_block_rms(min_scale * rules[parameter.path].std),
         )
 
     return scaled(
-        # A gradient over its factor against eps is a gradient against eps times it squared, but no
-        # product of the two small numbers can vanish.
+        # Dividing the gradient by its factor equals multiplying eps by the factor's square, but no
+        # product of two small numbers can underflow.
         lambda factors: optax.chain(optax.scale(1.0 / factors.epsilon), per_matrix(step, layout)),
         learning_rate,
         weight_decay,

@@ -1,6 +1,5 @@
-"""What is measured on a model: pure functions that run inside jit."""
+"""Measurements of a model: pure functions that run inside jit."""
 
-from transfer.probes.convolution import convolution_norm
 from transfer.probes.gain import (
     alignment,
     equilibrium_rms,
@@ -11,6 +10,7 @@ from transfer.probes.gain import (
 )
 from transfer.probes.spectrum import (
     Spectrum,
+    convolution_norm,
     initial_vectors,
     measure_spectrum,
     top_singular_values,

@@ -1,6 +1,6 @@
-"""What a sublayer does to the size of its inputs, and what weight decay does to its weights.
+"""How a sublayer changes the size of its inputs, and how weight decay changes its weights.
 
-A sublayer y = W x, its singular values sigma_1 >= sigma_2 >= ..., and how they hang together:
+For a sublayer y = W x with singular values sigma_1 >= sigma_2 >= ...,
 
     gain = rms(y) / rms(x) = sqrt(fan_in / fan_out) * sigma_1 * alignment
 

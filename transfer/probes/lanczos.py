@@ -30,7 +30,7 @@ def lanczos(
     """Singular values of A on the Krylov spaces of A'A and AA' that `start` spans.
 
     Each pair of products, A V_j and A' U_j, adds a block of k orthonormal vectors to each of two
-    bases, every vector orthogonalised against the whole of its basis. The values are those of the
+    bases, every vector orthogonalized against the whole of its basis. The values are those of the
     small matrix B = U'AV, whose left singular vectors are the columns w below. Being those of A
     between two subspaces, they never exceed the true ones, beyond rounding; a block of k finds a
     value that is repeated up to k times as often as it is there.
@@ -61,7 +61,7 @@ def lanczos(
       [3.]
 
     Source: Golub & Kahan 1965; Golub, Luk & Overton 1981 for blocks; Parlett 1998, section 6.9,
-    for orthogonalising twice and section 4.5 for the bound.
+    for orthogonalizing twice and section 4.5 for the bound.
     """
     k, *smaller = start.shape
     larger = jax.eval_shape(forward, start).shape[1:]
@@ -80,7 +80,7 @@ def lanczos(
     carry = right, left, B, jnp.zeros((k, k), start.dtype)
     right, left, B, beyond = jax.lax.fori_loop(0, pairs, pair, carry)
     W, values, Z = _top(B, k)
-    # What A v and A' u have beyond value u and value v: the one by rounding, the other by nature.
+    # Residuals: A v - value u is rounding, A' u - value v is the error of the subspaces.
     inexact = jnp.linalg.norm(B @ Z.T - W * values, axis=0)
     outside = jnp.linalg.norm(beyond @ W[-k:], axis=0)
     rounding = _rounding((left[0].size, right[0].size), values)
@@ -130,8 +130,8 @@ def _extend(basis: jax.Array, place: jax.Array | int, block: jax.Array) -> tuple
     products are zero too, and the space stays as large as it is.
     """
     inside, once, coefficients = _outside(basis, block, shortest=0.0)
-    # Of vectors of length one that lay outside, a second pass leaves the length; what it shrinks
-    # is rounding of what the basis holds.
+    # A second pass keeps the length of unit vectors that lie outside the basis; a vector that it
+    # shrinks was only the rounding error of vectors in the basis.
     correction, twice, change = _outside(basis, once, shortest=0.5)
     basis = jax.lax.dynamic_update_slice_in_dim(basis, twice, place, axis=0)
     columns = inside + correction @ coefficients

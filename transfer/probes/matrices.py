@@ -21,7 +21,7 @@ def by_fan(weight: jax.Array, parameter: Parameter) -> jax.Array:
 
 
 def vectors_shape(parameter: Parameter, k: int) -> tuple[int, ...]:
-    """Of k vectors for each weight, on the smaller side of its matrix: (*stack, k, *side)."""
+    """Return the shape of k vectors for each weight, on its smaller side: (*stack, k, *side)."""
     sizes = [parameter.shape[place] for place in parameter.axes.places]
     stack, fan_in, fan_out = _sides(parameter)
     side = fan_in if parameter.fan_in < parameter.fan_out else fan_out
@@ -54,14 +54,14 @@ def over_stack(function: Callable[..., Any], parameter: Parameter) -> Callable[.
 
 
 def one_at_a_time_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which vmap on a CPU runs for one weight after the other.
+    """Return the same function, which vmap on a CPU runs for one weight after the other.
 
     A weight then stays in the cache from product to product, and products with a single matrix are
     those that XLA does well there: 2 to 5 times faster. Accelerators take all weights at once.
 
-    It also keeps programs from standing still. jaxlib hands a batch of matrices for LAPACK to XLA's
-    threads, and waits for them on one of these; when as many calls wait as there are threads, which
-    takes one device per core, none of them ends. A call of one matrix waits for nobody.
+    It also prevents a deadlock. jaxlib hands a batch of matrices for LAPACK to XLA's threads, and
+    waits for them on one of these threads; with one device per core as many calls wait as there are
+    threads, and none of them ends. A call of one matrix waits for no other thread.
     """
     in_turn = jax.custom_batching.sequential_vmap(function)
     return lambda *arrays: jax.lax.platform_dependent(*arrays, cpu=in_turn, default=function)

@@ -1,4 +1,4 @@
-"""Singular values of every matrix-like parameter."""
+"""Singular values of every hidden matrix, and of a convolution as an operator on whole images."""
 
 import math
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.errors import TransferError
 from transfer.probes.lanczos import Triplets, lanczos
 from transfer.probes.matrices import (
@@ -152,8 +152,46 @@ def measure_spectrum(
     return Spectrum(*({path: each[field] for path, each in measured.items()} for field in range(3)))
 
 
+def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
+    """The exact operator norm of a convolution of stride 1 that wraps around the image's edges.
+
+    Such a convolution is diagonal in Fourier space: at each of the height x width frequencies f it
+    multiplies the channels by the matrix K(f) = sum_x kernel[x] exp(-2 pi i f x), so that
+
+        norm = max over f of sigma_max(K(f)).
+
+    The kernel's largest singular value as a matrix (fan-in, fan-out), which `top_singular_values`
+    gives, is another number: the norm is at most sqrt(kernel area) times as large. With zeros
+    around the image instead, the norm is at most that of an image larger by the zeros that the
+    kernel reaches. Computed in float32 or better.
+
+    Arguments:
+      kernel: (kernel_height, kernel_width, in_channels, out_channels), as flax stores it.
+      height, width: of the image, at least those of the kernel.
+
+    Raises:
+      TransferError: the kernel is larger than the image, or has other axes.
+
+    Example:
+      >>> identity = jnp.zeros((3, 3, 2, 2)).at[1, 1].set(jnp.eye(2))
+      >>> print(convolution_norm(4 * identity, 8, 8))
+      4.0
+
+    Source: Sedghi, Gupta & Long, arXiv 1805.10408, Theorem 6.
+    """
+    if kernel.ndim != 4 or kernel.shape[0] > height or kernel.shape[1] > width:
+        raise TransferError(
+            f"The kernel has shape {kernel.shape} and the image {height} x {width} pixels; "
+            "expected a kernel (height, width, in_channels, out_channels) no larger than the image."
+        )
+    exact = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
+    # The kernel is real, so half the frequencies are conjugates of the others.
+    frequencies = jnp.fft.rfft2(exact, (height, width), axes=(0, 1))
+    return jnp.max(jnp.linalg.svd(frequencies, compute_uv=False))
+
+
 def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
-    leaves = paths.leaves(parameters).items()
+    leaves = pytree_paths.leaves(parameters).items()
     return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
 
 
@@ -184,8 +222,8 @@ def _measure(
     start = start.astype(weight.dtype) + _FRESH * draw
 
     def one(weight: jax.Array, start: jax.Array) -> Triplets:
-        # No power of two rounds. Half of it before a product and half after overflow nowhere, and
-        # spare a copy of the weight.
+        # Powers of two scale exactly; applying half before and half after avoids overflow and a
+        # copy of the weight.
         _, exponent = jnp.frexp(jnp.max(jnp.abs(weight)))
         before, after = -(exponent // 2), exponent // 2 - exponent
 
@@ -193,7 +231,7 @@ def _measure(
             return lambda vectors: jnp.ldexp(product(jnp.ldexp(vectors, before)), after)
 
         forward, backward = map(scaled, products(weight, parameter))
-        # No more than span the whole side.
+        # More pairs than span the smaller side would find nothing new.
         found = lanczos(forward, backward, start, min(pairs, -(-smaller // k)))
         values, bounds = (jnp.ldexp(multiplier * each, exponent) for each in found[:2])
         return Triplets(values, bounds, found.vectors)

@@ -1,9 +1,9 @@
-"""Singular values along a run: decomposed where that is cheap, else from the last vectors."""
+"""Singular values along a run: small matrices are decomposed, others continue by Lanczos."""
 
 import jax
 import jax.numpy as jnp
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.probes.lanczos import Triplets, decompose
 from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
@@ -42,7 +42,7 @@ def track_spectrum(
     pairs: int,
     recipe: Recipe | None = None,
 ) -> Spectrum:
-    """The k largest singular values of every hidden matrix, as cheaply as they are had.
+    """Return the k largest singular values of every hidden matrix, in the cheaper of two ways.
 
     Matrices whose smaller side is at most 64 are decomposed, in float32 or better, and keep no
     vectors. The others are measured by `measure_spectrum`, which see: started from the last
@@ -64,7 +64,7 @@ def track_spectrum(
       >>> found.values["up"], found.vectors
       (Array([3., 2.], dtype=float32), {})
     """
-    weights = paths.leaves(parameters)
+    weights = pytree_paths.leaves(parameters)
     small, large = _part(layout, exact=True), _part(layout, exact=False)
     exact = {
         path: _decompose(weights[path], parameter, min(k, parameter.fan_in, parameter.fan_out))
@@ -88,13 +88,13 @@ def _decompose(weight: jax.Array, parameter: Parameter, k: int) -> Triplets:
     def one(weight: jax.Array) -> Triplets:
         matrix = weight.reshape(parameter.fan_in, parameter.fan_out)
         matrix = matrix if parameter.fan_in <= parameter.fan_out else matrix.T
-        # No power of two rounds, and no product with itself overflows.
+        # Scaling by a power of two is exact, and keeps the matrix's square from overflowing.
         _, exponent = jnp.frexp(jnp.max(jnp.abs(matrix)))
         values, bounds, vectors = decompose(jnp.ldexp(matrix, -exponent), k)
         return Triplets(jnp.ldexp(values, exponent), jnp.ldexp(bounds, exponent), vectors)
 
-    # LAPACK splits a stack over the threads that run the program and waits for them: on two cores
-    # two devices wait for each other.
+    # LAPACK splits a stack over the threads that run the program and waits for them, so that two
+    # devices on two cores would wait for each other.
     with jax.default_matmul_precision("highest"):
         return over_stack(one_at_a_time_on_cpu(one), parameter)(by_fan(weight, parameter))
 

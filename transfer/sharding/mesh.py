@@ -115,7 +115,7 @@ def _without(used: Sequence[jax.Device], devices: Sequence[jax.Device]) -> int:
 
 
 def _laid_out(used: Sequence[jax.Device], all_there_are: bool, shape: tuple[int, ...]) -> Any:
-    """Neighbours in the mesh are neighbours in the machine, where all of it is used."""
+    """Neighbors in the mesh are neighbors in the machine, where all of it is used."""
     if all_there_are:
         return mesh_utils.create_device_mesh(shape, used, allow_split_physical_axes=True)
     return np.array(used).reshape(shape)

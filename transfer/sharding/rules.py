@@ -14,7 +14,7 @@ from typing import Any
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer.errors import TransferError
-from transfer.paths import map_leaves
+from transfer.pytree_paths import map_leaves
 from transfer.scaling import Axes, Layout, Parameter
 from transfer.sharding.mesh_shape import DATA, FSDP, TENSOR, TRIAL
 

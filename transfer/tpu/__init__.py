@@ -1,4 +1,4 @@
-"""What TPU chips can do, and slices of them that need not be there.
+"""TPU chips and slices as data; no TPU needs to be attached.
 
 Example:
   >>> Topology.parse("v5p:8x8x8").chips

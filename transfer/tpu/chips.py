@@ -1,4 +1,4 @@
-"""What a TPU chip can do: one table, with its sources.
+"""Specifications of TPU chips: one table, with its sources.
 
 [cloud] is Google's page of each chip, docs.cloud.google.com/tpu/docs/{v4, v5e, v5p, v6e, tpu7x}:
 peak, memory, its bandwidth, slices. [book] is "How to Scale Your Model" of Google DeepMind,
@@ -26,7 +26,7 @@ class Chip:
       memory: GiB of a chip, as sold.
       usable: GiB of a device that a program may take.
       bandwidth: bytes/s between a chip and its memory.
-      link: bytes/s of one link between neighbouring chips, in one direction.
+      link: bytes/s of one link between neighboring chips, in one direction.
       between: bytes/s between the two devices of a chip, in one direction; 0 where there is one.
       sides: dimensions of the torus; each chip has a link either way in each.
       slices: the small slices by their sides; of three, larger ones have sides in multiples of 4.

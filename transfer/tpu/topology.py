@@ -1,4 +1,4 @@
-"""A slice of TPUs that need not be there, described as the real one is wired."""
+"""TPU slices described as the real ones are wired; no TPU needs to be attached."""
 
 import dataclasses
 import importlib.util
@@ -17,7 +17,7 @@ from transfer.tpu.chips import CHIPS, Chip
 _CUBE = 4
 # A side of 16 is a whole pod of v5e or v6e, whose ends are joined.
 _POD_SIDE = 16
-# libtpu looks for the machine that it runs on, and complains that it is none of its own.
+# libtpu looks for TPU hardware and complains if there is none, unless these settings are given.
 _QUIET = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",

@@ -1,4 +1,4 @@
-"""What a traced value is made of: the abstract domain in which a forward pass is read."""
+"""The abstract domain in which a forward pass is interpreted: what a traced value is made of."""
 
 import dataclasses
 import math
@@ -44,7 +44,7 @@ CONSTANT = Other(data=False)
 
 
 def join(one: Value, other: Value) -> Value:
-    """What a value is that is either of two, as after a branch or a step of a loop."""
+    """Return the value that stands for either of two, as after a branch or a step of a loop."""
     if isinstance(one, Weight) and isinstance(other, Weight):
         return merge([one, other])
     if isinstance(one, Weight):

@@ -1,10 +1,10 @@
-"""The layout of a model of one's own, read from its forward pass."""
+"""The layout of a user's model, inferred from its forward pass."""
 
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.errors import TransferError, nearest
 from transfer.scaling import Annotated, Axes, Layout
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation
@@ -77,7 +77,7 @@ def infer_layout(
         abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
     )
     shapes = [
-        {path: leaf.shape for path, leaf in paths.leaves(model.parameters).items()}
+        {path: leaf.shape for path, leaf in pytree_paths.leaves(model.parameters).items()}
         for model in (base, probe, target)
     ]
     if shapes[0].keys() != shapes[1].keys():
@@ -130,7 +130,7 @@ def _axes_of(
     except TransferError:
         if any(growing):
             raise
-        # Of a parameter of one size all factors are 1, however it is used.
+        # All factors of a parameter of one size are 1, however it is used.
         return Axes((), None, tuple(map(str, range(len(growing))))), False
 
 

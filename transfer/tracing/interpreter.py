@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.tracing import primitives
 from transfer.tracing.abstract_values import CONSTANT, Labels, Other, Value, Weight, join
 from transfer.tracing.axis_uses import Kind, Uses
@@ -138,7 +138,7 @@ def interpret(model: UserModel, inputs: Sequence[Any]) -> Interpreter:
         Weight(tuple(frozenset({(path, axis)}) for axis in range(len(leaf.shape))))
         if leaf.shape
         else Other(data=False, scalar=True)
-        for path, leaf in paths.leaves(model.parameters).items()
+        for path, leaf in pytree_paths.leaves(model.parameters).items()
     ]
     values += [CONSTANT] * len(jax.tree.leaves(model.state))
     values += [Other(data=True)] * len(jax.tree.leaves(inputs))

@@ -67,7 +67,7 @@ def without_weights(equation: Any, values: Sequence[Other]) -> list[Value]:
 def elementwise(
     observer: Observer, equation: Any, values: Sequence[Value], at: Location
 ) -> list[Value]:
-    """The rule of all primitives that broadcast; any other hides what becomes of a weight."""
+    """Apply the rule of primitives that broadcast; any other hides how a weight is used."""
     weights = [value for value in values if isinstance(value, Weight)]
     data = any(isinstance(value, Other) and value.data and not value.scalar for value in values)
     shape = equation.outvars[0].aval.shape
@@ -188,7 +188,7 @@ def _gather(observer: Observer, equation: Any, values: Sequence[Value], at: Loca
     return Weight(tuple(axes), looked_up=several or table.looked_up)
 
 
-# What only moves, drops or renames axes.
+# Primitives that only move, drop or rename axes.
 
 
 def _moved(axes: Callable[[Any, Weight], Sequence[Labels]]) -> Callable[..., list[Value]]:

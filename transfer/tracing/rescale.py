@@ -1,11 +1,11 @@
-"""The init of a model of one's own, rescaled as a recipe says."""
+"""Rescaling the init of a user's model as a recipe says."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.errors import TransferError
 from transfer.scaling import Layout, Recipe
 
@@ -14,13 +14,13 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
     """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
 
     rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
-    the base width, so that it does not matter by what law a model's own initialisers follow width.
+    the base width, so that it does not matter how the model's own initializers follow width.
     Constants (zeros, gains of one) stay as they are. A parameter whose shape is that of the base
     width is multiplied by the recipe's factor alone, which is 1 unless its layer is reparametrized.
 
     Arguments:
       parameters: those of the model to be trained, any tree whose paths are the layout's.
-      base_parameters: the same model's at the base width, from the same initialisers.
+      base_parameters: the same model's at the base width, from the same initializers.
 
     Raises `TransferError` when a tree does not fit the layout, or when a parameter is random at one
     width and constant at the other.
@@ -35,7 +35,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       0.25
     """
     rules = recipe.rules(layout)
-    own, base = paths.leaves(parameters), paths.leaves(base_parameters)
+    own, base = pytree_paths.leaves(parameters), pytree_paths.leaves(base_parameters)
     layout.require(own)
     layout.require(base)
     sizes, base_sizes = _measured(own), _measured(base)
@@ -54,7 +54,7 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
         if random != base_random:
             raise TransferError(
                 f"{path} is random at one width and constant at the other; expected the same "
-                "initialisers at both."
+                "initializers at both."
             )
         if not random:
             return leaf
@@ -62,15 +62,15 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
         relative = 1.0 if shape == base_shape else base_size / size
         return (leaf * (factor * relative)).astype(leaf.dtype)
 
-    return paths.map_leaves(scaled, parameters)
+    return pytree_paths.map_leaves(scaled, parameters)
 
 
 @jax.jit
 def _measured(leaves: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Whether a leaf's entries differ, and their root mean square, by path.
 
-    That is the std of weights drawn around zero; and what is drawn around another value, such as a
-    gain around one, keeps that value.
+    The latter is the std of weights drawn around zero; weights drawn around another value, such as
+    gains around one, keep that value.
     """
 
     def measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -46,7 +46,7 @@ def abstract(build: Build, width: int, apply: Callable[..., Any] | None, inputs:
 
 
 def concrete(model: Any, seed: int, apply: Callable[..., Any] | None, inputs: Any) -> UserModel:
-    """Take a model with its arrays apart; a linen module is initialised with the seed first."""
+    """Take a model with its arrays apart; a linen module is initialized with the seed first."""
     if isinstance(model, linen.Module):
         return _linen(model, jax.jit(model.init)(jax.random.key(seed), *inputs), apply)
     return _module_or_tree(model, apply, inputs)

@@ -23,7 +23,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from transfer import paths
+from transfer import pytree_paths
 from transfer.distributed import exchange
 from transfer.errors import TransferError
 from transfer.models import Arrays
@@ -271,7 +271,7 @@ def _checksum(content: dict[str, Any]) -> int:
 
 
 def _checksums(tree: Any) -> dict[str, int]:
-    return {path: checksum(leaf) for path, leaf in paths.leaves(tree).items()}
+    return {path: checksum(leaf) for path, leaf in pytree_paths.leaves(tree).items()}
 
 
 def _abstract(tree: Any) -> Any:

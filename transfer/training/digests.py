@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transfer import paths
+from transfer import pytree_paths
 
 
 def digests(tree: Any, trials: int) -> dict[str, int]:
@@ -23,7 +23,7 @@ def digests(tree: Any, trials: int) -> dict[str, int]:
       >>> digests({"kernel": jnp.array([[1.0, 2.0], [3.0, 4.0]])}, trials=1)
       {'kernel': 945941075}
     """
-    leaves = paths.leaves(tree)
+    leaves = pytree_paths.leaves(tree)
     found = np.asarray(_digests(list(leaves.values()), trials)) if leaves else ()
     return dict(zip(leaves, map(int, found), strict=True))
 

@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
-from transfer.distributed.collective_timeout import collective_timeout
+from transfer.distributed.timeouts import collective_timeout
 from transfer.models import count, parameter_count
 from transfer.termination import TerminatedError
 from transfer.training.build import build_population, group_mesh

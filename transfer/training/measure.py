@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from transfer import paths, probes
+from transfer import probes, pytree_paths
 from transfer.models import Arrays, ModelConfig, stateful_pass
 from transfer.scaling import Layout, Recipe, Role
 from transfer.tracing import sublayer_gains
@@ -19,7 +19,7 @@ Measured = dict[str, dict[str, jax.Array]]
 
 def hidden(parameters: Arrays, layout: Layout) -> dict[str, jax.Array]:
     """Return the hidden weights by path."""
-    leaves = paths.leaves(parameters).items()
+    leaves = pytree_paths.leaves(parameters).items()
     return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from transfer import optim, paths, probes, sharding
+from transfer import optim, probes, pytree_paths, sharding
 from transfer.models import (
     Arrays,
     ModelConfig,
@@ -301,7 +301,7 @@ class Population:
 
     def _as_stored(self, parameters: Arrays) -> Arrays:
         """A tree of the parameters' shapes, laid out as they are."""
-        return paths.map_leaves(
+        return pytree_paths.map_leaves(
             lambda path, leaf: jax.lax.with_sharding_constraint(
                 leaf, sharding.parameter_spec(self.layout.parameters[path], self.mesh)
             ),
@@ -344,7 +344,7 @@ class Population:
             # Vectors are stored sharded, and replicated on every device while they are refined.
             vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             others = (state.multipliers, state.statistics)
-            # With so few examples, activations move to the sharded weights, not weights to them.
+            # With so few examples, move activations to the sharded weights instead of gathering them.
             with collectives.use_rules(sharding.Rules(self.mesh, gathers=False)):
                 return measure(
                     self.model,

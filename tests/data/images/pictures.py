@@ -10,13 +10,13 @@ COUNTS = {"train": 40, "test": 12}
 
 
 def icon(split: str, i: int) -> np.ndarray:
-    """A 6 x 5 picture in colour, of its own for every index and split."""
+    """A 6 x 5 picture in color, of its own for every index and split."""
     generator = np.random.default_rng([i, len(split)])
     return generator.integers(0, 256, (6, 5, 3), np.uint8)
 
 
 def photograph(split: str, i: int) -> Image.Image:
-    """A smooth picture whose size and colours vary; every fourth is grey."""
+    """A smooth picture whose size and colors vary; every fourth is gray."""
     width, height = 20 + 3 * i, 50 - i
     red = np.linspace(0, 255, width)[None].repeat(height, axis=0)
     green = np.linspace(0, 255, height)[:, None].repeat(width, axis=1)
@@ -55,7 +55,7 @@ class _Pictures(tfds.core.GeneratorBasedBuilder):
 
 
 class TinyIcons(_Pictures):
-    """Stands for cifar10 and the like: colour, one size, encoded as PNG."""
+    """Stands for cifar10 and the like: color, one size, encoded as PNG."""
 
     @staticmethod
     def FEATURES():  # noqa: N802
@@ -69,7 +69,7 @@ class TinyIcons(_Pictures):
 
 
 class TinyPhotographs(_Pictures):
-    """Stands for imagenet2012: JPEG files of many sizes, some of them grey, features renamed."""
+    """Stands for imagenet2012: JPEG files of many sizes, some of them gray, features renamed."""
 
     SUPERVISED = ("photograph", "category")
 
@@ -100,7 +100,7 @@ class PairedIcons(TinyIcons):
 
 
 class BlankIcons(TinyIcons):
-    """Holds one colour."""
+    """Holds one color."""
 
     def example(self, split, i):
         return {"image": Image.new("RGB", (5, 6), (7, 7, 7)), "label": 0}

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from refusals import refused
 
 from transfer.data.image_augmentation import center_box, flip, pad_and_crop, random_box
 from transfer.data.image_dataset import Normalization
-from transfer.errors import TransferError
 
 BELOW_ONE = float(np.nextafter(1, 0))
 IMAGES = hnp.arrays(
@@ -92,7 +92,7 @@ def test_the_center_crop_is_a_square_in_the_middle(height, width):
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(2, 5), st.just(4), st.just(3), st.just(2))))
 def test_normalized_pixels_have_mean_zero_and_variance_one(images):
     if (images == images[:1, :1, :1]).all(axis=(0, 1, 2)).any():
-        with pytest.raises(TransferError, match=r"channel .* is \d+ everywhere"):
+        with refused(recorded=False):
             Normalization.of(images)
         return
     normalized = Normalization.of(images)(images)

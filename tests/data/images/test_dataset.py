@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from transfer.data import ImageConfig, PopulationBatches, load_dataset
-from transfer.errors import TransferError
 
 from .pictures import icon
 
@@ -229,12 +229,12 @@ def test_fingerprint_changes_with_the_labels_alone(load):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names"),
     [
-        ({"rows": [8]}, r"rows \[8\] are not .* some of 0 to 7"),
-        ({"seed": -1}, "seed is -1"),
+        ({"rows": [8]}, ("rows", "[8]")),
+        ({"seed": -1}, ("seed", -1)),
     ],
 )
-def test_bad_arguments_of_batches(augmented, change, message):
-    with pytest.raises(TransferError, match=message):
+def test_bad_arguments_of_batches(augmented, change, names):
+    with refused(*names):
         augmented["icons"].batches(**{"seed": 0, **change})

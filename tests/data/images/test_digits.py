@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from refusals import refused
 from sklearn.datasets import load_digits
 
 from transfer.data import ImageConfig, load_dataset
 from transfer.data.load import open_images
-from transfer.errors import TransferError
 
 
 def read(folder, split):
@@ -68,7 +68,7 @@ def test_first_use_is_silent_and_safe_in_two_processes_at_once(tmp_path):
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TransferError, match="data set digits could not be prepared"):
+    with refused("digits", tmp_path / "file"):
         load_dataset(ImageConfig(data_dir=str(tmp_path / "file")))
 
 

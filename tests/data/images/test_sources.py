@@ -4,10 +4,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from transfer.data import DataConfig, ImageConfig, load_dataset, prepared
 from transfer.data.image_augmentation import center_box
-from transfer.errors import TransferError
 
 from .pictures import encoded, photograph
 
@@ -101,38 +101,38 @@ def test_large_splits_of_photographs_are_fingerprinted_without_reading_them(pict
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "names"),
     [
-        ({"name": "tiny_icon"}, r'neither known to TFDS nor .*did you mean "tiny_icons"\?\)'),
-        ({"name": "digit"}, r'did you mean "digits"\?\); set data.name to "digits" or a TFDS'),
-        ({"name": "tiny icons:x"}, "cannot be opened .* of a labelled-image data set"),
-        ({"name": "unprepared", "data_dir": "/nowhere"}, "neither known to TFDS nor prepared"),
-        ({"name": "paired_icons"}, "paired_icons holds image, label; expected an image"),
-        ({"name": "blank_icons"}, "A channel of the training images is 7 everywhere"),
-        ({"name": "unlabelled_icons"}, 'split "test" of unlabelled_icons holds the label -1'),
-        ({"name": "tiny_photographs"}, "tiny_photographs vary in size; .* data.image_size"),
-        ({"train_split": "training"}, r'no split "training".* over: train, test'),
-        ({"eval_split": "validation"}, r'no split "validation".* over: train, test'),
-        ({"train_split": "train[:0]"}, "selects no examples"),
-        ({"batch_size": 20, "eval_images": 20}, 'split "test" of tiny_icons has 12 images'),
-        ({"batch_size": 50, "eval_images": 50}, 'split "train" of tiny_icons has 40 images'),
+        ({"name": "tiny_icon"}, ("tiny_icon", "tiny_icons")),
+        ({"name": "digit"}, ("digit", "digits", "data.name")),
+        ({"name": "tiny icons:x"}, ("tiny icons:x",)),
+        ({"name": "unprepared", "data_dir": "/nowhere"}, ("unprepared",)),
+        ({"name": "paired_icons"}, ("paired_icons", "image, label")),
+        ({"name": "blank_icons"}, (7,)),
+        ({"name": "unlabelled_icons"}, ("test", "unlabelled_icons", -1)),
+        ({"name": "tiny_photographs"}, ("tiny_photographs", "data.image_size")),
+        ({"train_split": "training"}, ("training", "train", "test")),
+        ({"eval_split": "validation"}, ("validation", "train", "test")),
+        ({"train_split": "train[:0]"}, ("train[:0]",)),
+        ({"batch_size": 20, "eval_images": 20}, ("test", "tiny_icons", 12)),
+        ({"batch_size": 50, "eval_images": 50}, ("train", "tiny_icons", 40)),
     ],
 )
-def test_bad_inputs(pictures, change, message):
-    with pytest.raises(TransferError, match=message) as caught:
+def test_bad_inputs(pictures, change, names):
+    with refused(*names) as caught:
         load(change.pop("data_dir", pictures), **change)
     assert "\n" not in str(caught.value)
 
 
 def test_text_is_no_image_data_set_and_images_are_no_text(tmp_path, poems_folder, pictures):
-    with pytest.raises(TransferError, match="tiny_poems holds verse, line; expected an image"):
+    with refused("tiny_poems", "verse", "line"):
         load(poems_folder, name="tiny_poems")
-    with pytest.raises(TransferError, match="none, it holds no text"):
+    with refused("tiny_icons"):
         load_dataset(DataConfig(name="tiny_icons", data_dir=str(pictures)))
 
 
 def test_a_named_folder_without_the_data_set_is_an_error_and_stays_untouched(tmp_path):
-    with pytest.raises(TransferError, match=r"cifar10 is not prepared in .*; run `tfds build cif"):
+    with refused("cifar10", tmp_path, "tfds build cifar10"):
         load(tmp_path, name="cifar10")
     assert not list(tmp_path.iterdir())
 
@@ -142,5 +142,5 @@ def test_files_that_tfds_cannot_read(tmp_path, pictures):
     target.mkdir(parents=True)
     for file in (pictures / "tiny_icons" / "1.0.0").glob("*.json"):
         (target / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(TransferError, match=r"cannot be read .*array_record"):
+    with refused("array_record"):
         load(tmp_path)

@@ -59,7 +59,7 @@ class LostError(Exception):
 
 
 @dataclasses.dataclass
-class Task:
+class GroupTask:
     """A group on its way: from a reservation over its workers to its rows."""
 
     group: TrialGroup
@@ -161,7 +161,7 @@ def run_on_cluster(
     for group, part in resources.items():
         if not part.fits(nodes):
             reporter.wait(group, part.description)
-    tasks = [Task(group, Reservation(resources[group])) for group in missing]
+    tasks = [GroupTask(group, Reservation(resources[group])) for group in missing]
     losses = dict.fromkeys(missing, 0)
     failures = []
     try:
@@ -179,7 +179,7 @@ def run_on_cluster(
                     losses[task.group] += 1
                     if losses[task.group] < MOST_LOSSES:
                         reporter.lose(task.group)
-                        tasks.append(Task(task.group, Reservation(resources[task.group])))
+                        tasks.append(GroupTask(task.group, Reservation(resources[task.group])))
                     else:
                         failures.append(
                             failure(task.group, f"it lost its workers {MOST_LOSSES} times")
@@ -204,7 +204,7 @@ def run_on_cluster(
 
 
 def _look(
-    task: Task,
+    task: GroupTask,
     run: RunDirectory,
     fingerprint: str,
     reporter: Reporter,

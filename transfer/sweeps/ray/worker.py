@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import ray
 
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
-from transfer.distributed import cluster, exchange
+from transfer.distributed import exchange, job
 from transfer.run_directory import RunDirectory
 from transfer.sweeps.ray.resources import Resources
 from transfer.sweeps.runner import train_group
@@ -47,7 +47,7 @@ class Worker:
         `data` are those of the group and `run` its directory, by paths that hold here.
         """
         alone = processes == 1
-        with nullcontext() if alone else cluster.join(coordinator, processes, rank):
+        with nullcontext() if alone else job.join(coordinator, processes, rank):
             # Every machine prepares its own.
             dataset = load_dataset(data)
             check_fingerprint(fingerprint, dataset.fingerprint, f"{run}/config.json")

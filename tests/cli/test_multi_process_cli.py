@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+from refusals import require_complaint
 
-from transfer.cli import together
+from transfer.cli import multi_process_cli
 from transfer.cli.main import main
-from transfer.distributed import cluster, supervisor, timeouts
+from transfer.distributed import job, supervisor, timeouts
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def outside(monkeypatch):
     """Signals that would end this process: SIGTERM outside of all that listens to it."""
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    monkeypatch.setattr(cluster, "described", lambda: True)
+    monkeypatch.setattr(job, "described", lambda: True)
     yield heard
     signal.signal(signal.SIGTERM, before)
 
@@ -34,8 +35,8 @@ def test_sigterm_ends_a_process_that_waits_for_others_to_come_but_not_for_them_t
         os.kill(os.getpid(), signal.SIGTERM)
         ended.append(len(outside))
 
-    monkeypatch.setattr(cluster, "join", join)
-    with together.together() as asked_to_stop:
+    monkeypatch.setattr(job, "join", join)
+    with multi_process_cli.multi_process() as asked_to_stop:
         assert not asked_to_stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert asked_to_stop()
@@ -54,7 +55,6 @@ def test_a_process_whose_others_never_come_says_so_and_ends_as_one_that_is_alone
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
     monkeypatch.setattr(supervisor, "is_supervised", lambda: True)
     monkeypatch.setattr(jax.distributed, "initialize", nobody)
-    assert main(["transfer", "train"]) == timeouts.ALONE
+    assert main(["transfer", "train"]) == timeouts.PEER_LOST
     _, said = capsys.readouterr()
-    (sentence,) = said.splitlines()
-    assert "The processes of this job did not find each other (DEADLINE_EXCEEDED" in sentence
+    require_complaint(said, "DEADLINE_EXCEEDED")

@@ -10,9 +10,8 @@ from jax.tree_util import GetAttrKey
 def path(keys: tuple[Any, ...]) -> str:
     """Join a leaf's keys with dots: `blocks.0.kernel`.
 
-    Variables of flax.nnx and boxed parameters of linen hold their array in an attribute `value`,
-    which names nothing and is left out, so that a module, its state and a nested dictionary of its
-    arrays agree.
+    Variables of flax.nnx and boxed parameters of linen hold their array in an attribute `value`. It
+    is left out, so that a module, its state and a nested dictionary of its arrays have equal paths.
     """
     if keys and keys[-1] == GetAttrKey("value"):
         keys = keys[:-1]

@@ -1,35 +1,41 @@
-"""Joining the processes of a job, which the environment describes, into one."""
+"""The job that this process belongs to: told by the environment, joined, and lost."""
 
 import contextlib
 import os
+import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from transfer.distributed import timeouts, tpu_vm
+from transfer.distributed import timeouts
 from transfer.errors import TransferError
 from transfer.termination import TerminatedError
 
-# How long the first process waits for the last to come.
-_SECONDS_TO_COME = 300
+# How long the first process waits for the last to start.
+_SECONDS_TO_START = 300
+_METADATA_SECONDS = 5
 _joined = False
 _index = 0
 
 
 class AloneError(TransferError):
-    """Says that the others of a job never came."""
+    """Says that the other processes of a job never started."""
 
 
 def joined() -> bool:
-    """Whether this process is one of several that work as one."""
+    """Return whether this process has joined others."""
     return _joined
 
 
-def speaks() -> bool:
-    """Whether this process is alone, or the first of those that it has joined."""
+def is_first_or_alone() -> bool:
+    """Return whether this process is the first of those that it has joined, or alone.
+
+    Unlike `exchange.is_first` it asks JAX nothing, so it holds when the job is lost.
+    """
     return _index == 0
 
 
 def described(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the environment describes a job of several processes, of which this is one.
+    """Return whether the environment describes a job of several processes, of which this is one.
 
     That is so where `JAX_COORDINATOR_ADDRESS` is set (with `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`
     where nothing else says them), in a step of several tasks under Slurm or Open MPI, in an indexed
@@ -49,7 +55,7 @@ def described(environment: Mapping[str, str] = os.environ) -> bool:
         or "JAX_COORDINATOR_ADDRESS" in environment
         or "," in (hosts or "")
         or ("KUBERNETES_SERVICE_HOST" in environment and "JOB_COMPLETION_INDEX" in environment)
-        or tpu_vm.hosts() > 1
+        or tpu_hosts() > 1
     )
 
 
@@ -57,14 +63,14 @@ def described(environment: Mapping[str, str] = os.environ) -> bool:
 def join(
     coordinator: str | None = None, processes: int | None = None, index: int | None = None
 ) -> Iterator[None]:
-    """Inside, JAX sees the devices of all processes; leaving it waits for all of them.
+    """Make JAX see the devices of all processes in the block; leaving it waits for all of them.
 
-    What is not given is read from the environment, as `jax.distributed.initialize` does. Has to be
-    entered before JAX is used. Where it is left by an error, the process should end: the others
-    notice that it is gone.
+    Arguments that are not given are read from the environment, as `jax.distributed.initialize`
+    does. The block has to be entered before JAX is used. A process that leaves it by an error
+    should end, because the others then notice that it is gone.
 
-    Raises `TransferError` when the processes do not find each other, `AloneError` where some never
-    came.
+    Raises `TransferError` when the processes do not find each other, and `AloneError` when some
+    never started.
     """
     global _joined, _index
     import jax
@@ -72,9 +78,9 @@ def join(
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     processes = _given("JAX_NUM_PROCESSES") if processes is None else processes
     index = _given("JAX_PROCESS_ID") if index is None else index
-    # It would take SIGTERM, which is listened to here, and then say only at which step to save.
+    # JAX's preemption service would catch SIGTERM, which `transfer.termination` handles.
     jax.config.update("jax_enable_preemption_service", False)
-    # What it would look up: a process that is told everything drives all devices it sees.
+    # A process whose place in the job is given needs no detection, and drives all devices it sees.
     detection = None if None in (coordinator, processes, index) else "deactivate"
     try:
         jax.distributed.initialize(
@@ -82,16 +88,16 @@ def join(
             processes,
             index,
             cluster_detection_method=detection,
-            initialization_timeout=_SECONDS_TO_COME,
-            heartbeat_timeout_seconds=int(timeouts.silent()),
-            shutdown_timeout_seconds=int(timeouts.silent()),
+            initialization_timeout=_SECONDS_TO_START,
+            heartbeat_timeout_seconds=int(timeouts.heartbeat_seconds()),
+            shutdown_timeout_seconds=int(timeouts.heartbeat_seconds()),
         )
     except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
         timed_out = isinstance(error, jax.errors.JaxRuntimeError)
         raise (AloneError if timed_out else TransferError)(
             f"The processes of this job did not find each other ({_first_line(error)}); expected "
             "all of them to start within "
-            f"{_SECONDS_TO_COME} s, and a cluster that JAX knows or JAX_COORDINATOR_ADDRESS, "
+            f"{_SECONDS_TO_START} s, and a cluster that JAX knows or JAX_COORDINATOR_ADDRESS, "
             "JAX_NUM_PROCESSES and JAX_PROCESS_ID in the environment."
         ) from error
     _joined, _index = True, jax.process_index()
@@ -105,18 +111,18 @@ def join(
     _joined = False
 
 
-def loss(error: BaseException) -> str:
-    """Say in a sentence that another process is gone, if that is what an error is about.
+def lost_process(error: BaseException) -> str:
+    """Return a sentence if an error means that another process is gone, otherwise nothing.
 
     Example:
-      >>> loss(ValueError("INVALID_ARGUMENT: shapes"))
+      >>> lost_process(ValueError("INVALID_ARGUMENT: shapes"))
       ''
     """
     import jax
 
     text = str(error)
-    # Storage too is unavailable at times, and a device that is full says so in the midst of a
-    # collective: that is this process's own affair.
+    # Storage errors say UNAVAILABLE too, and a full device fails inside a collective; neither means
+    # that another process is gone.
     if not isinstance(error, jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in text:
         return ""
     signs = ("Gloo", "NCCL", "Connection closed", "UNAVAILABLE", "ABORTED", "Socket closed")
@@ -126,6 +132,31 @@ def loss(error: BaseException) -> str:
         f"another process of the job is gone ({_first_line(error)}); the same command, for all, "
         "goes on from the last checkpoint."
     )
+
+
+def has_tpu() -> bool:
+    """Whether TPU chips are attached to this machine."""
+    return any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
+
+
+def tpu_hosts() -> int:
+    """Return how many machines share the TPU slice of this one; 1 if nothing says so.
+
+    On a Cloud TPU VM the metadata server says it, which `jax.distributed.initialize` asks as well.
+    """
+    if not has_tpu() or "TPU_SKIP_MDS_QUERY" in os.environ:
+        return 1
+    server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
+    request = urllib.request.Request(
+        f"http://{server}/computeMetadata/v1/instance/attributes/worker-network-endpoints",
+        headers={"Metadata-Flavor": "Google"},
+    )
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with directly.open(request, timeout=_METADATA_SECONDS) as answer:
+            return len(answer.read().decode().split(","))
+    except OSError:
+        return 1
 
 
 def _given(name: str) -> int | None:
