@@ -14,8 +14,8 @@ from transfer.sweeps import (
     Lines,
     LocalLauncher,
     declared_groups,
+    extrapolated,
     group_line,
-    moved,
     run_single,
     run_sweep,
     run_target,
@@ -163,7 +163,7 @@ def test_a_target_has_all_that_was_predicted_for_it(tmp_path, losses):
     model = dataclasses.replace(DECLARED.model, width=TARGET)
     declared = dataclasses.replace(DECLARED, recipe=recipe, model=model)
     directory = run_sweep(declared, tmp_path / "run")
-    prediction = moved(declared, predict(directory.trials(), "mup+sqrt", TARGET), layers=4)
+    prediction = extrapolated(declared, predict(directory.trials(), "mup+sqrt", TARGET), layers=4)
     hidden = [
         path
         for path, each in target_experiment(declared, prediction).layout(TARGET).parameters.items()

@@ -45,7 +45,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
     from transfer.analysis import Estimate, predict
     from transfer.errors import TransferError
-    from transfer.sweeps import moved
+    from transfer.sweeps import extrapolated
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()
@@ -79,7 +79,7 @@ def run(values: absl_flags.FlagValues) -> int:
     prediction = predict(trials, recipe, width, proxies)
     if decay:
         prediction = _with_measured_decay(experiment, directory, prediction)
-    prediction = moved(experiment, prediction, **asked)
+    prediction = extrapolated(experiment, prediction, **asked)
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     rate = Estimate(prediction.log2_learning_rate, prediction.log2_learning_rate_interval)
     print(

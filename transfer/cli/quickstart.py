@@ -32,7 +32,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.cli.console import SweepProgress, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweeps import LocalLauncher, declared_groups, moved, run_sweep, run_target
+    from transfer.sweeps import LocalLauncher, declared_groups, extrapolated, run_sweep, run_target
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target, widths = experiment.model.width, experiment.sweep.widths
@@ -65,7 +65,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         )
         for recipe in recipes:
             narrower = [trial for trial in directory.trials() if trial.width < target]
-            prediction = moved(experiment, predict(narrower, recipe, target))
+            prediction = extrapolated(experiment, predict(narrower, recipe, target))
             run_target(experiment, directory, prediction, progress, launcher=launcher)
             if recipe == str(experiment.recipe.build()):
                 directory.write_json("hyperparameters.json", prediction.to_json())

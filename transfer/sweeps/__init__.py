@@ -18,7 +18,7 @@ from transfer.sweeps.runner import (
     work,
 )
 from transfer.sweeps.tables import GroupTables
-from transfer.sweeps.target import moved, target_experiment
+from transfer.sweeps.target import extrapolated, target_experiment
 
 __all__ = [
     "GroupTables",
@@ -28,9 +28,9 @@ __all__ = [
     "Reporter",
     "bracket",
     "declared_groups",
+    "extrapolated",
     "group_line",
     "load_for",
-    "moved",
     "provenance",
     "register_run",
     "remove_orphans",

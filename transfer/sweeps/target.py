@@ -8,7 +8,7 @@ from transfer.errors import TransferError
 from transfer.scaling import Recipe, Scale
 
 
-def moved(
+def extrapolated(
     experiment: Experiment,
     prediction: Prediction,
     *,

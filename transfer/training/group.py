@@ -91,7 +91,7 @@ class TrialGroup:
       >>> group = read({"model": {"width": 64}, "base_width": 16}).single_run()
       >>> print(group)
       mup+sqrt at width 64
-      >>> group.shape.steps, group.layout.parameters["embedding.kernel"].m_out
+      >>> group.shape.steps, group.layout.parameters["embedding.table"].m_out
       (200, Fraction(4, 1))
     """
 
