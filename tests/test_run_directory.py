@@ -12,7 +12,7 @@ from transfer.run_directory import (
     SPECTRUM_SCHEMA,
     TRIALS_SCHEMA,
     RunDirectory,
-    Trial,
+    TrialResult,
 )
 
 
@@ -57,7 +57,7 @@ def trial(name, **changes):
         "compile_seconds": 0.5,
         "execution": "in_turn, 1 trial x 1 data",
     }
-    return Trial(**(fields | changes))
+    return TrialResult(**(fields | changes))
 
 
 def metrics(name):

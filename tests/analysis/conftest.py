@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 LossOf = Callable[[int, float, float], float]
 
@@ -36,7 +36,7 @@ class Sweep:
         log2_decays: Iterable[float] = (-3.0,),
         origin: str = "sweep",
         **changes: float,
-    ) -> list[Trial]:
+    ) -> list[TrialResult]:
         generator = np.random.default_rng(self.generator_seed)
         by_seed = generator.normal(0, self.shared_noise, seeds)
         trials = []
@@ -49,7 +49,7 @@ class Sweep:
                         trials.append(self._trial(width, rate, decay, seed, value, origin, changes))
         return trials
 
-    def _trial(self, width, rate, decay, seed, value, origin, changes) -> Trial:
+    def _trial(self, width, rate, decay, seed, value, origin, changes) -> TrialResult:
         diverged = not np.isfinite(value)
         fields = {
             "trial": f"{self.recipe} {width} {rate} {decay} {seed} {origin} {changes}",
@@ -91,7 +91,7 @@ class Sweep:
             "compile_seconds": 0.5,
             "execution": "vectorised",
         }
-        return Trial(**(fields | changes))
+        return TrialResult(**(fields | changes))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 import pytest
+from refusals import refused
 
 from transfer.analysis import extrapolate_optimum
-from transfer.errors import TransferError
 
 GRID = [float(k) for k in range(-10, -3)]
 
@@ -58,5 +58,5 @@ def test_other_recipes_and_predicted_trials_are_not_read(sweep):
 def test_without_an_optimum_there_is_nothing_to_look_from(sweep, grid):
     trials = sweep()(bowl(lambda width: -6.3), [16, 32], grid)
 
-    with pytest.raises(TransferError, match=r"No width of mup\+sqrt has a decided optimum"):
+    with refused("mup+sqrt"):
         extrapolate_optimum(trials, "mup+sqrt", 128)

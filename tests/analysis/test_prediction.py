@@ -2,9 +2,9 @@ import dataclasses
 import json
 
 import pytest
+from refusals import refused
 
 from transfer.analysis import Prediction, predict
-from transfer.errors import TransferError
 from transfer.scaling import Recipe, Scale
 
 GRID = [float(k) for k in range(-9, -3)]
@@ -107,7 +107,7 @@ def test_a_file_without_extrapolation_is_read(trials):
 def test_a_file_of_an_earlier_version_is_told_apart(trials):
     content = predict(trials, "mup+sqrt", 1024).to_json()
     content["moves"] = content.pop("extrapolation")
-    with pytest.raises(TransferError, match=r"earlier version.*write it anew"):
+    with refused():
         Prediction.from_json(content)
 
 
@@ -126,33 +126,33 @@ def test_a_missing_interval_is_explained(sweep):
 
 
 def test_a_file_that_is_no_prediction_is_refused():
-    with pytest.raises(TransferError, match="not a prediction"):
+    with refused():
         Prediction.from_json({"recipe": "mup+sqrt"})
 
 
 @pytest.mark.parametrize(
-    ("recipe", "target", "proxies", "message"),
+    ("recipe", "target", "proxies", "names"),
     [
-        ("mup+sqrt", 32, None, "target width 32 is not wider than its proxies"),
-        ("mup+sqrt", 64, [32, 64], "target width 64 is not wider than its proxies"),
-        ("mup+sqrt", 128, [48], "Proxy width 48 was not swept; expected some of 32, 64"),
-        ("mup+sqr", 128, None, 'did you mean "mup\\+sqrt"'),
+        ("mup+sqrt", 32, None, (32, 64)),
+        ("mup+sqrt", 64, [32, 64], (64,)),
+        ("mup+sqrt", 128, [48], (48, 32, 64)),
+        ("mup+sqr", 128, None, ("mup+sqr", "mup+sqrt")),
     ],
 )
-def test_what_cannot_be_asked_is_refused(trials, recipe, target, proxies, message):
-    with pytest.raises(TransferError, match=message):
+def test_what_cannot_be_asked_is_refused(trials, recipe, target, proxies, names):
+    with refused(*names):
         predict(trials, recipe, target, proxies)
 
 
 @pytest.mark.parametrize(
-    ("grid", "message"),
+    ("grid", "names"),
     [
-        ([-6.0], "there is one learning rate: add 2\\^-7"),
-        ([-5.0, -4.0, -3.0], "add 2\\^-6 and 2\\^-7 below 2\\^-5 at width 32"),
+        ([-6.0], ("2^-7 and 2^-8", "2^-5 and 2^-4", 32)),
+        ([-5.0, -4.0, -3.0], ("2^-6 and 2^-7", "2^-5", 32)),
     ],
 )
-def test_an_undecided_optimum_is_no_prediction(sweep, grid, message):
-    with pytest.raises(TransferError, match=message):
+def test_an_undecided_optimum_is_no_prediction(sweep, grid, names):
+    with refused(*names):
         predict(sweep()(loss, [32], grid), "mup+sqrt", 64)
 
 
@@ -160,5 +160,5 @@ def test_mixed_base_widths_are_refused(sweep):
     trials = sweep()(loss, [32, 64], GRID)
     mixed = [dataclasses.replace(t, base_width=t.width) for t in trials]
 
-    with pytest.raises(TransferError, match="different base widths"):
+    with refused():
         predict(mixed, "mup+sqrt", 128)

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from refusals import refused
 
 from transfer.analysis import SweepVerdict, judge, predicted_slope, spectrum_slopes
-from transfer.errors import TransferError
 from transfer.run_directory import SPECTRUM_SCHEMA
 from transfer.scaling import Recipe
 
@@ -177,7 +177,7 @@ def test_what_is_no_verdict_is_refused_with_a_way_out(trials, spoil):
     content = judge(trials, spectrum_of(trials, 0.0), task="", provenance={}).to_json()
     spoil(content)
 
-    with pytest.raises(TransferError, match=r"not the verdict of a sweep.*`transfer report`"):
+    with refused("transfer report"):
         SweepVerdict.from_json(content)
 
 
@@ -225,5 +225,5 @@ def test_everything_diverged_is_undecided_and_json_still(sweep):
 
 
 def test_nothing_swept_is_refused():
-    with pytest.raises(TransferError, match="no sweep trials"):
+    with refused():
         judge([], SPECTRUM_SCHEMA.empty_table(), task="", provenance={})

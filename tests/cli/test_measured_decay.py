@@ -101,7 +101,7 @@ def test_the_report_of_a_sweep_under_measured_exponents_predicts_that_they_are_l
 ):
     directory = RunDirectory(settled)
     measured = [
-        dataclasses.replace(trial, recipe="mup+measured", decay="measured")
+        dataclasses.replace(trial, recipe="mup+measured", decay_rule="measured")
         for trial in directory.trials()
     ]
     directory.add_group("measured", measured, [], [])

@@ -12,7 +12,6 @@ from refusals import refused
 
 from transfer.data import DataConfig, load_dataset, prepared, text_sources
 from transfer.data.load import open_text
-from transfer.errors import TransferError
 
 from .poems import POEMS
 
@@ -64,7 +63,7 @@ def test_another_python_prepares_its_own_data(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("python-*"))) == 3
     assert len(list(tmp_path.glob("python-9.9.9-*"))) == 1
     monkeypatch.setattr(text_sources, "_standard_library", lambda: iter([]))
-    with pytest.raises(TransferError, match="no standard library sources"):
+    with refused():
         load()
 
 

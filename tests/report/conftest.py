@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from transfer.run_directory import RunDirectory, Trial
+from transfer.run_directory import RunDirectory, TrialResult
 
 WIDTHS = (32, 64, 128, 256)
 GRID = range(-10, -2)
@@ -39,9 +39,9 @@ RECIPES = (
 )
 
 
-def trial_of(recipe, width, rate, seed, loss, origin) -> Trial:
+def trial_of(recipe, width, rate, seed, loss, origin) -> TrialResult:
     diverged = not np.isfinite(loss)
-    return Trial(
+    return TrialResult(
         trial=f"{recipe.name} {width} {rate} {seed} {origin}",
         group=recipe.name,
         origin=origin,

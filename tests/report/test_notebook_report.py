@@ -7,9 +7,9 @@ import pytest
 from cells import cells_of, text_of
 from matplotlib.colors import to_rgb
 from PIL import Image
+from refusals import refused
 
 from transfer.checks import CoordinateCheck
-from transfer.errors import TransferError
 from transfer.report import Picture, Report, line_chart, size_chart
 from transfer.report.decay_figure import decay_figure
 from transfer.report.figure_data import decay_maps, scale_end
@@ -86,7 +86,7 @@ def test_what_was_not_recorded_is_said(tmp_path, report):
         ("curves", "training curves"),
         ("decay", "several weight decays"),
     ):
-        with pytest.raises(TransferError, match=rf"nothing to draw; expected.*{needed}"):
+        with refused(needed):
             getattr(bare, draw)()
     assert "no singular values at two widths" in bare.invariance()._repr_html_()
 
@@ -229,5 +229,5 @@ def test_a_size_that_theory_does_not_speak_of_is_refused():
     silent = row("change", "loss", [0.0, 0.0], None)
     check = CoordinateCheck(Recipe("mup"), "entrywise", (64, 128, 256), (silent,), ())
 
-    with pytest.raises(TransferError, match="no size of loss under right to draw"):
+    with refused("loss", "right"):
         size_chart({"right": check}, {"loss": ("change", "loss", 0)}, claim="")

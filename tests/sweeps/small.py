@@ -6,7 +6,7 @@ from training.tiny import BASE_WIDTH, DATA, STEPS, Tiny
 
 from transfer.config import Experiment, RecipeConfig, SearchSpace, SweepConfig
 from transfer.models import TransformerConfig
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling import Hyperparameters
 from transfer.sweeps import Reporter
 from transfer.training import TrainingConfig, TrialGroup, TrialSpec
@@ -46,7 +46,7 @@ def swept(experiment: Experiment, **changes) -> Experiment:
     return dataclasses.replace(experiment, sweep=dataclasses.replace(experiment.sweep, **changes))
 
 
-def row(group: TrialGroup, spec: TrialSpec, loss: float, **changes) -> Trial:
+def row(group: TrialGroup, spec: TrialSpec, loss: float, **changes) -> TrialResult:
     """Return the row of a trial with this held-out loss."""
     fields = {
         "trial": group.trial_name(spec),
@@ -81,7 +81,7 @@ def row(group: TrialGroup, spec: TrialSpec, loss: float, **changes) -> Trial:
         "compile_seconds": 0.5,
         "execution": "in_turn, 1 trial x 1 data",
     }
-    return Trial(**(fields | changes))
+    return TrialResult(**(fields | changes))
 
 
 class Recorder(Reporter):

@@ -3,11 +3,26 @@
 import dataclasses
 
 import pytest
+from training.tiny import STEPS
 
 from transfer.analysis import predict
+from transfer.config import RecipeConfig
 from transfer.errors import TransferError
 from transfer.report import Report
-from transfer.sweeps import Lines, LocalLauncher, group_line, run_sweep, run_target
+from transfer.scaling import Calibration, Hyperparameters, Recipe, Role
+from transfer.sweeps import (
+    Lines,
+    LocalLauncher,
+    declared_groups,
+    group_line,
+    moved,
+    run_single,
+    run_sweep,
+    run_target,
+    target_experiment,
+    work,
+)
+from transfer.training import TrialSpec
 
 from .small import Recorder, experiment, swept
 from .test_bracket import Trainer
@@ -29,6 +44,10 @@ def losses(monkeypatch):
 
     monkeypatch.setattr(LocalLauncher, "launch", instead)
     return trained
+
+
+def spec(seed):
+    return TrialSpec(Hyperparameters(learning_rate=0.1), seed, Recipe("mup"))
 
 
 DECLARED = swept(
@@ -107,6 +126,70 @@ def test_a_target_is_trained_as_predicted_and_around_what_is_expected(tmp_path, 
         if each.width == TARGET
     )
     assert regret.source == "trained"
+
+
+def test_what_follows_a_sweep_is_checked_before_anything_is_trained(tmp_path, losses):
+    schedule = dataclasses.replace(DECLARED.training, warmup=1000)
+    target = dataclasses.replace(DECLARED, training=schedule).group(TARGET, [spec(0)])
+    with pytest.raises(TransferError, match="warmup of 1000"):
+        run_sweep(DECLARED, tmp_path / "run", followed_by=[target])
+    assert losses == []
+    assert not (tmp_path / "run").exists()
+
+
+class Begun(Recorder):
+    def __init__(self):
+        super().__init__()
+        self.begun = []
+
+    def begin(self, work, done, missing):
+        self.begun.append((work, done, missing))
+
+
+def test_what_follows_a_sweep_counts_as_work_but_not_as_its_trials(tmp_path, losses):
+    target = DECLARED.group(TARGET, [spec(0), spec(3)])
+    reporter, again = Begun(), Begun()
+    run_sweep(DECLARED, tmp_path / "run", reporter, followed_by=[target])
+    run_sweep(DECLARED, tmp_path / "run", again, followed_by=[target])
+
+    swept = sum(map(work, declared_groups(DECLARED)))
+    assert reporter.begun == [(swept + work(target), 0, 24)]
+    assert again.begun == [(work(target), 24, 0)]
+
+
+def test_a_target_has_all_that_was_predicted_for_it(tmp_path, losses):
+    """Depth, base depth and measured exponents, none of which is in a recipe's name."""
+    recipe = RecipeConfig(name="mup+sqrt", depth="completep", clipping="raw")
+    model = dataclasses.replace(DECLARED.model, width=TARGET)
+    declared = dataclasses.replace(DECLARED, recipe=recipe, model=model)
+    directory = run_sweep(declared, tmp_path / "run")
+    prediction = moved(declared, predict(directory.trials(), "mup+sqrt", TARGET), layers=4)
+    hidden = [
+        path
+        for path, each in target_experiment(declared, prediction).layout(TARGET).parameters.items()
+        if each.role == Role.HIDDEN
+    ]
+    measured = Calibration(
+        paths=tuple(hidden), exponents=(0.8,) * len(hidden), swept=0.5, widest=2.0
+    )
+    losses.clear()
+    run_target(
+        declared,
+        directory,
+        dataclasses.replace(prediction, recipe="mup+measured", calibration=measured),
+    )
+
+    (group,) = losses
+    assert (group.shape.layers, group.base.layers, group.shape.width) == (4, 1, TARGET)
+    assert group.recipes == (Recipe("mup", decay=measured, clipping="raw", depth="completep"),)
+
+
+def test_a_single_run_is_trained_once_and_keeps_its_checkpoints(tmp_path):
+    first = run_single(experiment(), tmp_path / "run")
+    again = run_single(experiment(), tmp_path / "run")
+    assert again == first
+    assert (first.width, first.origin, first.status) == (16, "sweep", "completed")
+    assert [each.name for each in (tmp_path / "run/checkpoints").iterdir()] == [str(STEPS)]
 
 
 def test_a_target_that_cannot_be_trained_is_refused_before_it_is(tmp_path, losses):

@@ -25,7 +25,7 @@ from transfer.analysis.spectrum import (
 )
 from transfer.errors import TransferError
 from transfer.markup import html_paragraph
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling import Calibration, Recipe
 
 Sigma = Mapping[int, Mapping[int, float]]  # by width and seed
@@ -121,7 +121,7 @@ def spread(residuals: Mapping[str, float]) -> float:
 
 
 def calibrate_run(
-    trials: Iterable[Trial],
+    trials: Iterable[TrialResult],
     spectrum: pa.Table,
     recipe: str,
     proxy_widths: Sequence[int],

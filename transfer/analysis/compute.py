@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ComputeSpent:
         return cls(**content)
 
 
-def compute_spent(trials: Iterable[Trial]) -> ComputeSpent:
+def compute_spent(trials: Iterable[TrialResult]) -> ComputeSpent:
     """Return the floating-point operations of all proxy sweeps and of tuning at the target.
 
     The target of a recipe is its widest width. Where the target was not swept, the cost of doing so
@@ -43,7 +43,7 @@ def compute_spent(trials: Iterable[Trial]) -> ComputeSpent:
       >>> compute_spent(trials).ratio  # doctest: +SKIP
       0.31
     """
-    by_recipe: dict[str, list[Trial]] = {}
+    by_recipe: dict[str, list[TrialResult]] = {}
     for trial in trials:
         by_recipe.setdefault(trial.recipe, []).append(trial)
 

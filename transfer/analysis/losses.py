@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 import numpy as np
 
 from transfer.errors import TransferError
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import NAMES, Hyperparameters
 
 
-def setting_of(trial: Trial) -> Hyperparameters:
+def setting_of(trial: TrialResult) -> Hyperparameters:
     """Return the hyperparameters of a trial."""
     return Hyperparameters(**{name: getattr(trial, name) for name in NAMES})
 
@@ -29,7 +29,7 @@ class LossTable:
     losses: np.ndarray
 
     @classmethod
-    def of(cls, trials: Iterable[Trial], recipe: str, width: int) -> "LossTable":
+    def of(cls, trials: Iterable[TrialResult], recipe: str, width: int) -> "LossTable":
         """Collect the finished sweep trials of one recipe at one width.
 
         Only the seeds that every setting has are kept, so that settings compare like with like;
@@ -42,7 +42,7 @@ class LossTable:
         return cls.of_trials([t for t in chosen if t.origin == "sweep"])
 
     @classmethod
-    def of_trials(cls, trials: Iterable[Trial]) -> "LossTable":
+    def of_trials(cls, trials: Iterable[TrialResult]) -> "LossTable":
         """Collect trials that share recipe and width, whatever their origin."""
         finished = [trial for trial in trials if trial.status != "failed"]
         _check_comparable(finished)
@@ -80,7 +80,7 @@ def common_seeds(*tables: LossTable) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*(set(table.seeds) for table in tables))))
 
 
-def _check_comparable(trials: list[Trial]) -> None:
+def _check_comparable(trials: list[TrialResult]) -> None:
     if len({trial.objective for trial in trials}) > 1:
         raise TransferError(
             f"Some trials of {trials[0].recipe} at width {trials[0].width} are compared by their "

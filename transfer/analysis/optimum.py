@@ -14,7 +14,7 @@ from transfer.analysis.quadratic import curve_minimum, surface_minimum
 from transfer.errors import TransferError
 from transfer.markup import html_table
 from transfer.renamed import renamed
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 Place = tuple[float, float]
@@ -142,7 +142,11 @@ class WidthSweep:
 
     @classmethod
     def of(
-        cls, trials: Iterable[Trial], recipe: str, width: int, weight_decay: float | None = None
+        cls,
+        trials: Iterable[TrialResult],
+        recipe: str,
+        width: int,
+        weight_decay: float | None = None,
     ) -> "WidthSweep":
         """Find the optimum as `find_optimum` does, and keep what it was found from.
 
@@ -183,7 +187,7 @@ class WidthSweep:
 
 
 def find_optimum(
-    trials: Iterable[Trial], recipe: str, width: int, weight_decay: float | None = None
+    trials: Iterable[TrialResult], recipe: str, width: int, weight_decay: float | None = None
 ) -> Optimum:
     """Return the optimum of a recipe at one width, with a bootstrap interval over seeds.
 
@@ -205,7 +209,7 @@ def find_optimum(
     return WidthSweep.of(trials, recipe, width, weight_decay).optimum
 
 
-def sweeps_by_recipe(trials: Sequence[Trial]) -> dict[str, list[WidthSweep]]:
+def sweeps_by_recipe(trials: Sequence[TrialResult]) -> dict[str, list[WidthSweep]]:
     """Return the sweep at every width, narrow ones first, by recipe in alphabetical order.
 
     Raises:

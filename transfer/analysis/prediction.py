@@ -10,7 +10,7 @@ from transfer.analysis.optimum import find_optimum
 from transfer.errors import TransferError, nearest
 from transfer.markup import html_table
 from transfer.renamed import renamed
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling import (
     Calibration,
     Evidence,
@@ -181,7 +181,7 @@ class Prediction:
 
 
 def predict(
-    trials: Iterable[Trial],
+    trials: Iterable[TrialResult],
     recipe: str,
     target_width: int | None,
     proxy_widths: Sequence[int] | None = None,

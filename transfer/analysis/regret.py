@@ -14,7 +14,7 @@ from transfer.analysis.losses import LossTable, common_seeds, setting_of
 from transfer.analysis.optimum import Place, WidthSweep
 from transfer.analysis.quadratic import power
 from transfer.errors import TransferError
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
 Source = Literal["trained", "interpolated"]
@@ -69,7 +69,9 @@ class Regret:
         return cls(**{**content, **intervals})
 
 
-def find_regret(trials: Iterable[Trial], recipe: str, width: int, proxy: WidthSweep) -> Regret:
+def find_regret(
+    trials: Iterable[TrialResult], recipe: str, width: int, proxy: WidthSweep
+) -> Regret:
     """Return the regret at `width` of the hyperparameters tuned at a narrower proxy.
 
     Raises:
@@ -98,7 +100,7 @@ def find_regret(trials: Iterable[Trial], recipe: str, width: int, proxy: WidthSw
     return _interpolated(Regret(width, from_width, "interpolated", transferred), proxy, swept)
 
 
-def _nearest_predicted(trials: list[Trial], log2_learning_rate: float) -> LossTable | None:
+def _nearest_predicted(trials: list[TrialResult], log2_learning_rate: float) -> LossTable | None:
     predicted = [t for t in trials if t.origin == "predicted" and t.status != "failed"]
     if not predicted:
         return None

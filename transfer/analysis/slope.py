@@ -10,7 +10,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import common_seeds
 from transfer.analysis.optimum import WidthSweep, find_optimum
 from transfer.errors import TransferError
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -76,7 +76,7 @@ def optimum_slope(sweeps: Sequence[WidthSweep]) -> Estimate:
     return Estimate(value, interval, reason)
 
 
-def extrapolate_optimum(trials: Iterable[Trial], recipe: str, width: int) -> float:
+def extrapolate_optimum(trials: Iterable[TrialResult], recipe: str, width: int) -> float:
     """Return log2 of the learning rate where the line through the known optima meets a width.
 
     A guess where to look, for a recipe that transfers and for one that does not. Raises

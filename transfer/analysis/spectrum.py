@@ -16,7 +16,7 @@ from transfer.analysis.names import short_names
 from transfer.analysis.slope import slope_over_seeds
 from transfer.errors import TransferError
 from transfer.renamed import renamed
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling import Recipe, Role
 from transfer.scaling import decay as decay_rules
 from transfer.scaling.hyperparameters import Hyperparameters
@@ -143,7 +143,7 @@ def decay_exponent(recipe: Recipe) -> float:
 
 
 def spectrum_slopes(
-    trials: Iterable[Trial],
+    trials: Iterable[TrialResult],
     spectrum: pa.Table,
     recipe: str,
     log2_learning_rate: float,
@@ -193,8 +193,8 @@ def spectrum_slopes(
 
 
 def compared_trials(
-    trials: Iterable[Trial], spectrum: pa.Table, recipe: str, log2_learning_rate: float
-) -> list[Trial]:
+    trials: Iterable[TrialResult], spectrum: pa.Table, recipe: str, log2_learning_rate: float
+) -> list[TrialResult]:
     """Return the trials of the one setting at which `spectrum_slopes` compares all widths.
 
     Example:
@@ -214,7 +214,7 @@ def compared_trials(
     return [trial for trial in usable if setting_of(trial) == setting]
 
 
-def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
+def decay_times(trials: Iterable[TrialResult]) -> dict[int, float]:
     """Return sum_t lr_t * decay of the hidden matrices by width: of the shortest run there.
 
     Example:
@@ -228,7 +228,7 @@ def decay_times(trials: Iterable[Trial]) -> dict[int, float]:
 
 
 def sigma_1_by_path(
-    trials: Sequence[Trial], spectrum: pa.Table
+    trials: Sequence[TrialResult], spectrum: pa.Table
 ) -> dict[str, dict[int, dict[int, float]]]:
     """Return sigma_1 after the last step by parameter, width and seed, averaged over layers.
 
@@ -247,7 +247,9 @@ def sigma_1_by_path(
     return {path: dict(by_width) for path, by_width in found.items()}
 
 
-def _sigma_by_trial(trials: Iterable[Trial], spectrum: pa.Table) -> dict[str, dict[str, float]]:
+def _sigma_by_trial(
+    trials: Iterable[TrialResult], spectrum: pa.Table
+) -> dict[str, dict[str, float]]:
     """Return sigma_1 by trial and parameter: rank 0, after the run's last step, mean over layers.
 
     A run whose last record is of an earlier step is younger than the others and left out.
@@ -270,7 +272,7 @@ def _sigma_by_trial(trials: Iterable[Trial], spectrum: pa.Table) -> dict[str, di
     return dict(sigma)
 
 
-def _common_setting(trials: list[Trial], log2_learning_rate: float) -> Hyperparameters | None:
+def _common_setting(trials: list[TrialResult], log2_learning_rate: float) -> Hyperparameters | None:
     """Return the setting run at all widths that has settled, is nearest in rate, and best there."""
     by_width: dict[int, set[Hyperparameters]] = defaultdict(set)
     loss: dict[Hyperparameters, list[float]] = defaultdict(list)

@@ -15,7 +15,7 @@ from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import SpectrumSlope, spectrum_slopes
 from transfer.analysis.transferability import Transferability, judge_transfer
 from transfer.errors import TransferError
-from transfer.run_directory import OBJECTIVES, Trial
+from transfer.run_directory import OBJECTIVES, TrialResult
 from transfer.scaling.hyperparameters import Hyperparameters
 
 
@@ -180,14 +180,15 @@ class SweepVerdict:
                 provenance=content["provenance"],
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise TransferError(
-                f"This is not the verdict of a sweep: {error} is missing or malformed; write it "
-                "anew with `transfer report`."
+                f"This is not the verdict of a sweep ({wrong}); write it anew with `transfer "
+                "report`."
             ) from error
 
 
 def judge(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialResult],
     spectrum: pa.Table,
     *,
     task: str,
@@ -230,7 +231,7 @@ def judge(
 
 
 def _judge_recipe(
-    trials: Sequence[Trial], spectrum: pa.Table, recipe: str, sweeps: Sequence[WidthSweep]
+    trials: Sequence[TrialResult], spectrum: pa.Table, recipe: str, sweeps: Sequence[WidthSweep]
 ) -> RecipeVerdict:
     mine = [trial for trial in trials if trial.recipe == recipe and trial.status != "failed"]
     optima = [sweep.optimum for sweep in sweeps]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from transfer.run_directory import RunDirectory, Trial
+from transfer.run_directory import RunDirectory, TrialResult
 from transfer.sweeps import Reporter, group_line
 from transfer.training import TrialGroup
 
@@ -89,7 +89,7 @@ class SweepProgress(Reporter):
         """See `Reporter`."""
         say(f"{group} lost a worker and runs again from its last checkpoint.")
 
-    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[TrialResult]) -> None:
         """See `Reporter`."""
         self._done += self._shares.pop(group)
         del self._fractions[group]

@@ -16,7 +16,7 @@ class Exchange:
 
     `sent` is bytes that each device sends, `seconds` how long that takes by the links that lie
     along those axes. Of an all-to-all that includes what is passed on for others; a permutation is
-    taken to be one between neighbours.
+    taken to be one between neighbors.
     """
 
     kind: str

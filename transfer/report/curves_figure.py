@@ -10,11 +10,11 @@ from transfer.analysis import SweepVerdict
 from transfer.report.figure_data import curves_claim, curves_range, training_curves
 from transfer.report.style import house_style, panels, width_colours
 from transfer.report.verdict import title
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 
 def curves_figure(
-    trials: Sequence[Trial], metrics: pa.Table, verdict: SweepVerdict
+    trials: Sequence[TrialResult], metrics: pa.Table, verdict: SweepVerdict
 ) -> Figure | None:
     """Draw training loss over steps, one panel per recipe, one curve per width.
 

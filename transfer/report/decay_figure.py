@@ -12,12 +12,12 @@ from matplotlib.patches import Rectangle
 from transfer.analysis import SweepVerdict
 from transfer.report.figure_data import DecayMap, decay_maps, scale_end
 from transfer.report.style import INK, grid, house_style
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 _SHADES = matplotlib.colormaps["viridis_r"]
 
 
-def decay_figure(trials: Sequence[Trial], verdict: SweepVerdict) -> Figure | None:
+def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure | None:
     """Draw by how many percent each loss lies above the lowest of its width, which has a frame.
 
     One row of maps per recipe and one column per width; crosses mark divergence. None when no width

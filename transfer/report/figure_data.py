@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from transfer.analysis import Optimum, RecipeVerdict, Regret, SweepVerdict, WidthSweep
 from transfer.analysis.losses import LossTable, setting_of
 from transfer.report.verdict import listed
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps, loss
 
@@ -66,7 +66,7 @@ class DecayMap:
     cells: tuple[DecayCell, ...]
 
 
-def decay_maps(trials: Sequence[Trial], verdict: SweepVerdict) -> list[DecayMap]:
+def decay_maps(trials: Sequence[TrialResult], verdict: SweepVerdict) -> list[DecayMap]:
     """Return a map for every recipe and width at which several decays were swept.
 
     Example:
@@ -100,7 +100,7 @@ class RecipeCurves:
 
 
 def training_curves(
-    trials: Sequence[Trial], metrics: pa.Table, verdict: SweepVerdict
+    trials: Sequence[TrialResult], metrics: pa.Table, verdict: SweepVerdict
 ) -> dict[str, RecipeCurves]:
     """Return training loss over steps by recipe and width.
 
@@ -149,7 +149,7 @@ def curves_claim(shown: Mapping[str, RecipeCurves]) -> str:
     return f"At the transferred learning rate, wider is better{where}"
 
 
-def _cells(trials: Sequence[Trial], optimum: Optimum) -> tuple[DecayCell, ...]:
+def _cells(trials: Sequence[TrialResult], optimum: Optimum) -> tuple[DecayCell, ...]:
     best = optimum.best
     table = LossTable.of(trials, optimum.recipe, optimum.width).where(
         lambda s: (
@@ -173,7 +173,7 @@ def _cells(trials: Sequence[Trial], optimum: Optimum) -> tuple[DecayCell, ...]:
     )
 
 
-def _shown(trials: Sequence[Trial], judged: RecipeVerdict) -> dict[int, list[Trial]]:
+def _shown(trials: Sequence[TrialResult], judged: RecipeVerdict) -> dict[int, list[TrialResult]]:
     """Return, by width, the trials of the setting nearest the transferred one."""
     mine = [t for t in trials if t.recipe == judged.recipe and t.status != "failed"]
     widths = sorted({trial.width for trial in mine})
@@ -190,11 +190,11 @@ def _shown(trials: Sequence[Trial], judged: RecipeVerdict) -> dict[int, list[Tri
     return shown
 
 
-def _diverged(trials: Sequence[Trial]) -> bool:
+def _diverged(trials: Sequence[TrialResult]) -> bool:
     return any(trial.status == "diverged" for trial in trials)
 
 
-def _mean_curve(metrics: pa.Table, trials: Sequence[Trial]) -> Curve | None:
+def _mean_curve(metrics: pa.Table, trials: Sequence[TrialResult]) -> Curve | None:
     names = pa.array([trial.trial for trial in trials])
     rows = metrics.filter(pc.is_in(metrics["trial"], value_set=names))
     means = rows.group_by("step").aggregate([("loss", "mean")]).sort_by("step")

@@ -11,7 +11,7 @@ from transfer.errors import TransferError
 from transfer.markup import Html
 from transfer.report.charts import Picture
 from transfer.report.verdict import invariance_html, title, verdict_html, verdict_text
-from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, Trial
+from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ class Report:
       >>> report.losses()  # doctest: +SKIP
     """
 
-    trials: Sequence[Trial]
+    trials: Sequence[TrialResult]
     metrics: pa.Table
     spectrum: pa.Table
     sweeps: Mapping[str, Sequence[WidthSweep]]
@@ -51,7 +51,7 @@ class Report:
         return cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
 
     @classmethod
-    def of_trials(cls, trials: Sequence[Trial]) -> "Report":
+    def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
         """Judge some trials alone, without curves and singular values."""
         metrics, spectrum = METRICS_SCHEMA.empty_table(), SPECTRUM_SCHEMA.empty_table()
         return cls._judge(trials, metrics, spectrum, task="", provenance={})
@@ -59,7 +59,7 @@ class Report:
     @classmethod
     def _judge(
         cls,
-        trials: Sequence[Trial],
+        trials: Sequence[TrialResult],
         metrics: pa.Table,
         spectrum: pa.Table,
         *,

@@ -1,5 +1,8 @@
 """The files of one run: configuration and tables, whole or not at all."""
 
+from typing import TYPE_CHECKING
+
+from transfer.renamed import renamed
 from transfer.run_directory.directory import CONFIG, FORMAT, PLAN, RunDirectory
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
@@ -9,7 +12,7 @@ from transfer.run_directory.tables import (
     TRIALS_SCHEMA,
     Origin,
     Status,
-    Trial,
+    TrialResult,
 )
 
 __all__ = [
@@ -24,5 +27,8 @@ __all__ = [
     "Origin",
     "RunDirectory",
     "Status",
-    "Trial",
+    "TrialResult",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed("transfer.run_directory", {"Trial": "transfer.run_directory.TrialResult"})

@@ -1,7 +1,7 @@
 """The run directory: configuration and tables, whole or not at all.
 
     DIR/config.json                format number, what was asked for, versions, data, devices
-    DIR/trials.parquet             one row per trial (`Trial`)
+    DIR/trials.parquet             one row per trial (`TrialResult`)
     DIR/metrics/GROUP.parquet      trial, step, loss, grad_norm, learning_rate
     DIR/spectrum/GROUP.parquet     trial, step, parameter, layer, rank, singular_value, bound
     DIR/gains/GROUP.parquet        trial, step, parameter, layer, gain, alignment, ...
@@ -33,7 +33,7 @@ from transfer.run_directory.tables import (
     METRICS_SCHEMA,
     SPECTRUM_SCHEMA,
     TRIALS_SCHEMA,
-    Trial,
+    TrialResult,
 )
 
 CONFIG, PLAN = "config.json", "plan.json"
@@ -64,7 +64,7 @@ class RunDirectory:
 
     def _repr_html_(self) -> str:
         """Its trials by recipe and width, for notebooks."""
-        groups: dict[tuple[str, int], list[Trial]] = {}
+        groups: dict[tuple[str, int], list[TrialResult]] = {}
         for trial in self.trials():
             groups.setdefault((trial.recipe, trial.width), []).append(trial)
         rows = [["recipe", "width", "trials", "diverged", "steps", "lowest loss"]]
@@ -144,14 +144,14 @@ class RunDirectory:
             stream.write(content)
         return file
 
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[TrialResult]:
         """Return every finished trial, sorted by recipe, width, origin, rate, decay and seed."""
         table = self._read_table(self.path / "trials.parquet", TRIALS_SCHEMA)
         if table is None:
             return []
-        return [Trial(**row) for row in table.to_pylist()]
+        return [TrialResult(**row) for row in table.to_pylist()]
 
-    def require_trials(self) -> list[Trial]:
+    def require_trials(self) -> list[TrialResult]:
         """Return the finished trials, or raise when there is not one."""
         trials = self.trials()
         if not trials:
@@ -169,7 +169,7 @@ class RunDirectory:
     def add_group(
         self,
         group: str,
-        trials: Sequence[Trial],
+        trials: Sequence[TrialResult],
         metrics: Iterable[Mapping[str, Any]],
         spectrum: Iterable[Mapping[str, Any]],
         gains: Iterable[Mapping[str, Any]] = (),
@@ -229,7 +229,7 @@ class RunDirectory:
         self.write_bytes(name, sink.getvalue().to_pybytes())
 
 
-def _order(trial: Trial) -> tuple[Any, ...]:
+def _order(trial: TrialResult) -> tuple[Any, ...]:
     return (
         trial.recipe,
         trial.width,

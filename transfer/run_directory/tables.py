@@ -17,7 +17,7 @@ OBJECTIVES: Mapping[str, str] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
+class TrialResult:
     """One training run: its resolved settings, its name (a hash of them) and its outcome.
 
     | columns                        | meaning                                                    |
@@ -95,7 +95,7 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 TRIALS_SCHEMA = pa.schema(
     [
         (field.name, _ARROW.get(field.type, pa.string()))  # type: ignore[arg-type]
-        for field in dataclasses.fields(Trial)
+        for field in dataclasses.fields(TrialResult)
     ]
 )
 METRICS_SCHEMA = pa.schema(

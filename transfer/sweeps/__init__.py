@@ -1,5 +1,8 @@
 """Sweeps: what is declared, what is missing, and running it."""
 
+from typing import TYPE_CHECKING
+
+from transfer.renamed import renamed
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
@@ -40,3 +43,14 @@ __all__ = [
     "unfinished",
     "work",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        "transfer.sweeps",
+        {
+            "Group": "transfer.training.TrialGroup",
+            "Setting": "transfer.training.TrialSpec",
+            "claim": "transfer.sweeps.register_run",
+            "trial_name": "transfer.training.TrialGroup.trial_name",
+        },
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.training import TrialGroup
 
 
@@ -21,7 +21,7 @@ class Reporter:
     def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """This fraction of the group is done; `loss` is the median over its trials."""
 
-    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[TrialResult]) -> None:
         """The group is in the run directory."""
 
     def wait(self, group: TrialGroup, what: str) -> None:
@@ -31,7 +31,7 @@ class Reporter:
         """A process of the group is gone; the group runs again from its last checkpoint."""
 
 
-def group_line(group: TrialGroup, trials: Sequence[Trial]) -> str:
+def group_line(group: TrialGroup, trials: Sequence[TrialResult]) -> str:
     """Return a group's outcome on a line: how many trials, how many diverged, the best loss."""
     completed = [trial for trial in trials if trial.status == "completed"]
     best = min((trial.objective_value for trial in completed), default=None)
@@ -47,6 +47,6 @@ def group_line(group: TrialGroup, trials: Sequence[Trial]) -> str:
 class Lines(Reporter):
     """Prints a line for each group that is done."""
 
-    def finish(self, group: TrialGroup, trials: Sequence[Trial]) -> None:
+    def finish(self, group: TrialGroup, trials: Sequence[TrialResult]) -> None:
         """Print the group's line."""
         print(group_line(group, trials), flush=True)

@@ -13,7 +13,7 @@ from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset
 from transfer.distributed.exchange import first_process_first, is_first
 from transfer.errors import TransferError
-from transfer.run_directory import Origin, RunDirectory, Trial
+from transfer.run_directory import Origin, RunDirectory, TrialResult
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
@@ -67,7 +67,7 @@ def run_single(
     *,
     origin: Origin = "sweep",
     asked_to_stop: Callable[[], bool] = lambda: False,
-) -> Trial:
+) -> TrialResult:
     """Train the experiment's own trial into a run directory, where its checkpoints stay.
 
     Arguments:
@@ -115,8 +115,17 @@ def run_target(
     target = target_experiment(experiment, prediction)
     with first_process_first():
         dataset = load_for(target, [target.single_run("predicted")], here=launcher.here)
-    proxies = [trial for trial in run.trials() if trial.width in prediction.proxy_widths]
-    expected = extrapolate_optimum(proxies, prediction.recipe, prediction.target_width)
+    proxies = [
+        trial
+        for trial in run.trials()
+        if trial.width in prediction.proxy_widths and trial.recipe == prediction.recipe
+    ]
+    # Proxies are swept before their decay is measured, so that recipe has no optima of its own.
+    expected = (
+        extrapolate_optimum(proxies, prediction.recipe, prediction.target_width)
+        if proxies
+        else prediction.log2_learning_rate
+    )
 
     def train(group: TrialGroup) -> None:
         _train(run, dataset, [group], reporter, launcher)

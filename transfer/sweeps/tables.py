@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from transfer import optim, probes
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
 from transfer.training import Outcome, TrainingConfig, TrialGroup
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 class GroupTables:
     """What the run directory keeps of a trained group: rows of its four tables."""
 
-    trials: list[Trial]
+    trials: list[TrialResult]
     metrics: list[Row]
     spectrum: list[Row]
     gains: list[Row]
@@ -54,7 +54,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
         decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
         decay = decay_at_base * _hidden_decay(recipe, layout, training.family)
         found.trials.append(
-            Trial(
+            TrialResult(
                 trial=name,
                 group=group.name,
                 origin=trial.origin,

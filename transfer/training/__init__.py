@@ -1,5 +1,8 @@
 """Training a group of trials in one compiled program."""
 
+from typing import TYPE_CHECKING
+
+from transfer.renamed import renamed
 from transfer.training.build import BuiltPopulation, build_population, group_mesh
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
@@ -26,3 +29,6 @@ __all__ = [
     "restore_parameters",
     "train",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed("transfer.training", {"Trials": "transfer.training.TrialInputs"})

@@ -19,7 +19,7 @@ class TrainingConfig:
 
     The length is `steps`, or `tokens_per_parameter` times the number of parameters where that is
     above 0. A step takes its batch in `microbatches`, one after another, whose mean gradient is
-    that of the whole: so many times less memory for activations, but batch normalisation then goes
+    that of the whole: so many times less memory for activations, but batch normalization then goes
     by the statistics of each part. `optimizer` is one of `OPTIMIZERS`, whose settings are `b1`,
     `b2` and `epsilon` for Adam, its kin and the AdamW beside Muon (Lion takes the first two),
     `momentum` and `nesterov` for SGD. `clip` of 0 means no clipping. `log_every` steps run between
@@ -27,7 +27,7 @@ class TrainingConfig:
     steps the last `checkpoints_kept` are kept; a run may go on under others. `tensorboard` writes
     events while a run trains, a folder per trial; all that they hold is in the run's tables in the
     end, and a sweep has many trials, so it is off unless asked for. `execution` is `vectorized` or
-    `in_turn`, or empty for what the hardware does faster: accelerators vectorise the trials of a
+    `in_turn`, or empty for what the hardware does faster: accelerators vectorize the trials of a
     device, CPUs run them one after another inside the same compiled program.
 
     Singular values and gains are measured before the first step, every `spectrum_every` steps and

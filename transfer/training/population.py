@@ -2,7 +2,7 @@
 
 Learning rate, decay, multipliers and seed are data along a leading `trial` axis, so one compilation
 serves every trial. The axis is split over the mesh by a manual `shard_map` (which leaves the other
-mesh axes to the compiler); the trials of one device are vectorised, or run in turn.
+mesh axes to the compiler); the trials of one device are vectorized, or run in turn.
 """
 
 import dataclasses
@@ -65,9 +65,9 @@ class TrialInputs:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a trial has learnt so far; in a population, with a leading trial axis.
+    """What a trial has learned so far; in a population, with a leading trial axis.
 
-    `statistics` are those of batch normalisation, empty for a model without it. They are taken over
+    `statistics` are those of batch normalization, empty for a model without it. They are taken over
     a whole batch, however many devices share it. `vectors` are the last measurement's singular
     vectors, from which the next one starts.
     """
@@ -110,7 +110,7 @@ class Compiled:
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """How a population is initialised, trained and measured; `compile` makes it run.
+    """How a population is initialized, trained and measured; `compile` makes it run.
 
     Arguments:
       model, layout, recipe, training: what is trained and how.
@@ -277,7 +277,7 @@ class Population:
     def _parts(self, batch: Batch) -> Batch:
         """The batch (microbatches, examples, ...), in the parts that pass through the model."""
         parts = self.training.microbatches
-        # Neighbours go to different parts, so that each part lies on all devices.
+        # Neighbors go to different parts, so that every device holds some of each part.
         return jax.tree.map(
             lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
         )
@@ -341,10 +341,10 @@ class Population:
         ) -> tuple[dict[str, jax.Array], Measured]:
             state, earlier = both
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :EXAMPLES], batches))
-            # They are stored in parts, and wholly on every device while they are refined.
+            # Vectors are stored sharded, and replicated on every device while they are refined.
             vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             others = (state.multipliers, state.statistics)
-            # So few examples go to the weights, and not the weights to them.
+            # With so few examples, move activations to the sharded weights instead of gathering them.
             with collectives.use_rules(sharding.Rules(self.mesh, gathers=False)):
                 return measure(
                     self.model,

@@ -17,7 +17,7 @@ from transfer.report.page import chart
 from transfer.report.page.figure import WHOLE_RANGE, Figure, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
 from transfer.report.verdict import title
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 _POINTS = 240  # per curve: as many as a screen shows apart
 _STEPS = 6  # per curve in the table
@@ -25,7 +25,7 @@ _LABEL = 14  # pixels between labels at the end of curves
 
 
 def curves_figure(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialResult],
     metrics: pa.Table,
     verdict: SweepVerdict,
     looks: Mapping[int, Look],

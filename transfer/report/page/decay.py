@@ -21,14 +21,14 @@ from transfer.report.page.figure import (
     Table,
     by_recipe,
 )
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 _CELL = 34  # the height of a row, in pixels
 _MOST_NUMBERS = 10  # columns that have room for a number each
 _COLOURS = [to_hex(matplotlib.colormaps["viridis"](share)) for share in np.linspace(0.97, 0.05, 9)]
 
 
-def decay_figure(trials: Sequence[Trial], verdict: SweepVerdict) -> Figure | None:
+def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure | None:
     """Return the maps of every width that was swept in learning rate and decay; None without."""
     maps = decay_maps(trials, verdict)
     if not maps:

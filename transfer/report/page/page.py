@@ -18,11 +18,11 @@ from transfer.report.page.optimum import optimum_figure
 from transfer.report.page.spectrum import spectrum_figure
 from transfer.report.page.spectrum_training import spectrum_training_figure
 from transfer.report.verdict import answers, claim, spent
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 
 def report_page(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialResult],
     metrics: pa.Table,
     spectrum: pa.Table,
     sweeps: Mapping[str, Sequence[WidthSweep]],

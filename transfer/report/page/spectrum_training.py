@@ -17,13 +17,13 @@ from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
 from transfer.report.verdict import title
-from transfer.run_directory import Trial
+from transfer.run_directory import TrialResult
 
 Rows = list[dict[str, Any]]
 
 
 def spectrum_training_figure(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialResult],
     spectrum: pa.Table,
     verdict: SweepVerdict,
     looks: Mapping[int, Look],
@@ -87,7 +87,7 @@ def spectrum_training_figure(
     )
 
 
-def _rows(trials: Sequence[Trial], spectrum: pa.Table, judged: RecipeVerdict) -> Rows:
+def _rows(trials: Sequence[TrialResult], spectrum: pa.Table, judged: RecipeVerdict) -> Rows:
     if not judged.sublayers:
         return []
     place = next(iter(judged.sublayers.values())).spectrum.log2_learning_rate

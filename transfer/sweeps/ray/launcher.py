@@ -25,7 +25,7 @@ from transfer.training import TrialGroup
 # A group that loses its workers this often is what kills them.
 MOST_LOSSES = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
-# A peer whose neighbour has died says so itself, sometimes before Ray has noticed the death.
+# A peer whose neighbor has died says so itself, sometimes before Ray has noticed the death.
 _SECONDS_TO_DIE = 10.0
 
 
