@@ -344,7 +344,7 @@ class Population:
             # Vectors are stored sharded, and replicated on every device while they are refined.
             vectors = jax.lax.with_sharding_constraint(state.vectors, PartitionSpec())
             others = (state.multipliers, state.statistics)
-            # With so few examples, move activations to the sharded weights instead of gathering them.
+            # With so few examples, move activations to the sharded weights, which are not gathered.
             with collectives.use_rules(sharding.Rules(self.mesh, gathers=False)):
                 return measure(
                     self.model,
