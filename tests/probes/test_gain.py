@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer.probes import (
+    SUBLAYER_QUANTITIES,
     alignment,
     equilibrium_rms,
     relative_update,
@@ -15,6 +16,7 @@ from transfer.probes import (
     stable_rank,
     weight_rms,
 )
+from transfer.run_directory import GAINS_SCHEMA
 
 from .drawn import gaussian, layout_of
 
@@ -92,3 +94,7 @@ def test_steps_and_decay_on_noise_settle_at_the_equilibrium():
     (w, _), _ = jax.lax.scan(step, (zeros, zeros), jax.random.split(jax.random.key(0), 600))
     assert rms(w) == pytest.approx(equilibrium_rms(rate, decay, b1), rel=0.04)
     assert abs(rms(w) / equilibrium_rms(rate, decay, 0.0) - 1) > 0.06
+
+
+def test_every_quantity_of_a_sublayer_has_a_column():
+    assert set(SUBLAYER_QUANTITIES) < set(GAINS_SCHEMA.names)

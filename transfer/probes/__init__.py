@@ -1,6 +1,8 @@
 """Measurements of a model: pure functions that run inside jit."""
 
 from transfer.probes.gain import (
+    SUBLAYER_QUANTITIES,
+    Sublayer,
     alignment,
     equilibrium_rms,
     relative_update,
@@ -18,7 +20,9 @@ from transfer.probes.spectrum import (
 from transfer.probes.tracking import track_spectrum, tracked_vectors
 
 __all__ = [
+    "SUBLAYER_QUANTITIES",
     "Spectrum",
+    "Sublayer",
     "alignment",
     "convolution_norm",
     "equilibrium_rms",

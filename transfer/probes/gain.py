@@ -7,7 +7,8 @@ For a sublayer y = W x with singular values sigma_1 >= sigma_2 >= ...,
 Source: arXiv 2510.15262, Figure 1.
 """
 
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,26 @@ from transfer.probes.matrices import by_fan
 from transfer.scaling import Parameter
 
 Number = TypeVar("Number", float, np.ndarray, jax.Array)
+
+
+class Sublayer(NamedTuple):
+    """What has been measured of one hidden weight, for each weight of its stack.
+
+    Fields:
+      parameter: the weight's annotation and sizes.
+      weight: its entries now.
+      earlier: its entries one step before.
+      gain: rms(outputs) / rms(inputs), (*stack,).
+      largest: the largest singular value of the effective weight, (*stack,).
+      rms: of the entries of the effective weight, (*stack,).
+    """
+
+    parameter: Parameter
+    weight: jax.Array
+    earlier: jax.Array
+    gain: jax.Array
+    largest: jax.Array
+    rms: jax.Array
 
 
 def weight_rms(weight: jax.Array, parameter: Parameter) -> jax.Array:
@@ -73,6 +94,18 @@ def relative_update(after: jax.Array, before: jax.Array, parameter: Parameter) -
     wide = jnp.promote_types(after.dtype, jnp.float32)
     change = weight_rms(after.astype(wide) - before.astype(wide), parameter)
     return change / weight_rms(before, parameter)
+
+
+# What training measures of every sublayer: each quantity is a column of the table of gains.
+SUBLAYER_QUANTITIES: Mapping[str, Callable[[Sublayer], jax.Array]] = {
+    "gain": lambda sublayer: sublayer.gain,
+    "alignment": lambda sublayer: alignment(sublayer.gain, sublayer.largest, sublayer.parameter),
+    "stable_rank": lambda sublayer: stable_rank(sublayer.rms, sublayer.largest, sublayer.parameter),
+    "rms": lambda sublayer: sublayer.rms,
+    "update": lambda sublayer: relative_update(
+        sublayer.weight, sublayer.earlier, sublayer.parameter
+    ),
+}
 
 
 def equilibrium_rms(learning_rate: Number, weight_decay: float, b1: float) -> Number:

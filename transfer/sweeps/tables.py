@@ -145,7 +145,7 @@ def _gains(
             quantity: outcome.measured[quantity][parameter][index].reshape(
                 len(outcome.measured_at), -1
             )
-            for quantity in ("gain", "alignment", "stable_rank", "rms", "update")
+            for quantity in probes.SUBLAYER_QUANTITIES
         }
         rows += [
             {

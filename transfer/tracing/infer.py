@@ -53,6 +53,7 @@ def infer_layout(
         the model differs between widths in more than sizes.
 
     Example:
+      >>> import jax
       >>> from flax import nnx
       >>> build = lambda width: nnx.Sequential(
       ...     nnx.Linear(3, width, rngs=nnx.Rngs(0)),

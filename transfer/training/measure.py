@@ -51,14 +51,15 @@ def measure(
     gains = sublayer_gains(forward, layout)(parameters, others, inputs)
     measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
     for path, weight in hidden(parameters, layout).items():
-        parameter, largest = layout[path], found.values[path][..., 0]
-        rms = recipe.multiplier(parameter) * probes.weight_rms(weight, parameter)
-        for quantity, value in {
-            "gain": gains[path],
-            "alignment": probes.alignment(gains[path], largest, parameter),
-            "stable_rank": probes.stable_rank(rms, largest, parameter),
-            "rms": rms,
-            "update": probes.relative_update(weight, earlier[path], parameter),
-        }.items():
-            measured.setdefault(quantity, {})[path] = value
+        parameter = layout[path]
+        sublayer = probes.Sublayer(
+            parameter,
+            weight,
+            earlier[path],
+            gain=gains[path],
+            largest=found.values[path][..., 0],
+            rms=recipe.multiplier(parameter) * probes.weight_rms(weight, parameter),
+        )
+        for quantity, value in probes.SUBLAYER_QUANTITIES.items():
+            measured.setdefault(quantity, {})[path] = value(sublayer)
     return found.vectors, measured
