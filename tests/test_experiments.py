@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from transfer.analysis import SweepVerdict
+from transfer.cli.flags import recorded_origin
 from transfer.report import Report
 from transfer.run_directory import RunDirectory
 
@@ -83,3 +84,13 @@ def test_the_campaign_keeps_the_spectrum_of_its_settled_runs():
 
     assert len(sublayers) == 7
     assert all(each.spectrum.is_settled for each in sublayers.values())
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_committed_run_says_what_it_was_made_for(folder):
+    """So that `transfer report --run=experiments/NAME` works, which needs the configuration."""
+    run = RunDirectory(folder)
+    task, provenance = recorded_origin(run)
+    committed = run.read_json("verdict.json")
+    assert task == committed["task"]
+    assert provenance == committed["provenance"]
