@@ -137,9 +137,9 @@ def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that
 ):
     run = RunDirectory(jobs.folder / "killed")
 
-    # The first, whom JAX ends the others for; one that only takes part; one that is frozen, which
+    # One that only takes part; the first, whom JAX ends the others for; one that is frozen, which
     # its silence tells.
-    losses = [(0, signal.SIGKILL, 100), (1, signal.SIGKILL, 100), (1, signal.SIGSTOP, 10)]
+    losses = [(1, signal.SIGKILL, 100), (0, signal.SIGKILL, 100), (1, signal.SIGSTOP, 10)]
     for victim, number, bound in losses if pytestconfig.getoption("full") else losses[:1]:
         with job(jobs, run, TRANSFER_PEER_TIMEOUT=str(bound)) as started:
             ids = [started[victim].pid]

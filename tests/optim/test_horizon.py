@@ -12,6 +12,7 @@ from fractions import Fraction
 import jax
 import jax.numpy as jnp
 import pytest
+from compilation import OPTIMIZED
 
 from transfer import optim
 from transfer.scaling import Annotated, Axes, Horizon, Layout, Recipe
@@ -67,7 +68,10 @@ def variance(optimizer, horizon, steps, batch):
         return jax.tree.map(jnp.add, parameters, updates), state
 
     start = {"w": jnp.zeros(N)}
-    run = jax.jit(lambda: jax.lax.fori_loop(0, steps, step, (start, tx.init(start))))
+    run = jax.jit(
+        lambda: jax.lax.fori_loop(0, steps, step, (start, tx.init(start))),
+        compiler_options=OPTIMIZED,
+    )
     return float(jnp.var(run()[0]["w"]))
 
 
