@@ -234,6 +234,32 @@ def test_every_number_may_be_injected(make):
             np.testing.assert_allclose(updates[path], expected[path], rtol=1e-4, atol=1e-6)
 
 
+WRAPPERS = {
+    "multi_steps": lambda tx: optax.MultiSteps(tx, 2),
+    "apply_if_finite": lambda tx: optax.apply_if_finite(tx, 3),
+    "chain": lambda tx: optax.chain(optax.zero_nans(), tx),
+}
+
+
+@every
+@pytest.mark.parametrize("wrapped", WRAPPERS.values(), ids=list(WRAPPERS))
+def test_it_may_be_wrapped(make, wrapped):
+    """Steps are those without the wrapper, and no step changes the state's shapes or dtypes."""
+    gradients, parameters = cast(random(), "bfloat16"), cast(random(1), "bfloat16")
+    tx = wrapped(made(make, clip=1.0))
+    update, state = jax.jit(tx.update), tx.init(parameters)
+    start = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    updates, state = update(gradients, state, parameters)
+    if wrapped is WRAPPERS["multi_steps"]:
+        updates, state = update(gradients, state, parameters)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == start
+    expected = first_update(made(make, clip=1.0), gradients, parameters)
+    for path in LAYOUT:
+        np.testing.assert_allclose(
+            np.float64(updates[path]), np.float64(expected[path]), rtol=2.0**-7, atol=2.0**-8 * LR
+        )
+
+
 @every
 def test_a_state_survives_being_saved_and_a_change_of_all_that_scales(make):
     """Recipe, decay, clip and a schedule in the place of a number change no tree and no dtype."""

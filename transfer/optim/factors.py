@@ -105,18 +105,19 @@ def scaled(
         epsilon = rules[path].epsilon
         return gradient * (1.0 / epsilon) if rescale_gradients and epsilon != 1.0 else gradient
 
-    def init(parameters: Any) -> ScaledState:
-        require_layout(layout, parameters)
-        return ScaledState(jnp.zeros([], jnp.int32), inner.init(jax.tree.map(precise, parameters)))
+    # Arguments have optax's names, because its wrappers pass them by name.
+    def init(params: Any) -> ScaledState:
+        require_layout(layout, params)
+        return ScaledState(jnp.zeros([], jnp.int32), inner.init(jax.tree.map(precise, params)))
 
     def update(
-        gradients: Any, state: ScaledState, parameters: Any = None, **extra_args: Any
+        updates: Any, state: ScaledState, params: Any = None, **extra_args: Any
     ) -> tuple[Any, ScaledState]:
-        require_layout(layout, gradients)
+        require_layout(layout, updates)
         weights = None
-        if parameters is not None:
-            require_layout(layout, parameters)
-            weights = jax.tree.map(precise, parameters)
+        if params is not None:
+            require_layout(layout, params)
+            weights = jax.tree.map(precise, params)
         elif decays:
             raise TransferError(
                 "The update was given no parameters, which weight decay needs; expected "
@@ -134,7 +135,7 @@ def scaled(
             size = rate * (rule.learning_rate * precise(knobs.get(rule.role, 1.0)))
             return (jnp.asarray(-size, step.dtype) * step).astype(jnp.result_type(gradient))
 
-        clipped = jax.tree.map(precise, gradients)
+        clipped = jax.tree.map(precise, updates)
         if clip is not None:
             bound = precise(clip)
             scale = bound / jnp.maximum(_norm(clipped, rules), bound)
@@ -143,8 +144,8 @@ def scaled(
             map_leaves(at_base_size, clipped), state.direction, weights, **extra_args
         )
         weighted = (weights,) if decays else ()
-        updates = map_leaves(descend, steps, gradients, *weighted)
-        return updates, ScaledState(optax.safe_increment(state.step), own)
+        steps = map_leaves(descend, steps, updates, *weighted)
+        return steps, ScaledState(optax.safe_increment(state.step), own)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
