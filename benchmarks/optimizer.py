@@ -1,4 +1,4 @@
-"""The partitioned AdamW against optax's own, on the same parameters."""
+"""AdamW with a recipe against optax's own, on the same parameters."""
 
 import jax
 import optax

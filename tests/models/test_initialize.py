@@ -6,6 +6,7 @@ import math
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 
 from transfer.models import MLPConfig, TransformerConfig, initialize, model_layout
 from transfer.scaling import PARAMETRIZATIONS, Hyperparameters, Recipe
@@ -116,6 +117,11 @@ def test_a_float64_model_is_the_float32_draw_scaled_exactly():
             continue
         ratio = double[path] / double[path].ravel()[0]
         np.testing.assert_allclose(leaf / leaf.ravel()[0], ratio, rtol=1e-5)
+
+
+def test_a_float64_model_is_refused_where_jax_would_take_float32():
+    with refused("float64", "float32", "JAX_ENABLE_X64"):
+        real(dataclasses.replace(MLP, dtype="float64"), Recipe(), base_width=4)
 
 
 # Multipliers, at twice the base width.

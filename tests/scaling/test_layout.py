@@ -160,6 +160,53 @@ def test_a_layout_is_a_mapping_that_names_the_nearest_path():
         both["blocks.uq"]
 
 
+def test_a_new_leading_axis_changes_no_factor():
+    """By place, as layouts are inferred, and by name."""
+    for axes, stacked_axes in (
+        ("1 -> 0", "0 | 2 -> 1"),
+        ("embed -> ffn", "members | embed -> ffn"),
+    ):
+        model = {at: annotated(axes, n, 2 * n) for at, n in WIDTHS.items()}
+        one = Layout.compare(**model)
+        stacked, plain = one.stacked("members", 3)["w"], one["w"]
+        assert (stacked.shape, str(stacked.axes)) == ((3, 32, 64), stacked_axes)
+        for name in ("role", "fan_in", "fan_out", "m_in", "m_out", "m_depth", "base_std"):
+            assert getattr(stacked, name) == getattr(plain, name)
+    with refused("members", 0):
+        one.stacked("members", 0)
+
+
+WIDTHS = {"base": 8, "probe": 16, "target": 32}
+
+
+def named(*paths):
+    return Layout.compare(
+        **{
+            width: {path: annotated("embed -> ffn", n, n)["w"] for path in paths}
+            for width, n in WIDTHS.items()
+        }
+    )
+
+
+def test_a_subset_is_of_paths_that_there_are():
+    both = named("a", "b")
+    assert list(both.subset(["b"])) == ["b"]
+    assert both.subset(["b"])["b"] == both["b"]
+    with refused("c"):
+        both.subset(["c"])
+
+
+def test_masked_paths_may_be_missing():
+    """With all that lies below them, but not with what merely begins alike."""
+    both = named("a.w", "ab.w")
+    both.require(["ab.w"], masked=["a"])
+    both.require([], masked=[""])
+    with refused("ab.w"):
+        both.require([], masked=["a"])
+    with refused("c"):
+        both.require(["a.w", "ab.w", "c"], masked=[""])
+
+
 def test_require_lets_nothing_go_unscaled():
     one = layout("embed -> ffn", (8, 8), (16, 16))
     one.require(["w"])

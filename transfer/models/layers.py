@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.scaling import Axes
 from transfer.sharding import collectives
@@ -17,7 +18,15 @@ DTYPES = ("bfloat16", "float32", "float64")
 
 
 def exact(dtype: jnp.dtype) -> jnp.dtype:
-    """Return float32, or float64 in a float64 model: the type of norms, positions and logits."""
+    """Return float32, or float64 in a float64 model: the type of norms, positions and logits.
+
+    Raises `TransferError` for float64 without JAX's switch, because JAX would take float32 instead.
+    """
+    if dtype == jnp.float64 != jax.dtypes.canonicalize_dtype(jnp.float64):
+        raise TransferError(
+            "model.dtype is float64, which JAX turns into float32 unless its switch is on; "
+            "expected model.dtype=float32, or JAX_ENABLE_X64=1 in the environment."
+        )
     return jnp.promote_types(dtype, jnp.float32)
 
 

@@ -10,11 +10,13 @@ import importlib
 import typing
 from collections.abc import Callable, Mapping
 
+from transfer.renamed import renamed
+
 if typing.TYPE_CHECKING:
     import optax
 
     from transfer.optim.adam import adam_atan2, adamp, adamw, nadam
-    from transfer.optim.factors import Factors, LearningRate, Scalar, gradient_norm, scaled
+    from transfer.optim.factors import LearningRate, Scalar, gradient_norm, scaled
     from transfer.optim.matrix_wise import adafactor, muon
     from transfer.optim.momentum import lion, sgd
     from transfer.optim.schedules import schedule
@@ -22,7 +24,6 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "OPTIMIZERS",
-    "Factors",
     "LearningRate",
     "Optimizer",
     "Scalar",
@@ -89,7 +90,6 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 }
 
 _MODULES = {name: each.module for name, each in OPTIMIZERS.items()} | {
-    "Factors": "factors",
     "LearningRate": "factors",
     "Scalar": "factors",
     "gradient_norm": "factors",
@@ -98,7 +98,10 @@ _MODULES = {name: each.module for name, each in OPTIMIZERS.items()} | {
 }
 
 
+_missing = renamed("transfer.optim", {"Factors": "transfer.scaling.Rule"})
+
+
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
-        raise AttributeError(f"module 'transfer.optim' has no attribute {name!r}")
+        _missing(name)
     return getattr(importlib.import_module(f"transfer.optim.{_MODULES[name]}"), name)

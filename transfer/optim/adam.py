@@ -5,13 +5,14 @@ them take the exponents of the entrywise family.
 """
 
 import functools
-from typing import Any, Unpack
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from transfer.optim.factors import LearningRate, Scalar, Shared, scaled
+from transfer.optim.factors import LearningRate, Scalar, precise, require_whole, scaled
 from transfer.optim.matrices import matrices, restored
 from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Recipe
@@ -26,14 +27,15 @@ def adamw(
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """AdamW with a recipe's learning rate, decay and epsilon for every parameter of a layout.
 
     For a parameter with factors (c, d, e): w <- w - c lr_t (m / (sqrt(v) + e eps) + d decay w), so
-    that w shrinks by c lr_t * d decay per step. `shared` are `clip`, `input_learning_rate` and
-    `readout_learning_rate`, which mean what they mean to `scaled`, and errors are those of
-    `scaled`.
+    that w shrinks by c lr_t * d decay per step. `clip`, `input_learning_rate` and
+    `readout_learning_rate` mean what they mean to `scaled`, and errors are those of `scaled`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -50,13 +52,16 @@ def adamw(
     Source: arXiv 2510.15262 (rules), Loshchilov & Hutter 1711.05101 (AdamW, in optax's convention).
     """
     return scaled(
-        lambda factors: optax.scale_by_adam(b1, b2, eps * factors.epsilon),
+        optax.scale_by_adam(b1, b2, eps),
         learning_rate,
         weight_decay,
         family="entrywise",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+        rescale_gradients=True,
     )
 
 
@@ -69,8 +74,10 @@ def nadam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """NAdam with a recipe's learning rate, decay and epsilon for every parameter of a layout.
 
     For a parameter with factors (c, d, e), Adam's moments m and v after step t, and the momentum n
@@ -80,8 +87,8 @@ def nadam(
         w <- w - c lr_t (n / (sqrt(v / (1 - b2^t)) + e eps) + d decay w).
 
     The step has the size of Adam's, so it takes Adam's exponents. As in `optax.nadamw`, two things
-    differ from the paper: b1 is the same at every step, and the decay is decoupled. `shared` and
-    errors are those of `scaled`.
+    differ from the paper: b1 is the same at every step, and the decay is decoupled. The other
+    arguments and errors are those of `scaled`.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
@@ -98,13 +105,16 @@ def nadam(
     exponents of arXiv 2203.03466 for Adam.
     """
     return scaled(
-        lambda factors: optax.scale_by_adam(b1, b2, eps * factors.epsilon, nesterov=True),
+        optax.scale_by_adam(b1, b2, eps, nesterov=True),
         learning_rate,
         weight_decay,
         family="entrywise",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+        rescale_gradients=True,
     )
 
 
@@ -118,14 +128,16 @@ def adam_atan2(
     b2: Scalar = 0.95,
     a: Scalar = 1.0,
     b: Scalar = 1.0,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """Adam-atan2 with a recipe's learning rate and decay for every parameter of a layout.
 
     For a parameter with factors (c, d): w <- w - c lr_t (a atan2(m, b sqrt(v)) + d decay w), m and
     v being Adam's debiased moments. The step is bounded without an epsilon and the same for any
-    multiple of the gradients, so that no epsilon has to follow the gradient's size. `shared` and
-    errors are those of `scaled`.
+    multiple of the gradients, so that no epsilon has to follow the gradient's size. The other
+    arguments and errors are those of `scaled`.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
@@ -147,7 +159,9 @@ def adam_atan2(
         family="entrywise",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
     )
 
 
@@ -186,8 +200,10 @@ def adamp(
     eps: Scalar = 1e-8,
     delta: Scalar = 0.1,
     wd_ratio: Scalar = 0.1,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """AdamP with a recipe's learning rate, decay and epsilon for every parameter of a layout.
 
     As `adamw`, but where a weight looks scale-invariant, |cos(g, w)| < delta / sqrt(dim), its
@@ -195,8 +211,8 @@ def adamp(
     Tested first on every column of the annotation's matrix, the weights into one output, with
     dim the fan-in, where all columns have to pass; then on the matrix as a whole. (A column of an
     embedding table runs over the vocabulary; the paper's code, whose rows are outputs, takes a
-    token's entries.) Parameters without a fan-in, gains and biases, keep AdamW's step. `shared`
-    and errors are those of `scaled`.
+    token's entries.) Parameters without a fan-in, gains and biases, keep AdamW's step. The
+    other arguments and errors are those of `scaled`.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
@@ -212,19 +228,20 @@ def adamp(
 
     Source: Heo et al., arXiv 2006.08217 (Algorithm 2).
     """
+    require_whole(layout, "The projection of AdamP")
+    decay = {path: rule.weight_decay for path, rule in recipe.rules(layout).items()}
     return scaled(
-        lambda factors: _scale_by_adamp(
-            optax.scale_by_adam(b1, b2, eps * factors.epsilon),
-            layout,
-            delta,
-            weight_decay * factors.weight_decay,
-            wd_ratio,
+        _scale_by_adamp(
+            optax.scale_by_adam(b1, b2, eps), layout, delta, precise(weight_decay), decay, wd_ratio
         ),
         learning_rate,
         family="entrywise",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+        rescale_gradients=True,
     )
 
 
@@ -232,7 +249,8 @@ def _scale_by_adamp(
     adam: optax.GradientTransformation,
     layout: Layout,
     delta: Scalar,
-    decay: Scalar,
+    weight_decay: Scalar,
+    factors: Mapping[str, float],
     wd_ratio: Scalar,
 ) -> optax.GradientTransformation:
     """Adam's steps and the decay, which is in here because it depends on the projection."""
@@ -241,7 +259,7 @@ def _scale_by_adamp(
         steps, state = adam.update(gradients, state)
 
         def one(path: str, step: jax.Array, gradient: jax.Array, weight: jax.Array) -> jax.Array:
-            parameter = layout[path]
+            parameter, decay = layout[path], weight_decay * factors[path]
             if not parameter.axes.inputs:
                 return step + decay * weight
             moved, gradient, held = (matrices(leaf, parameter) for leaf in (step, gradient, weight))

@@ -1,86 +1,73 @@
 """Any optax transformation with a recipe's factors: what every optimizer here is made of.
 
-The transformation is an `optax.partition` of plain chains (direction, decay, learning rate), one
-for each distinct set of factors, after the gradient of the whole tree has been clipped. Learning
-rate and decay may be traced values, and the learning rate may be an optax schedule.
+One transformation sees the whole tree, and each leaf meets the factors of its own parameter before
+it (the gradient's size) and after it (decay and learning rate). The state therefore depends on the
+parameters and the direction alone: a run may be restored after its recipe, decay, clipping or
+learning rate were changed. All arithmetic is in float32 or better, because squares of float16
+overflow, sums in bfloat16 stop growing, and products of small factors become 0.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.pytree_paths import leaves, map_leaves
+from transfer.pytree_paths import leaves, map_leaves, path
 from transfer.scaling import Family, Layout, Recipe, Role, Rule
 
 Scalar = float | jax.Array
 LearningRate = Scalar | Callable[[Any], Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Factors:
-    """What tells one group of parameters from another; as text, its name in the state."""
+class ScaledState(NamedTuple):
+    """State of `scaled`: the number of steps taken, and the direction's own state."""
 
-    role: Role
-    learning_rate: float
-    weight_decay: float
-    epsilon: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.role}: lr x {self.learning_rate!r}, decay x {self.weight_decay!r}, "
-            f"epsilon x {self.epsilon!r}"
-        )
-
-
-Direction: TypeAlias = (
-    optax.GradientTransformation | Callable[[Factors], optax.GradientTransformation]
-)
-
-
-class Shared(TypedDict, total=False):
-    """What every optimizer takes besides its own settings; `scaled` says what they mean."""
-
-    clip: float | None
-    input_learning_rate: Scalar
-    readout_learning_rate: Scalar
+    step: jax.Array
+    direction: Any
 
 
 def scaled(
-    direction: Direction,
+    direction: optax.GradientTransformation,
     learning_rate: LearningRate,
     weight_decay: Scalar = 0.0,
     *,
     family: Family,
     layout: Layout,
     recipe: Recipe,
-    clip: float | None = None,
+    clip: Scalar | None = None,
     input_learning_rate: Scalar = 1.0,
     readout_learning_rate: Scalar = 1.0,
-) -> optax.GradientTransformation:
+    rescale_gradients: bool = False,
+) -> optax.GradientTransformationExtraArgs:
     """Take steps in an optax direction, at a recipe's learning rate and decay for each parameter.
 
     For a parameter with factors (c, d): w <- w - c lr_t (direction(g) + d decay w), so that w
-    shrinks by c lr_t * d decay per step.
+    shrinks by c lr_t * d decay per step. The direction sees gradients and parameters in float32 or
+    better, and its state is as exact; updates have the gradients' dtype.
 
     Arguments:
-      direction: the step before learning rate and decay, such as `optax.scale_by_yogi()`, or a
-        function of a group's `Factors` that makes it, for one whose epsilon has to follow the size
-        of the gradient: `lambda factors: optax.scale_by_yogi(eps=1e-3 * factors.epsilon)`.
+      direction: the step before learning rate and decay, such as `optax.scale_by_yogi()`.
       learning_rate: a number or an optax schedule.
       family: the size of the direction, which says how the learning rate follows width (`Recipe`).
-      layout: of the parameters, which may be any pytree of the layout's paths.
-      clip: bounds the recipe's norm of the gradient.
+      layout: of the parameters, which may be any pytree of the layout's paths and shapes. Some of
+        them are given through optax's masks (`optax.masked`, `optax.partition`) or with
+        `Layout.subset`, trees with an extra leading axis with `Layout.stacked`, and a device's own
+        parts inside `jax.shard_map` with `Layout.sharded`.
+      clip: bounds the recipe's norm of the gradient (`gradient_norm`).
       input_learning_rate, readout_learning_rate: times the learning rate of these two roles.
+      rescale_gradients: divide gradients by the recipe's epsilon factor before the direction sees
+        them. They then have their size at the base width, so that an epsilon of the direction
+        follows the gradient's size: for directions that are the same for any multiple of the
+        gradients but for their epsilon.
 
-    Raises `TransferError` for an unknown family, and at `init` when parameters and layout differ.
+    All numbers may be traced. Raises `TransferError` for an unknown family, a direction that is no
+    optax transformation, and a clip that is not above 0; at `init` and `update` for paths or shapes
+    other than the layout's.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> from transfer.scaling import Annotated, Axes
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
@@ -95,65 +82,131 @@ def scaled(
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
     rules = recipe.rules(layout, family)
-    knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
-    factors = {
-        path: Factors(rule.role, rule.learning_rate, rule.weight_decay, rule.epsilon)
-        for path, rule in rules.items()
-    }
-
-    def group(each: Factors) -> optax.GradientTransformation:
-        return optax.chain(
-            direction(each) if callable(direction) else direction,
-            optax.add_decayed_weights(weight_decay * each.weight_decay),
-            optax.scale_by_learning_rate(
-                _times(learning_rate, each.learning_rate * knobs.get(each.role, 1.0))
-            ),
+    if not isinstance(direction, optax.GradientTransformation):
+        raise TransferError(
+            f"The direction is a {type(direction).__name__}; expected an optax transformation such "
+            "as optax.scale_by_yogi(eps=1e-3), whose epsilon follows the gradient's size with "
+            "rescale_gradients=True."
         )
+    if family in ("relative", "spectral"):
+        require_whole(layout, f"A step of the {family} family")
+    if clip is not None:
+        require_whole(layout, "Clipping")
+        if not isinstance(clip, jax.core.Tracer) and not clip > 0:
+            raise TransferError(
+                f"clip is {clip}; expected a bound above 0, or None for no clipping."
+            )
+    inner = optax.with_extra_args_support(direction)
+    knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
+    never_decays = isinstance(weight_decay, int | float) and weight_decay == 0
+    decays = not never_decays and any(rule.weight_decay for rule in rules.values())
 
-    def labels(parameters: Any) -> Any:
-        layout.require(leaves(parameters))
-        return map_leaves(lambda path, _: str(factors[path]), parameters)
+    def at_base_size(path: str, gradient: jax.Array) -> jax.Array:
+        epsilon = rules[path].epsilon
+        return gradient * (1.0 / epsilon) if rescale_gradients and epsilon != 1.0 else gradient
 
-    groups = optax.partition({str(each): group(each) for each in factors.values()}, labels)
-    if clip is None:
-        return groups
-    return optax.named_chain(("clip", _clip_by_norm(clip, rules)), ("optimizer", groups))
+    # Arguments have optax's names, because its wrappers pass them by name.
+    def init(params: Any) -> ScaledState:
+        require_layout(layout, params)
+        return ScaledState(jnp.zeros([], jnp.int32), inner.init(jax.tree.map(precise, params)))
 
+    def update(
+        updates: Any, state: ScaledState, params: Any = None, **extra_args: Any
+    ) -> tuple[Any, ScaledState]:
+        require_layout(layout, updates)
+        weights = None
+        if params is not None:
+            require_layout(layout, params)
+            weights = jax.tree.map(precise, params)
+        elif decays:
+            raise TransferError(
+                "The update was given no parameters, which weight decay needs; expected "
+                "tx.update(gradients, state, parameters), or weight_decay=0."
+            )
+        rate = precise(learning_rate(state.step) if callable(learning_rate) else learning_rate)
 
-def _times(learning_rate: LearningRate, factor: Scalar) -> LearningRate:
-    if callable(learning_rate):
-        return lambda step: learning_rate(step) * factor
-    return learning_rate * factor
+        def descend(
+            path: str, step: jax.Array, gradient: jax.Array, *weights: jax.Array
+        ) -> jax.Array:
+            rule = rules[path]
+            if decays and rule.weight_decay:
+                decay = precise(weight_decay) * rule.weight_decay
+                step = step + jnp.asarray(decay, step.dtype) * weights[0]
+            size = rate * (rule.learning_rate * precise(knobs.get(rule.role, 1.0)))
+            return (jnp.asarray(-size, step.dtype) * step).astype(jnp.result_type(gradient))
+
+        clipped = jax.tree.map(precise, updates)
+        if clip is not None:
+            bound = precise(clip)
+            scale = bound / jnp.maximum(_norm(clipped, rules), bound)
+            clipped = jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), clipped)
+        steps, own = inner.update(
+            map_leaves(at_base_size, clipped), state.direction, weights, **extra_args
+        )
+        weighted = (weights,) if decays else ()
+        steps = map_leaves(descend, steps, updates, *weighted)
+        return steps, ScaledState(optax.safe_increment(state.step), own)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
     """Return the norm of the gradient that `clip` bounds: sqrt(sum_l c_l |g_l|^2).
 
     c_l is 1 for raw clipping. For the invariant norm it is the form's full-alignment SGD
-    learning-rate factor: between forms of one class g scales by theta and c by theta^-2.
+    learning-rate factor: between forms of one class g scales by theta and c by theta^-2. Squares
+    and sums are in float32 or better, whatever the gradients' dtype. Raises `TransferError` for
+    paths or shapes other than the layout's.
+
+    Example:
+      >>> from transfer.scaling import Annotated, Axes
+      >>> gain = lambda n: {"gain": Annotated(axes=Axes.parse("head_dim"), shape=(4,))}
+      >>> layout = Layout.compare(base=gain(2), probe=gain(4), target=gain(8))
+      >>> gradients = {"gain": jnp.full(4, 200.0, jnp.float16)}  # whose squares are inf in float16
+      >>> float(gradient_norm(gradients, layout, Recipe("mup")))
+      400.0
     """
+    require_whole(layout, "The norm of a gradient")
+    require_layout(layout, gradients)
     return _norm(gradients, recipe.rules(layout))
 
 
-def _clip_by_norm(bound: float, rules: Mapping[str, Rule]) -> optax.GradientTransformation:
-    """Scale the whole gradient down to a norm of at most `bound`.
-
-    Raises `TransferError` unless the bound is above 0.
-    """
-    if not bound > 0:
-        raise TransferError(f"clip is {bound}; expected a bound above 0, or None for no clipping.")
-
-    def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
-        del parameters
-        scale = bound / jnp.maximum(_norm(gradients, rules), bound)
-        return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradients), state
-
-    return optax.GradientTransformation(lambda parameters: optax.EmptyState(), update)
-
-
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
-    return jnp.sqrt(
-        sum(
-            rules[path].clip * jnp.sum(jnp.square(leaf)) for path, leaf in leaves(gradients).items()
-        )
+    squares = (
+        rules[path].clip * jnp.sum(jnp.square(precise(leaf)))
+        for path, leaf in leaves(gradients).items()
     )
+    return jnp.sqrt(sum(squares, start=jnp.zeros((), jnp.float32)))
+
+
+def precise(value: Any) -> Any:
+    """Return an array in float32 or better; a Python number, which takes any dtype, as it is."""
+    if isinstance(value, int | float):
+        return value
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
+
+
+def require_layout(layout: Layout, tree: Any) -> None:
+    """Raise `TransferError` unless a tree has the layout's paths and shapes.
+
+    Parameters that optax has masked may be missing.
+    """
+    given = leaves(tree)
+    nodes = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_masked)
+    layout.require(given, (path(keys) for keys, node in nodes if _is_masked(node)))
+    # A leaf without a shape is a Python number.
+    layout.require_shapes({name: getattr(leaf, "shape", ()) for name, leaf in given.items()})
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
+
+
+def require_whole(layout: Layout, what: str) -> None:
+    """Raise `TransferError` for a layout of a device's own parts."""
+    if layout.local_shapes is not None:
+        raise TransferError(
+            f"{what} depends on whole matrices or the whole gradient, and the layout is sharded "
+            "into the parts that each device holds; expected an entrywise or linear optimizer "
+            "without clip, or whole arrays that the compiler shards."
+        )

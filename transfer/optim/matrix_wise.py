@@ -4,13 +4,13 @@ its rows and columns.
 
 import math
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any
 
 import jax
 import optax
 import optax.contrib
 
-from transfer.optim.factors import Factors, LearningRate, Scalar, Shared, scaled
+from transfer.optim.factors import LearningRate, Scalar, scaled
 from transfer.optim.matrices import per_matrix
 from transfer.pytree_paths import map_leaves
 from transfer.scaling import Layout, Parameter, Recipe, Role
@@ -27,8 +27,10 @@ def muon(
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """Muon on hidden matrices and AdamW elsewhere, with a recipe's factors for every parameter.
 
     For a hidden matrix with factors (c, d): w <- w - c lr_t (s O + d decay w), O being the
@@ -39,8 +41,8 @@ def muon(
     at the base width: taken at every width it would be a second scaling of rectangular matrices,
     and one that stops at fan-out = fan-in. c d is the same at every width. `b1`, `b2` are AdamW's;
     `eps` is added to its sqrt(v) and to Muon's |momentum|, each following the gradient's size.
-    `shared` (where `input_learning_rate` and `readout_learning_rate` tune AdamW's against Muon's)
-    and errors are those of `scaled`.
+    `input_learning_rate` and `readout_learning_rate` tune AdamW's rate against Muon's; the other
+    arguments and errors are those of `scaled`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -62,21 +64,22 @@ def muon(
     # Muon's epsilon meets the norm of a whole gradient, sqrt(m_in m_out) times that of its entries.
     norm = {path: math.sqrt(each.m_in * each.m_out) for path, each in layout.items()}
 
-    def direction(factors: Factors) -> optax.GradientTransformation:
-        if factors.role != Role.HIDDEN:
-            return optax.scale_by_adam(b1, b2, eps * factors.epsilon)
-        return optax.chain(
-            optax.scale(1.0 / factors.epsilon),
-            _scale_by({path: 1.0 / each for path, each in norm.items()}),
-            optax.contrib.scale_by_muon(
-                beta=momentum,
-                eps=eps,
-                nesterov=nesterov,
-                weight_dimension_numbers=lambda tree: map_leaves(lambda path, _: axes[path], tree),
-            ),
-            _scale_by(shape),
-        )
-
+    orthogonalized = optax.chain(
+        _scale_by({path: 1.0 / each for path, each in norm.items()}),
+        optax.contrib.scale_by_muon(
+            beta=momentum,
+            eps=eps,
+            nesterov=nesterov,
+            weight_dimension_numbers=lambda tree: map_leaves(lambda path, _: axes[path], tree),
+        ),
+        _scale_by(shape),
+    )
+    direction = optax.partition(
+        {"muon": orthogonalized, "adam": optax.scale_by_adam(b1, b2, eps)},
+        lambda tree: map_leaves(
+            lambda path, _: "muon" if layout[path].role == Role.HIDDEN else "adam", tree
+        ),
+    )
     return scaled(
         direction,
         learning_rate,
@@ -84,7 +87,10 @@ def muon(
         family="spectral",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+        rescale_gradients=True,
     )
 
 
@@ -120,8 +126,10 @@ def adafactor(
     clipping_threshold: Scalar = 1.0,
     eps: Scalar = 1e-30,
     min_scale: Scalar = 1e-3,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """Adafactor with a recipe's learning rate and decay for every parameter of a layout.
 
     For a weight with factors (c, d) and init std factor s,
@@ -134,8 +142,8 @@ def adafactor(
     algorithm: the second moment is factored by the annotation's fan-in and fan-out, whatever their
     sizes, where optax takes the two largest axes if both reach 128; and a stack's weights each have
     a second moment, a clipping and a size of their own. c d is the same at every width. `eps`,
-    added to squared gradients, follows the gradient's size; `shared` and errors are those of
-    `scaled`.
+    added to squared gradients, follows the gradient's size; the other arguments and errors are
+    those of `scaled`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -168,15 +176,16 @@ def adafactor(
         )
 
     return scaled(
-        # Dividing the gradient by its factor equals multiplying eps by the factor's square, but no
-        # product of two small numbers can underflow.
-        lambda factors: optax.chain(optax.scale(1.0 / factors.epsilon), per_matrix(step, layout)),
+        per_matrix(step, layout),
         learning_rate,
         weight_decay,
         family="relative",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+        rescale_gradients=True,
     )
 
 

@@ -1,10 +1,8 @@
 """Optimizers that keep a running mean of gradients alone: SGD with momentum, and Lion."""
 
-from typing import Unpack
-
 import optax
 
-from transfer.optim.factors import LearningRate, Scalar, Shared, scaled
+from transfer.optim.factors import LearningRate, Scalar, scaled
 from transfer.scaling import Layout, Recipe
 
 
@@ -16,13 +14,15 @@ def sgd(
     recipe: Recipe,
     momentum: Scalar = 0.0,
     nesterov: bool = False,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """SGD with momentum, decoupled decay, and a recipe's learning rate for every parameter.
 
     For a parameter with factors (c, d): w <- w - c lr_t (t + d decay w) with the trace t <- g +
     momentum t, or g + momentum t after that for Nesterov's. c d is the same at every width: SGD
-    keeps lr * decay. `shared` and errors are those of `scaled`.
+    keeps lr * decay. The other arguments and errors are those of `scaled`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -45,7 +45,9 @@ def sgd(
         family="linear",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
     )
 
 
@@ -57,13 +59,15 @@ def lion(
     recipe: Recipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.99,
-    **shared: Unpack[Shared],
-) -> optax.GradientTransformation:
+    clip: Scalar | None = None,
+    input_learning_rate: Scalar = 1.0,
+    readout_learning_rate: Scalar = 1.0,
+) -> optax.GradientTransformationExtraArgs:
     """Lion with a recipe's learning rate and decay for every parameter of a layout.
 
     For a parameter with factors (c, d): w <- w - c lr_t (sign(b1 m + (1 - b1) g) + d decay w), then
     m <- b2 m + (1 - b2) g. Every entry of the step is 1 or 0, so that it takes Adam's exponents; it
-    has no epsilon. `shared` and errors are those of `scaled`.
+    has no epsilon. The other arguments and errors are those of `scaled`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -86,5 +90,7 @@ def lion(
         family="entrywise",
         layout=layout,
         recipe=recipe,
-        **shared,
+        clip=clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
     )

@@ -333,9 +333,10 @@ class Recipe(Tabular):
         measured on other matrices, or when the recipe needs of a model of one's own a forward
         multiplier that it does not apply, or an init other than its own.
         """
-        self.reparametrization.require(layout)
+        whole = layout.whole or layout
+        self.reparametrization.require(whole)
         if isinstance(self.decay, Calibration):
-            self.decay.require(layout)
+            self.decay.require(whole)
         requirements.require_multipliers(
             layout, str(self), {role: self.exponents(role) for role in Role}, self.reparametrization
         )
@@ -394,7 +395,7 @@ def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = No
       >>> multiplier(layout, Recipe("mup"), "w")
       0.25
     """
-    recipe.reparametrization.require(layout)
+    recipe.reparametrization.require(layout.whole or layout)
     parameter = layout[path]
     if role is None or role == parameter.role:
         return recipe.multiplier(parameter)
