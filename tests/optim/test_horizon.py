@@ -17,8 +17,8 @@ from compilation import OPTIMIZED
 from transfer import optim
 from transfer.scaling import Annotated, Axes, Horizon, Layout, Recipe
 
-N = 2**16
-# The ratio of two variances scatters by 2 / sqrt(N), 0.8%; five of that, and 1% for steps that are
+SIDE = 2**8
+# The ratio of two variances scatters by 2 / SIDE, 0.8%; five of that, and 1% for steps that are
 # longer beside all time constants.
 ALIKE = 0.05
 # What a factor left out has to show.
@@ -31,7 +31,7 @@ LEARNING_RATE, WEIGHT_DECAY = 0.002, 0.15
 LAYOUT = Layout.compare(
     **{
         width: {"w": Annotated(axes=Axes.parse("embed -> embed"), shape=(n, n), gain=1.0)}
-        for width, n in (("base", 2), ("probe", 4), ("target", 2))
+        for width, n in (("base", SIDE), ("probe", 2 * SIDE), ("target", SIDE))
     }
 )
 RECIPE = Recipe("mup", horizon="sde")
@@ -63,11 +63,11 @@ def variance(optimizer, horizon, steps, batch):
     def step(i, carry):
         parameters, state = carry
         key = jax.random.fold_in(jax.random.key(batch), i)
-        gradients = {"w": jax.random.normal(key, (N,)) / math.sqrt(batch)}
+        gradients = {"w": jax.random.normal(key, (SIDE, SIDE)) / math.sqrt(batch)}
         updates, state = tx.update(gradients, state, parameters)
         return jax.tree.map(jnp.add, parameters, updates), state
 
-    start = {"w": jnp.zeros(N)}
+    start = {"w": jnp.zeros((SIDE, SIDE))}
     run = jax.jit(
         lambda: jax.lax.fori_loop(0, steps, step, (start, tx.init(start))),
         compiler_options=OPTIMIZED,
