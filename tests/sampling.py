@@ -17,12 +17,15 @@ def sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     for item in items:
         if item.get_closest_marker("full"):
             continue
-        if item.get_closest_marker("sampled"):
+        if item.get_closest_marker("sampled") and hasattr(item, "callspec"):
             matrices[item.nodeid.partition("[")[0]].append(item)
         else:
             chosen.add(item)
     for cases in matrices.values():
-        missing = {case: set(case.callspec.indices.items()) for case in cases}
+        missing = {
+            case: {(name, repr(value)) for name, value in case.callspec.params.items()}
+            for case in cases
+        }
         while any(missing.values()):
             best = max(cases, key=lambda case: len(missing[case]))
             chosen.add(best)

@@ -8,10 +8,10 @@ from sampling import sample
 class Case:
     """As much of a test as the sample looks at."""
 
-    def __init__(self, name, *marks, **indices):
+    def __init__(self, name, *marks, **params):
         self.nodeid, self.marks = name, marks
-        self.callspec = self
-        self.indices = indices
+        if params:
+            self.callspec, self.params = self, params
 
     def get_closest_marker(self, name):
         return name if name in self.marks else None
@@ -23,8 +23,8 @@ def test_each_value_of_each_parameter_is_in_a_case_of_the_sample():
         for a, b in itertools.product(range(5), range(3))
     ]
     chosen = sample(matrix)
-    assert {case.indices["a"] for case in chosen} == set(range(5))
-    assert {case.indices["b"] for case in chosen} == set(range(3))
+    assert {case.params["a"] for case in chosen} == set(range(5))
+    assert {case.params["b"] for case in chosen} == set(range(3))
     assert len(chosen) == 5
     assert sample(matrix) == chosen
 
@@ -43,4 +43,5 @@ def test_what_is_marked_full_is_left_out_and_the_rest_is_not():
         Case("test_matrix[0]", "sampled", a=0),
         Case("test_matrix[1]", "sampled", "full", a=1),
     ]
-    assert sample([plain, full, *matrix]) == {plain, matrix[0]}
+    alone = Case("test_alone", "sampled")
+    assert sample([plain, full, alone, *matrix]) == {plain, alone, matrix[0]}

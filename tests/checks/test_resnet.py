@@ -20,7 +20,10 @@ IMAGES = jax.random.normal(jax.random.key(1), (4, 4, 4, 1))
 # SGD's slopes under `standard` lie between -1/2 and 1/2, and take longest to part.
 WIDTHS = {("standard", "linear"): (32, 128)}
 ONE_RATE = [
-    (recipe, family) for recipe in ("standard", "ntk") for family in ("entrywise", "linear")
+    ("standard", "entrywise"),
+    ("ntk", "linear"),
+    pytest.param("standard", "linear", marks=pytest.mark.full),
+    pytest.param("ntk", "entrywise", marks=pytest.mark.full),
 ]
 
 

@@ -21,6 +21,8 @@ from transfer.scaling import Recipe, Rule
 
 from .drawn import MLP, SMALL, draw, jit
 
+pytestmark = pytest.mark.sampled
+
 DEEP = dataclasses.replace(SMALL, layers=8)
 COMPLETEP, DEPTH_MUP = (Recipe("mup", depth=rule) for rule in ("completep", "depth_mup"))
 

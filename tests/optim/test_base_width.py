@@ -13,6 +13,8 @@ from transfer.scaling import PARAMETRIZATIONS, Recipe, Role
 
 from .training import ADAMW, GROWING_HEADS, MLP, RESNET, TRANSFORMER, at_width, train
 
+pytestmark = pytest.mark.sampled
+
 RATES = ("uniform", "full", "none")
 DECAYS = ("constant", "sqrt", "independent")
 EVERY = tuple(PARAMETRIZATIONS)

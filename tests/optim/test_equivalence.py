@@ -25,6 +25,8 @@ from .training import (
     train,
 )
 
+pytestmark = pytest.mark.sampled
+
 # Measured: at most 1e-15 in float64 and 1e-6 in float32 (a few roundings, not amplified, since the
 # rates are below the best ones); a form whose rule is wrong in one place differs by over 1e-2.
 ROUNDING = {"float64": 1e-12, "float32": 1e-5}

@@ -14,6 +14,8 @@ from transfer.scaling import Role
 
 from .leaves import LAYOUT, M, after, ones, random, recipe, shrinkage
 
+pytestmark = pytest.mark.sampled
+
 LR, DECAY = 0.1, 0.2
 # Float32 weights of size one lose lr * decay = 2e-2 or less: a rounding is 1e-7 / 2e-3.
 CLOSE = 1e-4

@@ -33,7 +33,9 @@ def forward(layers: int, attention: int = ATTENTION) -> int:
     return BATCH * TIME * (layers * (2 * MATRICES + attention) + 2 * WIDTH * VOCABULARY)
 
 
-@pytest.mark.parametrize("execution", ["vectorized", "in_turn"])
+@pytest.mark.parametrize(
+    "execution", ["vectorized", pytest.param("in_turn", marks=pytest.mark.full)]
+)
 def test_trials_never_send_each_other_anything(execution):
     settings = experiment(training={"execution": execution})
     trials, topology = group(settings, 8), Topology.parse("v5p:2x2x1")
