@@ -1,8 +1,10 @@
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 
 from transfer.models import TransformerConfig, initialize, model_layout
 from transfer.probes import top_singular_values
@@ -66,3 +68,15 @@ def test_without_a_recipe_a_multiplier_is_left_out():
     raw = top_singular_values(trained, layout)["blocks.feed_forward.up.kernel"]
     effective = top_singular_values(trained, layout, recipe=Recipe("ntk"))
     np.testing.assert_allclose(effective["blocks.feed_forward.up.kernel"], raw * 2**-0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pairs", [None, 4])
+def test_a_model_of_another_width_than_the_layouts_is_refused(pairs):
+    narrow = model_layout(dataclasses.replace(CONFIG, width=16), base_width=16).parameters
+    with refused("blocks.attention.key.kernel", 32, 16):
+        top_singular_values(parameters("mup"), narrow, pairs=pairs)
+
+
+def test_no_singular_values_are_refused():
+    with refused("k", 0):
+        top_singular_values(parameters("mup"), LAYOUT.parameters, k=0)

@@ -51,6 +51,8 @@ def top_singular_values(
     agree on. Computed in float32 or better: exactly, by LAPACK or the accelerator's own SVD, or
     with `pairs` by as many steps of Lanczos from a fixed random start (`measure_spectrum`).
 
+    Raises `TransferError` for k below 1 and for a hidden matrix of another shape than the layout's.
+
     Example:
       >>> from transfer.scaling import Annotated, Axes
       >>> axes = Axes.parse("embed -> ffn")
@@ -59,12 +61,16 @@ def top_singular_values(
       >>> top_singular_values({"up": jnp.diag(jnp.array([1.0, 3.0, 2.0]))}, layout, k=2)["up"]
       Array([3., 2.], dtype=float32)
     """
+    if k < 1:
+        raise TransferError(f"k is {k}; expected the number of singular values, at least 1.")
+    hidden = _hidden(parameters, layout)
+    layout.require_shapes({path: weight.shape for path, weight in hidden.items()})
     if pairs is not None:
         start = initial_vectors(layout, k, jax.random.key(0))
         return measure_spectrum(parameters, layout, start, pairs=pairs, recipe=recipe).values
     return {
         path: _multiplier(layout[path], recipe) * _exact(weight, layout[path])[..., :k]
-        for path, weight in _hidden(parameters, layout).items()
+        for path, weight in hidden.items()
     }
 
 
