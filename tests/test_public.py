@@ -1,5 +1,6 @@
 """The library face: what `import transfer` offers, and what it costs."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -42,6 +43,10 @@ def test_another_name_is_an_attribute_error():
     ("owner", "old", "new"),
     [
         (transfer, "Verdict", "transfer.RegimeReport"),
+        (transfer, "inference", "transfer.tracing"),
+        (transfer, "processes", "transfer.distributed"),
+        (transfer, "runs", "transfer.run_directory"),
+        (transfer, "sweep", "transfer.sweeps"),
         (checks, "Row", "transfer.checks.CheckRow"),
         (checks, "Subject", "transfer.checks.ModelUnderTest"),
         (checks, "built_in", "transfer.checks.built_in_model"),
@@ -60,7 +65,8 @@ def test_another_name_is_an_attribute_error():
 def test_an_old_name_says_the_new_one_which_is_there(owner, old, new):
     with pytest.raises(AttributeError, match=rf"\.{old} is now {re.escape(new)}\.$"):
         getattr(owner, old)
-    assert hasattr(owner, new.rpartition(".")[2])
+    # A room that nobody has imported yet is no attribute of the package.
+    assert hasattr(owner, new.rpartition(".")[2]) or importlib.util.find_spec(new)
 
 
 @pytest.mark.parametrize("name", ["", ".Recipe", ".TransferError"])

@@ -59,7 +59,16 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-_missing = renamed("transfer", {"Verdict": "transfer.RegimeReport"})
+_missing = renamed(
+    "transfer",
+    {
+        "Verdict": "transfer.RegimeReport",
+        "inference": "transfer.tracing",
+        "processes": "transfer.distributed",
+        "runs": "transfer.run_directory",
+        "sweep": "transfer.sweeps",
+    },
+)
 
 __all__ = sorted(_HOME)
 
