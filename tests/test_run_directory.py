@@ -282,3 +282,20 @@ def test_a_folder_of_runs_names_them(tmp_path):
         RunDirectory(tmp_path / name).add_group("g", [trial("a")], [], [])
     with refused(tmp_path, "adamw, sgd"):
         RunDirectory(tmp_path).require_trials()
+
+
+@pytest.mark.parametrize("name", ["run [v2]", "a*b", "why?", "%", "{x}", "#1", "a'b\"c", "é"])
+def test_tables_are_read_wherever_they_were_written(tmp_path, name):
+    (tmp_path / "run v").mkdir()  # which the first two would match as patterns
+    run = RunDirectory(tmp_path / name)
+    add(run, "g", trial("a"))
+    found = RunDirectory(str(tmp_path / name))
+    assert [each.trial for each in found.trials()] == ["a"]
+    assert found.metrics().to_pylist() == metrics("a")
+    assert found.spectrum().to_pylist() == spectrum("a")
+
+
+def test_a_home_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(RunDirectory("~/runs/a")) == str(tmp_path / "runs/a")
+    assert str(RunDirectory("gs://bucket/~a")) == "gs://bucket/~a"

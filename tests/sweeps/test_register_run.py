@@ -175,3 +175,11 @@ def test_a_configuration_of_an_older_version_is_told_by_the_key_that_is_new(regi
 
     with refused("config.training.clip", None, 1.0):
         register_run(registered, EXPERIMENT, FINGERPRINT, "sweep")
+
+
+@pytest.mark.parametrize("sign", ["*", "?", "[", "\\"])
+def test_a_path_that_reads_as_a_pattern_is_refused_before_anything_is_written(tmp_path, sign):
+    run = RunDirectory(tmp_path / f"run {sign}v2]")
+    with refused("--run", sign):
+        register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
+    assert not list(tmp_path.iterdir())

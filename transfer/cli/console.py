@@ -120,7 +120,7 @@ def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
 
     console.print()
     console.print(verdict_table(verdict))
-    figures = ", ".join(sorted(file.name for file in run.report.glob("*.png")))
+    figures = ", ".join(sorted(file.name for file in run.report.iterdir() if file.suffix == ".png"))
     say(
         f"Verdict: {run.report}/verdict.json. Beside it report.html, to open in a browser, and "
         f"figures: {figures}."

@@ -54,7 +54,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: epath.PathLike):
-        self.path = epath.Path(path)
+        self.path = epath.Path(path).expanduser()
 
     def __str__(self) -> str:
         return str(self.path)
@@ -155,8 +155,8 @@ class RunDirectory:
         """Return the finished trials, or raise when there is not one."""
         trials = self.trials()
         if not trials:
-            inside = self.path.glob("*/trials.parquet") if self.path.exists() else ()
-            runs = ", ".join(sorted(file.parent.name for file in inside))
+            inside = self.path.iterdir() if self.path.exists() else ()
+            runs = ", ".join(sorted(f.name for f in inside if (f / "trials.parquet").exists()))
             missing = (
                 f"name one of the runs in it ({runs})" if runs else "run that first, or check --run"
             )
@@ -200,7 +200,10 @@ class RunDirectory:
 
     def _read_folder(self, name: str, schema: pa.Schema) -> pa.Table:
         folder = self.path / name
-        files = sorted(folder.glob("*.parquet")) if folder.exists() else []
+        # Listed and not globbed, because a path may hold characters that a pattern does not take as
+        # they are.
+        files = sorted(folder.iterdir()) if folder.exists() else []
+        files = [file for file in files if file.suffix == ".parquet"]
         tables = [table for file in files if (table := self._read_table(file, schema)) is not None]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 

@@ -17,6 +17,8 @@ from transfer.run_directory import PLAN, RunDirectory
 from transfer.sweeps.groups import declared_groups
 from transfer.training import TrainingConfig
 
+# Orbax merges the files of a checkpoint by patterns that begin with its path.
+_PATTERN = ("*", "?", "[", "\\")
 _PACKAGES = ("transfer", "jax", "jaxlib", "flax", "optax", "numpy", "grain", "orbax-checkpoint")
 
 RunKind = Literal["sweep", "quickstart", "training run"]
@@ -38,8 +40,15 @@ def register_run(
 
     A sweep may declare more than it did; config.json then says so.
     Raises `TransferError`, and changes nothing, when the directory belongs to another
-    configuration, was made from other data, or holds files but no configuration.
+    configuration, was made from other data, or holds files but no configuration, and for a path
+    under which no checkpoint could be read again.
     """
+    if found := [sign for sign in _PATTERN if sign in str(run)]:
+        raise TransferError(
+            f"The run directory {run} has the sign {found[0]} in its path, which the library that "
+            "writes checkpoints takes for a pattern; expected a path without "
+            f"{' '.join(_PATTERN)}: choose another --run."
+        )
     content = {
         "kind": kind,
         "experiment": json.loads(json.dumps(dataclasses.asdict(experiment))),
