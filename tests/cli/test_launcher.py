@@ -39,11 +39,7 @@ def test_flags_of_a_cluster_need_one(refused, flag):
     refused(*SWEEP, flag, names=(name, "--launcher=ray"))
 
 
-def test_a_sweep_on_a_cluster_of_this_machine_has_the_rows_of_one_without(
-    workplace, swept, capsys, monkeypatch
-):
-    # The workers compile as this process does, in which it is set already.
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+def test_a_sweep_on_a_cluster_of_this_machine_has_the_rows_of_one_without(workplace, swept, capsys):
     alone = ("--processes=1", "--cpus=1", "--config.sweep.widths=(8,)")
     assert transfer(*SWEEP, "--launcher=ray", *alone) == 0
 
