@@ -7,9 +7,7 @@ from typing import Any
 import jax
 
 from transfer import sharding
-from transfer.models import initialize
 from transfer.plan.program import Program
-from transfer.scaling import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,18 +96,10 @@ def _activations(program: Program) -> float:
 def _kept(program: Program, examples: int) -> float:
     population = program.population
     loss = population.task.loss(population.model)
-    parameters, multipliers = jax.eval_shape(
-        lambda: initialize(
-            population.model,
-            population.layout,
-            population.recipe,
-            Hyperparameters(learning_rate=1.0, weight_decay=0.0),
-            jax.random.key(0),
-        )
-    )
-    statistics = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
-        program.arguments[0].statistics,
+    state = program.arguments[0]
+    parameters, multipliers, statistics = (
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+        for tree in (state.parameters, state.multipliers, state.statistics)
     )
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[3:]), leaf.dtype),
