@@ -337,8 +337,9 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
 def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, swept, tmp_path):
     groups, run, reporter = declared_groups(declared), RunDirectory(tmp_path / "run"), Recorder()
-    # Asked before the first group, after its first step, and after the stretch that follows.
-    asked = iter([False, False, True])
+    # Asked before the first group, after its first and its second step, and after the chunk that
+    # follows, which is the first whose length is known from how long a step takes.
+    asked = iter([False, False, False, True])
     with refused(8, STEPS, error=TerminatedError):
         run_groups(run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
     assert run.trials() == []

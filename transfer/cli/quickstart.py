@@ -18,11 +18,12 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv, default=flags.config_file("quickstart"))
     flags.define_run(values, default="runs/quickstart")
+    flags.define_compilation_cache(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Sweep, predict, train, check and report."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     with listening() as asked_to_stop:
         return _run(values, asked_to_stop)
 
