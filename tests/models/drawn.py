@@ -1,10 +1,5 @@
-"""Tiny models drawn under a recipe.
+"""Tiny models drawn under a recipe."""
 
-The draws are NumPy's: compiling JAX's own takes longer than all that is tested with them, and they
-are tested in `test_initialize`.
-"""
-
-import dataclasses
 import functools
 import zlib
 from typing import Any
@@ -12,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from transfer.models import (
     MLPConfig,
@@ -57,42 +51,8 @@ def draw(
 ):
     """Parameters and multipliers at init."""
     layout = model_layout(config, base_width, base_layers)
-    graph, state = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
-    filled = nnx.merge(
-        graph,
-        nnx.from_flat_state(
-            [(path, _fill(path, variable)) for path, variable in nnx.to_flat_state(state)]
-        ),
-    )
     settings = Hyperparameters(learning_rate=1.0, **multipliers)
-    return jit(
-        lambda: initialize(
-            _Drawn(config.dtype, filled), layout, recipe or Recipe(), settings, jax.random.key(0)
-        )
-    )()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Drawn:
-    """A configuration whose module has been drawn already."""
-
-    dtype: str
-    module: nnx.Module
-
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        del rngs
-        return self.module
-
-
-def _fill(path: tuple[Any, ...], variable: nnx.Variable) -> nnx.Variable:
-    constants = {"gain": 1.0, "bias": 0.0, "multiplier": 1.0}
-    kind = str(path[-1]).rpartition("_")[2]
-    value = (
-        np.full(variable.shape, constants[kind])
-        if kind in constants
-        else _normal(".".join(map(str, path)), variable.shape)
-    )
-    return variable.replace(jnp.asarray(value, jnp.float32))
+    return initialize(config, layout, recipe or Recipe(), settings, jax.random.key(0))
 
 
 def _normal(path: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The least that a step moves, counted by hand."""
 
-from types import SimpleNamespace
+import dataclasses
 
 import jax
 import pytest
@@ -29,11 +29,13 @@ class Here(Topology):
         return jax.devices()[:1]
 
 
-def traced(trials=1, training=None, **model) -> Program:
+def traced(trials=1, training=None, slots=0, **model) -> Program:
     """A program that is not compiled."""
     made = group(experiment(training=training, **({"attention": "splash"} | model)), trials)
+    made = dataclasses.replace(made, slots=slots)
     built = build_population(made, slice_mesh(made, Here("v6e", (1, 1))))
-    arguments = (SimpleNamespace(statistics={}), None, built.batches)
+    state = built.population._shapes(built.trials)
+    arguments = (state, built.trials, built.batches)
     return Program(built.population, trials, BATCH, None, arguments, 0.0, 0.0)
 
 
@@ -82,6 +84,9 @@ def test_what_the_chip_holds_is_not_moved():
     assert in_turn.state == 2 * (1200 - 4 * 128) * MIB
     assert in_turn.activations == at_once.activations == 0
     assert least_traffic(traced(), held, on_chip=2000.0 * MIB).total == 0
+    # Room that no trial takes is not moved: 2 of 4 trials, each of a fourth of all.
+    half = least_traffic(traced(2, {"execution": "in_turn"}, slots=4), held, on_chip=128.0 * MIB)
+    assert half.state == 2 * (600 - 2 * 128) * MIB
 
 
 @pytest.mark.parametrize(

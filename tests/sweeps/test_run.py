@@ -74,7 +74,7 @@ def test_a_sweep_trains_what_is_declared_and_what_is_missing_alone(tmp_path, cap
 
 def test_a_sweep_leaves_no_checkpoints_but_those_it_goes_on_from(tmp_path, losses):
     directory = run_sweep(DECLARED, tmp_path / "run")
-    orphan = directory.checkpoints / "mup+sqrt-8-01234567"
+    orphan = directory.checkpoints / "width-8-01234567"
     orphan.mkdir(parents=True)
 
     run_sweep(DECLARED, tmp_path / "run")

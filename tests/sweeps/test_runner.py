@@ -385,7 +385,7 @@ def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
     left = [
         *(group.name for group in declared_groups(declared)),  # done, and killed before they went
         *(group.name for group in groups),  # begun before the sweep grew once more
-        "mup+sqrt-32-01234567",  # of a target
+        "width-32-01234567",  # of a target
         "standard-8-01234567",  # of what this sweep knows nothing of
     ]
     going_on = missing(copy, groups)[0].name
@@ -394,7 +394,7 @@ def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
 
     remove_orphans(copy, groups)
     kept = {each.name for each in copy.checkpoints.iterdir()}
-    assert kept == {going_on, "mup+sqrt-32-01234567", "standard-8-01234567"}
+    assert kept == {going_on, "width-32-01234567", "standard-8-01234567"}
 
 
 def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):

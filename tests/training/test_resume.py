@@ -202,7 +202,7 @@ def test_the_last_two_checkpoints_are_kept(tmp_path):
 
 def test_the_parameters_of_a_single_run_are_read_back(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
-        outcome = train(SETTINGS[1:2], checkpoints=checkpoints, checkpoint_every=8)
+        outcome = train([SETTINGS[1][:2]], checkpoints=checkpoints, checkpoint_every=8)
     parameters, multipliers = restore_parameters(tmp_path)
 
     for restored, trained in (

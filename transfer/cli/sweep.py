@@ -1,7 +1,7 @@
 """Trains every trial of the sweep that --config declares and adds it to --run.
 
 Running the same command again does only what is missing. --launcher=ray runs groups, the trials of
-one width and recipe, side by side on a cluster, or on one that it starts here.
+one width, side by side on a cluster, or on one that it starts here.
 """
 
 import typing

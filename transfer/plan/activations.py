@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from transfer import sharding
-from transfer.models import initialize
 from transfer.plan.program import Program
-from transfer.scaling import Hyperparameters
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 # Decides for every primitive of a forward pass, in order, whether its results are kept.
@@ -81,18 +79,10 @@ def _kept(
     """
     population = program.population
     loss = population.task.loss(population.model)
-    parameters, multipliers = jax.eval_shape(
-        lambda: initialize(
-            population.model,
-            population.layout,
-            population.recipe,
-            Hyperparameters(learning_rate=1.0, weight_decay=0.0),
-            jax.random.key(0),
-        )
-    )
-    statistics = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
-        program.arguments[0].statistics,
+    state = program.arguments[0]
+    parameters, multipliers, statistics = (
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+        for tree in (state.parameters, state.multipliers, state.statistics)
     )
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[3:]), leaf.dtype),

@@ -46,6 +46,7 @@ def least_traffic(program: Program, memory: Memory, on_chip: float) -> LeastTraf
     """
     population, training = program.population, program.population.training
     turns, parts = program.trials_on_device / program.trials_at_once, training.microbatches
+    share = program.trials_at_once / program.slots_on_device
 
     def moved(at_once: float) -> float:
         """Written and read again, of the trials that are trained at once, turn by turn."""
@@ -53,11 +54,11 @@ def least_traffic(program: Program, memory: Memory, on_chip: float) -> LeastTraf
 
     # Gradients stay in the dtype of the model's products until they are used or added up.
     smaller = jnp.dtype(population.model.dtype).itemsize / _PARAMETER if parts == 1 else 1.0
-    gradients = min(1.0, smaller) * memory.parameters / turns
+    gradients = min(1.0, smaller) * memory.parameters * share
     # After each microbatch but the last, and after the last if their norm decides what comes next.
     outlived = parts if training.clip else parts - 1
     return LeastTraffic(
-        state=moved((memory.parameters + memory.optimizer) / turns),
+        state=moved((memory.parameters + memory.optimizer) * share),
         gradients=outlived * moved(gradients),
         activations=parts * moved(least_activations(program)),
     )

@@ -41,6 +41,11 @@ class Program:
     seconds: float
 
     @property
+    def slots_on_device(self) -> int:
+        """How many trials a device has room for."""
+        return self.arguments[0].step.shape[0] // self.population.mesh.shape[TRIAL]
+
+    @property
     def trials_on_device(self) -> int:
         """How many trials a device trains."""
         return math.ceil(self.trials / self.population.mesh.shape[TRIAL])

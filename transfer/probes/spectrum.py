@@ -17,7 +17,8 @@ from transfer.probes.matrices import (
     products,
     vectors_shape,
 )
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe
+from transfer.scaling import Layout, Parameter, Role
 
 
 class Spectrum(NamedTuple):
@@ -40,7 +41,7 @@ def top_singular_values(
     layout: Layout,
     *,
     k: int = 4,
-    recipe: Recipe | None = None,
+    recipe: AnyRecipe | None = None,
     pairs: int | None = None,
 ) -> dict[str, jax.Array]:
     """The k largest singular values of every hidden matrix, largest first, by path.
@@ -105,7 +106,7 @@ def measure_spectrum(
     start: dict[str, jax.Array],
     *,
     pairs: int,
-    recipe: Recipe | None = None,
+    recipe: AnyRecipe | None = None,
 ) -> Spectrum:
     """The largest singular values of every hidden matrix by Lanczos, with bounds and vectors.
 
@@ -201,7 +202,7 @@ def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
     return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
 
 
-def _multiplier(parameter: Parameter, recipe: Recipe | None) -> float:
+def _multiplier(parameter: Parameter, recipe: AnyRecipe | None) -> Any:
     return 1.0 if recipe is None else recipe.multiplier(parameter)
 
 

@@ -21,7 +21,8 @@ from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
-from transfer.training.population import Compiled, State, TrialInputs
+from transfer.training.inputs import TrialInputs
+from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
 
@@ -167,7 +168,7 @@ def train(
 
     # The held-out loss.
     with collective_timeout():
-        scores = exchange.process_allgather(compiled.evaluate(run.state, run.held_out))
+        scores = exchange.process_allgather(compiled.evaluate(run.state, trials, run.held_out))
     inputs, _ = jax.eval_shape(built.population.task.split, built.batch)
     return Outcome(
         steps=steps,
@@ -220,7 +221,9 @@ class _Run:
         # Nothing leads to the first measurement, and the last is what is analyzed.
         outermost = self.step in (0, self.history.steps[-1])
         for _ in range(_REPEATED if outermost and self.state.vectors else 1):
-            vectors, measured = self.compiled.measure(self.state, earlier, self.held_out)
+            vectors, measured = self.compiled.measure(
+                self.state, self.trials, earlier, self.held_out
+            )
             self.state = dataclasses.replace(self.state, vectors=vectors)
         measured = exchange.process_allgather(measured)
         self.history.add_measurement(self.step, measured)
