@@ -357,22 +357,10 @@ class Population:
     ) -> Any:
         """Map one(trial, what it has of `mapped`, *shared) over the trials."""
 
-        def each(both: tuple[TrialInputs, Any], shared: Any) -> Any:
-            trial, mine = both
-            if self.execution == "vectorized":
-                return one(trial, mine, *shared)
-            # What fills up the program has no results, and takes no time.
-            results = jax.eval_shape(one, trial, mine, *shared)
-            return jax.lax.cond(
-                trial.live,
-                lambda: one(trial, mine, *shared),
-                lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
-            )
-
         def local(both: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
-                return jax.vmap(lambda pair: each(pair, shared))(both)
-            return jax.lax.map(lambda pair: each(pair, shared), both)
+                return jax.vmap(lambda pair: one(*pair, *shared))(both)
+            return jax.lax.map(lambda pair: _if_live(one, *pair, *shared), both)
 
         trial = PartitionSpec(sharding.TRIAL)
         return jax.shard_map(
@@ -383,6 +371,16 @@ class Population:
             axis_names={sharding.TRIAL},
             check_vma=False,
         )((trials, mapped), *shared)
+
+
+def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
+    """The results of one(trial, *others), or zeros, at once, for what only fills up the program."""
+    results = jax.eval_shape(one, trial, *others)
+    return jax.lax.cond(
+        trial.live,
+        lambda: one(trial, *others),
+        lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
+    )
 
 
 def _shardings(shapes: Any) -> Any:
