@@ -1,10 +1,13 @@
 """The path of a leaf in a tree of parameters, the same for every kind of tree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
+
+from transfer.errors import TransferError
 
 
 def path(keys: tuple[Any, ...]) -> str:
@@ -26,6 +29,16 @@ def leaves(tree: Any) -> dict[str, Any]:
       {'layer.0': 1.0, 'layer.1': 2.0}
     """
     return {path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def require_real(leaves: Mapping[str, Any]) -> None:
+    """Raise `TransferError` for a leaf of complex numbers, to which no rule of a recipe applies."""
+    for name, leaf in leaves.items():
+        if jnp.issubdtype(getattr(leaf, "dtype", jnp.float32), jnp.complexfloating):
+            raise TransferError(
+                f"{name} is {leaf.dtype}; expected real numbers: hold a complex "
+                "parameter as its real and its imaginary part."
+            )
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:

@@ -131,7 +131,7 @@ def model_layout(config: ModelConfig, base_width: int, base_layers: int = 0) -> 
 def initialize(
     config: ModelConfig,
     layout: ModelLayout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     hyperparameters: Hyperparameters,
     key: jax.Array,
 ) -> tuple[Arrays, Arrays]:
@@ -140,6 +140,7 @@ def initialize(
     Both are float32, or float64 for a model in float64: the same draw, scaled more exactly.
     Jittable, with the key and the hyperparameters traced.
     """
+    recipe = Recipe.of(recipe)
     dtype = exact(jnp.dtype(config.dtype))
     module = config.build(nnx.Rngs(params=key))
     parameters, multipliers = nnx.state(module, nnx.Param, Multiplier)
@@ -149,10 +150,9 @@ def initialize(
         return unit if std is None else unit * (std * hyperparameters.init_scale)
 
     def value(path: str, unit: jax.Array) -> jax.Array:
-        declared = layout.multipliers[path]
-        base = 1.0 if declared.base_std is None else declared.base_std
-        knob = _knob(declared, hyperparameters)
-        return unit.astype(dtype) * (base * recipe.multiplier(declared) * knob)
+        return unit.astype(dtype) * multiplier_value(
+            layout.multipliers[path], recipe, hyperparameters
+        )
 
     return (
         map_paths(scaled, nnx.to_pure_dict(parameters)),
@@ -257,12 +257,18 @@ def parameter_count(layout: Layout) -> int:
     return sum(math.prod(parameter.shape) for parameter in layout.values())
 
 
-def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
+def multiplier_value(
+    declared: Parameter, recipe: Recipe, hyperparameters: Hyperparameters
+) -> float:
+    """The number in the forward pass that a declared multiplier stands for."""
+    base = 1.0 if declared.base_std is None else declared.base_std
     if declared.activations and declared.axes.inputs:
-        return hyperparameters.attention_logits
-    if declared.role == Role.INPUT:
-        return hyperparameters.embedding_output
-    return hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+        knob = hyperparameters.attention_logits
+    elif declared.role == Role.INPUT:
+        knob = hyperparameters.embedding_output
+    else:
+        knob = hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+    return base * recipe.multiplier(declared) * knob
 
 
 def _declare(config: ModelConfig) -> dict[type, dict[str, Annotated]]:

@@ -23,7 +23,7 @@ def adamw(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -70,7 +70,7 @@ def nadam(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -123,7 +123,7 @@ def adam_atan2(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     a: Scalar = 1.0,
@@ -194,7 +194,7 @@ def adamp(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -229,7 +229,7 @@ def adamp(
     Source: Heo et al., arXiv 2006.08217 (Algorithm 2).
     """
     require_whole(layout, "The projection of AdamP")
-    decay = {path: rule.weight_decay for path, rule in recipe.rules(layout).items()}
+    decay = {path: rule.weight_decay for path, rule in Recipe.of(recipe).rules(layout).items()}
     return scaled(
         _scale_by_adamp(
             optax.scale_by_adam(b1, b2, eps), layout, delta, precise(weight_decay), decay, wd_ratio

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.pytree_paths import leaves, map_leaves, path
+from transfer.pytree_paths import leaves, map_leaves, path, require_real
 from transfer.scaling import Family, Layout, Recipe, Role, Rule
 
 Scalar = float | jax.Array
@@ -36,7 +36,7 @@ def scaled(
     *,
     family: Family,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     clip: Scalar | None = None,
     input_learning_rate: Scalar = 1.0,
     readout_learning_rate: Scalar = 1.0,
@@ -81,7 +81,7 @@ def scaled(
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
-    rules = recipe.rules(layout, family)
+    rules = Recipe.of(recipe).rules(layout, family)
     if not isinstance(direction, optax.GradientTransformation):
         raise TransferError(
             f"The direction is a {type(direction).__name__}; expected an optax transformation such "
@@ -150,7 +150,7 @@ def scaled(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
+def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe | str) -> jax.Array:
     """Return the norm of the gradient that `clip` bounds: sqrt(sum_l c_l |g_l|^2).
 
     c_l is 1 for raw clipping. For the invariant norm it is the form's full-alignment SGD
@@ -168,7 +168,7 @@ def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
     """
     require_whole(layout, "The norm of a gradient")
     require_layout(layout, gradients)
-    return _norm(gradients, recipe.rules(layout))
+    return _norm(gradients, Recipe.of(recipe).rules(layout))
 
 
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
@@ -187,11 +187,12 @@ def precise(value: Any) -> Any:
 
 
 def require_layout(layout: Layout, tree: Any) -> None:
-    """Raise `TransferError` unless a tree has the layout's paths and shapes.
+    """Raise `TransferError` unless a tree has the layout's paths and shapes, in real numbers.
 
     Parameters that optax has masked may be missing.
     """
     given = leaves(tree)
+    require_real(given)
     nodes = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_masked)
     layout.require(given, (path(keys) for keys, node in nodes if _is_masked(node)))
     # A leaf without a shape is a Python number.

@@ -21,7 +21,7 @@ def muon(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     momentum: Scalar = 0.95,
     nesterov: bool = True,
     b1: Scalar = 0.9,
@@ -121,7 +121,7 @@ def adafactor(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: Recipe | str,
     decay_rate: Scalar = 0.8,
     clipping_threshold: Scalar = 1.0,
     eps: Scalar = 1e-30,
@@ -160,7 +160,7 @@ def adafactor(
     Source: Shazeer & Stern, arXiv 1804.04235 (Algorithms 4 and 5); exponents of arXiv 2407.05872
     (Table 1).
     """
-    rules = recipe.rules(layout, "relative")
+    rules = Recipe.of(recipe).rules(layout, "relative")
 
     def step(parameter: Parameter) -> optax.GradientTransformation:
         return optax.chain(

@@ -40,7 +40,7 @@ def top_singular_values(
     layout: Layout,
     *,
     k: int = 4,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | None = None,
     pairs: int | None = None,
 ) -> dict[str, jax.Array]:
     """The k largest singular values of every hidden matrix, largest first, by path.
@@ -61,8 +61,7 @@ def top_singular_values(
       >>> top_singular_values({"up": jnp.diag(jnp.array([1.0, 3.0, 2.0]))}, layout, k=2)["up"]
       Array([3., 2.], dtype=float32)
     """
-    if k < 1:
-        raise TransferError(f"k is {k}; expected the number of singular values, at least 1.")
+    _require_count(k)
     hidden = _hidden(parameters, layout)
     layout.require_shapes({path: weight.shape for path, weight in hidden.items()})
     if pairs is not None:
@@ -87,6 +86,7 @@ def initial_vectors(layout: Layout, k: int, key: jax.Array) -> dict[str, jax.Arr
       >>> initial_vectors(layout, 2, jax.random.key(0))["query"].shape
       (5, 2, 8, 4)
     """
+    _require_count(k)
     shapes = {
         path: vectors_shape(each, min(k, each.fan_in, each.fan_out))
         for path, each in layout.parameters.items()
@@ -105,7 +105,7 @@ def measure_spectrum(
     start: dict[str, jax.Array],
     *,
     pairs: int,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | None = None,
 ) -> Spectrum:
     """The largest singular values of every hidden matrix by Lanczos, with bounds and vectors.
 
@@ -196,13 +196,21 @@ def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
     return jnp.max(jnp.linalg.svd(frequencies, compute_uv=False))
 
 
+def _require_count(k: int) -> None:
+    if not isinstance(k, int) or k < 1:
+        raise TransferError(
+            f"k is {k}; expected the number of singular values, a whole number of at least 1."
+        )
+
+
 def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
-    leaves = pytree_paths.leaves(parameters).items()
-    return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
+    leaves = pytree_paths.leaves(parameters)
+    pytree_paths.require_real(leaves)
+    return {path: leaf for path, leaf in leaves.items() if layout[path].role == Role.HIDDEN}
 
 
-def _multiplier(parameter: Parameter, recipe: Recipe | None) -> float:
-    return 1.0 if recipe is None else recipe.multiplier(parameter)
+def _multiplier(parameter: Parameter, recipe: Recipe | str | None) -> float:
+    return 1.0 if recipe is None else Recipe.of(recipe).multiplier(parameter)
 
 
 def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:

@@ -40,7 +40,7 @@ def track_spectrum(
     *,
     k: int,
     pairs: int,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | None = None,
 ) -> Spectrum:
     """Return the k largest singular values of every hidden matrix, in the cheaper of two ways.
 
@@ -71,7 +71,7 @@ def track_spectrum(
         for path, parameter in small.items()
     }
     multiplier = {
-        path: 1.0 if recipe is None else recipe.multiplier(parameter)
+        path: 1.0 if recipe is None else Recipe.of(recipe).multiplier(parameter)
         for path, parameter in small.items()
     }
     found = measure_spectrum(

@@ -13,7 +13,7 @@ import jax
 from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
-from transfer.run_directory import PLAN, RunDirectory
+from transfer.run_directory import LOCK, PLAN, RunDirectory
 from transfer.sweeps.groups import declared_groups
 from transfer.training import TrainingConfig
 
@@ -63,9 +63,9 @@ def register_run(
                 "--run."
             )
         # A first write that was cut off leaves a partial file behind, which is no one's; a plan is
-        # made before the run that it is of.
+        # made before the run that it is of, and a lock is held by whoever registers it.
         files = run.path.iterdir() if run.path.exists() else ()
-        if any(file.suffix != ".partial" and file.name != PLAN for file in files):
+        if any(file.suffix != ".partial" and file.name not in (PLAN, LOCK) for file in files):
             raise TransferError(
                 f"The directory {run} holds files but no config.json, so it is no run directory; "
                 "expected a new directory or that of an earlier run: choose another --run."

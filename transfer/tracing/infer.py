@@ -5,13 +5,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from transfer import pytree_paths
-from transfer.errors import TransferError, nearest
+from transfer.errors import TransferError, explained, explained_calls, nearest
 from transfer.scaling import Annotated, Axes, Layout
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation
 from transfer.tracing.interpreter import interpret
 from transfer.tracing.user_model import Build, abstract
 
 Convention = Literal["in_out", "out_in"]
+
+# What runs where neither `build` nor `apply` does.
+OWN_CALL = (
+    "The model's own call on inputs=",
+    "inputs that it takes, or apply= to call it in another way",
+)
 
 
 def infer_layout(
@@ -73,10 +79,13 @@ def infer_layout(
         raise TransferError(
             f'The convention "{convention}" is unknown; expected "in_out" or "out_in".'
         )
+    build, apply = explained_model(build, apply)
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    base, probe, target = (
-        abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
-    )
+    with explained(*OWN_CALL):
+        base, probe, target = (
+            abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
+        )
+    pytree_paths.require_real(pytree_paths.leaves(base.parameters))
     shapes = [
         {path: leaf.shape for path, leaf in pytree_paths.leaves(model.parameters).items()}
         for model in (base, probe, target)
@@ -103,7 +112,8 @@ def infer_layout(
             'pass nor a convention; expected apply= and inputs=, or convention="in_out" (or '
             '"out_in") for matrices stored so.'
         )
-    uses = {} if base.forward is None else interpret(base, inputs).uses
+    with explained(*OWN_CALL):
+        uses = {} if base.forward is None else interpret(base, inputs).uses
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
@@ -119,6 +129,18 @@ def infer_layout(
         for sizes in shapes
     ]
     return Layout.compare(base=models[0], probe=models[1], target=models[2], multiplied=multiplied)
+
+
+def explained_model(
+    build: Callable[..., Any], apply: Callable[..., Any] | None
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The two functions of a user, whose errors then name the argument that they were given as."""
+    built = explained_calls(
+        build, "build", "a function that makes the model at any width and draws its own keys"
+    )
+    if apply is None:
+        return built, None
+    return built, explained_calls(apply, "apply", "a forward pass that takes inputs=")
 
 
 def _axes_of(
