@@ -43,12 +43,7 @@ def register_run(
     configuration, was made from other data, or holds files but no configuration, and for a path
     under which no checkpoint could be read again.
     """
-    if found := [sign for sign in _PATTERN if sign in str(run)]:
-        raise TransferError(
-            f"The run directory {run} has the sign {found[0]} in its path, which the library that "
-            "writes checkpoints takes for a pattern; expected a path without "
-            f"{' '.join(_PATTERN)}: choose another --run."
-        )
+    _require_plain(str(run))
     content = {
         "kind": kind,
         "experiment": json.loads(json.dumps(dataclasses.asdict(experiment))),
@@ -92,6 +87,23 @@ def register_run(
     check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
     if grown:
         run.write_config(content)
+
+
+def _require_plain(path: str) -> None:
+    """Raise `TransferError` for a path under which no checkpoint could be written or read again."""
+    if found := [sign for sign in _PATTERN if sign in path]:
+        raise TransferError(
+            f"The run directory {path} has the sign {found[0]} in its path, which the library that "
+            "writes checkpoints takes for a pattern; expected a path without "
+            f"{' '.join(_PATTERN)}: choose another --run."
+        )
+    # What Python reads of a name that is no text, and no other library takes.
+    if any("\ud800" <= sign <= "\udfff" for sign in path):
+        shown = path.encode(errors="backslashreplace").decode()
+        raise TransferError(
+            f"The run directory {shown} has bytes in its path that are no text in UTF-8; expected "
+            "a path of letters: choose another --run."
+        )
 
 
 def provenance() -> dict[str, Any]:
