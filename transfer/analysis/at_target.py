@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transfer.scaling import Role
 from transfer.text_table import Tabular, TextTable
 
 # So many parameters of a row are named.
@@ -66,7 +67,8 @@ class TargetValues(Tabular):
             key = (row.role, *row.values)
             before = found[key].parameters if key in found else ()
             found[key] = dataclasses.replace(row, parameters=(*before, *row.parameters))
-        return cls(width=width, optimizer=optimizer, settings=settings, rows=tuple(found.values()))
+        ordered = sorted(found.values(), key=lambda row: _place(row.role))
+        return cls(width=width, optimizer=optimizer, settings=settings, rows=tuple(ordered))
 
     def text_table(self) -> TextTable:
         """Return the table, a row for the parameters of one role with the same values."""
@@ -98,3 +100,9 @@ class TargetValues(Tabular):
         """Read what `to_json` wrote."""
         rows = [dict(row) | {"parameters": tuple(row["parameters"])} for row in content["rows"]]
         return cls(**{**content, "rows": tuple(TargetRow(**row) for row in rows)})
+
+
+def _place(role: str) -> int:
+    """Where a role stands in the order of `Role`; what is no role of a parameter comes last."""
+    roles = [each.value for each in Role]
+    return roles.index(role) if role in roles else len(roles)

@@ -116,7 +116,7 @@ class Prediction:
         """What was tuned, what the target is trained with, and how far that can be trusted."""
         rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
         head = (
-            f"{self.recipe} for width {self.target_width}, in the units of the base width "
+            f"{self.recipe} for width {self.target_width}, as it reads at the base width "
             f"{self.base_width}: learning rate {self.learning_rate:.4g} (log2 "
             f"{rate.text('z.2f')}), weight decay {self.weight_decay:.4g}."
         )
