@@ -43,7 +43,7 @@ class RecipeArrays:
     @classmethod
     def of(
         cls,
-        recipe: Recipe,
+        recipe: Recipe | str,
         layout: Layout,
         family: Family = "entrywise",
         *,
@@ -62,6 +62,7 @@ class RecipeArrays:
           >>> float(arrays.rules(layout)["up"].learning_rate)
           0.25
         """
+        recipe = Recipe.of(recipe)
         rules = recipe.rules(layout, family)
         every = {**layout, **multipliers}
         return cls(
@@ -118,7 +119,17 @@ class RecipeArrays:
 
 
 # What tells optimizers, init and probes what every parameter takes.
-AnyRecipe = Recipe | RecipeArrays
+AnyRecipe = Recipe | str | RecipeArrays
+
+
+def read_recipe(recipe: AnyRecipe) -> Recipe | RecipeArrays:
+    """Return a recipe that may be given by its name.
+
+    Example:
+      >>> print(read_recipe("mup"))
+      mup+sqrt
+    """
+    return recipe if isinstance(recipe, RecipeArrays) else Recipe.of(recipe)
 
 
 def _numbers(values: list[float]) -> np.ndarray:

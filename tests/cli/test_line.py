@@ -1,7 +1,9 @@
 """From a sweep to exported weights, each verb on what the one before it wrote."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -87,6 +89,7 @@ def hyperparameters(folder, predicted):
     """A prediction of which every number is unlike the configuration's."""
     content = json.loads(predicted.read_text())
     content |= {"base_width": 16, "target_width": 48, "learning_rate": 0.0123, "weight_decay": 0.45}
+    content["tuned_for"] = None
     content["multipliers"] |= {"readout_output": 3.0, "init_scale": 0.5}
     file = folder / "other.json"
     file.write_text(json.dumps(content))
@@ -94,7 +97,7 @@ def hyperparameters(folder, predicted):
 
 
 def test_hyperparameters_overrule_the_configuration(hyperparameters):
-    experiment = with_hyperparameters(read({"base_width": 16}), str(hyperparameters))
+    experiment = with_hyperparameters(read({"base_width": 16}), str(hyperparameters)).experiment
     assert experiment.model.width == 48
     tuned = experiment.hyperparameters
     assert (tuned.learning_rate, tuned.weight_decay) == (0.0123, 0.45)
@@ -167,30 +170,49 @@ def test_training_again_trains_nothing(trained, config, predicted, capsys, monke
     assert tree(trained) == before
 
 
+def by_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def at_once():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "says", "rest"),
+    [
+        # It saves after the next step that it tells of.
+        (by_ctrl_c, (10, 12), [1]),
+        # As by a second Ctrl-C; the last checkpoint is that of step 6.
+        (at_once, (), [8 / 12, 10 / 12, 1]),
+    ],
+)
 def test_an_interrupted_training_goes_on_and_ends_the_same(
-    trained, config, predicted, tmp_path, capsys, monkeypatch
+    interrupt, says, rest, trained, config, predicted, tmp_path, capsys, monkeypatch
 ):
     fractions = []
 
-    def interrupt(self, group, fraction, loss):
+    def step(self, group, fraction, loss):
         fractions.append(fraction)
         if len(fractions) == 4:
-            raise KeyboardInterrupt
+            interrupt()
 
     run = tmp_path / "interrupted"
     arguments = ("train", f"--config={config}", f"--hyperparameters={predicted}", f"--run={run}")
     with monkeypatch.context() as patch:
-        patch.setattr(SweepProgress, "step", interrupt)
+        patch.setattr(SweepProgress, "step", step)
         assert transfer(*arguments) == 130
-    require_complaint(capsys.readouterr().err)
+    require_complaint(capsys.readouterr().err, *says)
     assert trials(run) == []
+    assert not (run / ".lock").exists()
 
+    fractions.clear()
     with monkeypatch.context() as patch:
         patch.setattr(
             SweepProgress, "step", lambda self, _, fraction, loss: fractions.append(fraction)
         )
         assert transfer(*arguments) == 0
-    assert fractions[4:] == [8 / 12, 10 / 12, 1]
+    assert fractions == rest
     (resumed,), (straight,) = trials(run), trials(trained)
     assert (resumed.loss, resumed.eval_loss) == (straight.loss, straight.eval_loss)
     assert RunDirectory(run).metrics() == RunDirectory(trained).metrics()

@@ -18,7 +18,7 @@ from transfer.probes.matrices import (
     stack_axes,
     vectors_shape,
 )
-from transfer.recipe_arrays import AnyRecipe
+from transfer.recipe_arrays import AnyRecipe, read_recipe
 from transfer.scaling import Layout, Parameter, Role
 
 
@@ -65,8 +65,7 @@ def top_singular_values(
       >>> top_singular_values({"up": jnp.diag(jnp.array([1.0, 3.0, 2.0]))}, layout, k=2)["up"]
       Array([3., 2.], dtype=float32)
     """
-    if k < 1:
-        raise TransferError(f"k is {k}; expected the number of singular values, at least 1.")
+    _require_count(k)
     hidden = _hidden(parameters, layout)
     layout.require_shapes({path: weight.shape for path, weight in hidden.items()})
     if pairs is not None:
@@ -101,6 +100,7 @@ def initial_vectors(layout: Layout, k: int, key: jax.Array) -> dict[str, jax.Arr
       >>> initial_vectors(layout, 2, jax.random.key(0))["query"].shape
       (5, 2, 8, 4)
     """
+    _require_count(k)
     shapes = {
         path: vectors_shape(each, min(k, each.fan_in, each.fan_out))
         for path, each in layout.parameters.items()
@@ -210,13 +210,21 @@ def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
     return jnp.max(jnp.linalg.svd(frequencies, compute_uv=False))
 
 
+def _require_count(k: int) -> None:
+    if not isinstance(k, int) or k < 1:
+        raise TransferError(
+            f"k is {k}; expected the number of singular values, a whole number of at least 1."
+        )
+
+
 def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
-    leaves = pytree_paths.parameters(parameters).items()
-    return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
+    leaves = pytree_paths.parameters(parameters)
+    pytree_paths.require_real(leaves)
+    return {path: leaf for path, leaf in leaves.items() if layout[path].role == Role.HIDDEN}
 
 
 def _multiplier(parameter: Parameter, recipe: AnyRecipe | None) -> Any:
-    return 1.0 if recipe is None else recipe.multiplier(parameter)
+    return 1.0 if recipe is None else read_recipe(recipe).multiplier(parameter)
 
 
 def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:

@@ -6,7 +6,7 @@ import jax
 
 from transfer import probes, pytree_paths
 from transfer.models import Arrays, ModelConfig, stateful_pass
-from transfer.recipe_arrays import AnyRecipe
+from transfer.recipe_arrays import RecipeArrays
 from transfer.scaling import Layout, Role
 from transfer.tracing import sublayer_gains
 
@@ -27,7 +27,7 @@ def hidden(parameters: Arrays, layout: Layout) -> dict[str, jax.Array]:
 def measure(
     model: ModelConfig,
     layout: Layout,
-    recipe: AnyRecipe,
+    recipe: RecipeArrays,
     parameters: Arrays,
     others: tuple[Arrays, Arrays],
     earlier: dict[str, jax.Array],
