@@ -329,6 +329,7 @@ class Population:
                     earlier,
                     vectors,
                     inputs,
+                    together=self.mesh.shape[sharding.FSDP] * self.mesh.shape[sharding.TENSOR] == 1,
                 )
 
         return self._over_trials(one, trials, (state, earlier), batches)
