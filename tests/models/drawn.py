@@ -1,8 +1,13 @@
-"""Tiny models drawn under a recipe."""
+"""Tiny models drawn under a recipe.
+
+The draws are NumPy's, one for each path: models of other depths then share the weights that they
+have in common. JAX's own are tested in `test_initialize` and `test_draws`.
+"""
 
 import functools
 import zlib
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +17,7 @@ from transfer.models import (
     MLPConfig,
     TransformerConfig,
     forward_pass,
+    functional,
     initialize,
     map_paths,
     model_layout,
@@ -52,7 +58,13 @@ def draw(
     """Parameters and multipliers at init."""
     layout = model_layout(config, base_width, base_layers)
     settings = Hyperparameters(learning_rate=1.0, **multipliers)
-    return initialize(config, layout, recipe or Recipe(), settings, jax.random.key(0))
+    with mock.patch.object(functional, "standard_normals", _normals):
+        return initialize(config, layout, recipe or Recipe(), settings, jax.random.key(0))
+
+
+def _normals(key: jax.Array, shapes: Any, *, at_once: bool) -> dict[str, jax.Array]:
+    del key, at_once
+    return {path: jnp.asarray(_normal(path, shape), "float32") for path, shape in shapes.items()}
 
 
 def _normal(path: str, shape: tuple[int, ...]) -> np.ndarray:

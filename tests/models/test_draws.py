@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 
 from transfer.models import draws
 from transfer.models.draws import standard_normals
@@ -30,3 +31,8 @@ def test_places_beyond_a_word_are_counted_in_the_next(monkeypatch, start, large)
         places = np.asarray(high, np.uint64) * 2**32 + np.asarray(low, np.uint64)
         expected = start + np.arange(np.prod(shape, dtype=int), dtype=np.uint64)
         np.testing.assert_array_equal(places.ravel(), expected)
+
+
+def test_a_key_of_another_generator_is_refused():
+    with refused("rbg", "threefry2x32"):
+        standard_normals(jax.random.key(0, impl="rbg"), SHAPES)

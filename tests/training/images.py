@@ -60,7 +60,10 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
     state, history = run(compiled, compiled.init(trials), trials, batches)
     mesh = sharding.make_mesh(trials=len(settings), batch_size=BATCH)
     held_out = jax.device_put(HELD_OUT, sharding.eval_batches(mesh))
-    return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out)["loss"])}
+    return state, {
+        **history,
+        "eval_loss": np.asarray(compiled.evaluate(state, trials, held_out)["loss"]),
+    }
 
 
 def run(

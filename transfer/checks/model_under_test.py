@@ -11,15 +11,15 @@ from transfer.errors import TransferError
 from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
 from transfer.tracing import infer_layout, rescale_init
-from transfer.tracing.user_model import UserModel, concrete
+from transfer.tracing.user_model import Inputs, UserModel, concrete
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelUnderTest:
     """A model as a function of width, with the recipe it is meant to follow.
 
-    `layout` takes a width, `draw` a width and a seed; `inputs` are the batch that everything is
-    measured on.
+    `layout` takes a width, `draw` a width and a seed; `inputs` are the arrays of the batch that
+    everything is measured on.
     """
 
     recipe: Recipe
@@ -45,7 +45,7 @@ def user_model(
     The parameters are checked as they come from `build`, unless `rescale` says that training will
     pass them through `transfer.rescale_init` first.
     """
-    batch = inputs if isinstance(inputs, tuple) else (inputs,)
+    batch = Inputs.of(inputs)
     multiplied = tuple(multiplied)
 
     @functools.cache
@@ -55,7 +55,7 @@ def user_model(
             base_width=base_width,
             width=width,
             apply=apply,
-            inputs=batch,
+            inputs=inputs,
             axes=axes,
             multiplied=multiplied,
         )
@@ -75,7 +75,7 @@ def user_model(
         scaled = rescale_init(model.parameters, base(seed), layout(width), recipe)
         return dataclasses.replace(model, parameters=scaled)
 
-    return ModelUnderTest(recipe, base_width, batch, layout, draw)
+    return ModelUnderTest(recipe, base_width, batch.arrays, layout, draw)
 
 
 def built_in_model(

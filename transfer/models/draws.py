@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import threefry2x32_p
 
+from transfer.errors import TransferError
+
 Shape = tuple[int, ...]
 _WORD = 2**32
 # Arrays of this many elements are counted weight by weight, since their places exceed one word.
@@ -29,6 +31,8 @@ def standard_normals(
       key: a key of JAX's default generator, `jax.random.key(seed, impl="threefry2x32")`.
       shapes: by path.
 
+    Raises `TransferError` for a key of another generator.
+
     Example:
       >>> key = jax.random.key(0, impl="threefry2x32")
       >>> drawn = standard_normals(key, {"up": (2, 3), "down": (3,)})
@@ -36,6 +40,11 @@ def standard_normals(
       >>> bool((drawn["down"] == stream[6:]).all())
       True
     """
+    if (kind := str(jax.random.key_impl(key))) != "threefry2x32":
+        raise TransferError(
+            f"The weights are drawn with a key of the generator {kind}; expected one of "
+            'jax.random.key(seed, impl="threefry2x32"), whose numbers can be split over devices.'
+        )
     sizes = [math.prod(shape) for shape in shapes.values()]
     starts = [0, *itertools.accumulate(sizes)]
     total = starts.pop()

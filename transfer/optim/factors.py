@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.pytree_paths import leaves, map_leaves, path
+from transfer.pytree_paths import flatten, leaves, map_leaves
 from transfer.recipe_arrays import AnyRecipe
 from transfer.scaling import Family, Layout, Role, Rule
 
@@ -199,9 +199,9 @@ def require_layout(layout: Layout, tree: Any) -> None:
 
     Parameters that optax has masked may be missing.
     """
-    given = leaves(tree)
-    nodes = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_masked)
-    layout.require(given, (path(keys) for keys, node in nodes if _is_masked(node)))
+    nodes = flatten(tree, is_leaf=_is_masked)
+    given = {path: node for path, node in nodes if not _is_masked(node)}
+    layout.require(given, (path for path, node in nodes if _is_masked(node)))
     # A leaf without a shape is a Python number.
     layout.require_shapes({name: getattr(leaf, "shape", ()) for name, leaf in given.items()})
 

@@ -11,7 +11,7 @@ import optax
 import optax.contrib
 
 from transfer.optim.factors import LearningRate, Scalar, scaled
-from transfer.optim.matrices import per_matrix
+from transfer.optim.matrices import per_matrix, with_groups_apart
 from transfer.pytree_paths import map_leaves
 from transfer.recipe_arrays import AnyRecipe
 from transfer.scaling import Layout, Parameter, Role
@@ -67,11 +67,14 @@ def muon(
 
     orthogonalized = optax.chain(
         _scale_by({path: 1.0 / each for path, each in norm.items()}),
-        optax.contrib.scale_by_muon(
-            beta=momentum,
-            eps=eps,
-            nesterov=nesterov,
-            weight_dimension_numbers=lambda tree: map_leaves(lambda path, _: axes[path], tree),
+        with_groups_apart(
+            optax.contrib.scale_by_muon(
+                beta=momentum,
+                eps=eps,
+                nesterov=nesterov,
+                weight_dimension_numbers=lambda tree: map_leaves(lambda path, _: axes[path], tree),
+            ),
+            layout,
         ),
         _scale_by(shape),
     )
@@ -97,11 +100,8 @@ def muon(
 
 def _dimension_numbers(parameter: Parameter) -> optax.contrib.MuonDimensionNumbers:
     """Which axes Muon sums over and which it produces; it takes the rest for a stack."""
-    stack, inputs = len(parameter.axes.stack), len(parameter.axes.inputs or ())
-    return optax.contrib.MuonDimensionNumbers(
-        reduction_axis=parameter.axes.places[stack : stack + inputs],
-        output_axis=parameter.axes.places[stack + inputs :],
-    )
+    _, inputs, outputs = parameter.split_places
+    return optax.contrib.MuonDimensionNumbers(reduction_axis=inputs, output_axis=outputs)
 
 
 def _base_shape_scale(parameter: Parameter) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from transfer.probes.matrices import by_fan
+from transfer.probes.matrices import by_fan, stack_axes, vectors_shape
 from transfer.scaling import Axes, Layout, Parameter
 
 # Larger matrices take longer to measure than to compile for, and their copy much memory.
@@ -88,5 +88,4 @@ def _stacked(weights: Mapping[str, jax.Array], layout: Layout) -> Alike:
 
 
 def _stack(parameter: Parameter) -> tuple[int, ...]:
-    places = parameter.axes.places[: len(parameter.axes.stack)]
-    return tuple(parameter.shape[place] for place in places)
+    return vectors_shape(parameter, 1)[: stack_axes(parameter)]
