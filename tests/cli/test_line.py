@@ -35,7 +35,7 @@ def test_a_sweep_records_every_trial_it_declares(swept):
 def test_the_same_sweep_again_trains_nothing(swept, config, capsys, monkeypatch):
     monkeypatch.setattr("transfer.sweeps.runner.train", None)
     before = tree(swept)
-    (swept / "checkpoints/mup+sqrt-8-01234567").mkdir()  # which nothing goes on from
+    (swept / "checkpoints/width-8-01234567").mkdir()  # which nothing goes on from
     assert transfer("sweep", f"--config={config}", f"--run={swept}") == 0
     assert "10 trials are done already, 0 to go." in capsys.readouterr().out
     assert tree(swept) == before

@@ -141,7 +141,7 @@ def test_what_is_written_to_a_file_has_no_control_characters(shown):
 
 def test_a_second_run_trains_nothing_and_finds_the_same(run, config, monkeypatch):
     before = tree(run)
-    (run / "checkpoints/standard-8-01234567").mkdir()  # which nothing goes on from
+    (run / "checkpoints/width-8-01234567").mkdir()  # which nothing goes on from
     monkeypatch.setattr("transfer.sweeps.runner.train", None)
     assert quickstart(config, run) == 0
     assert tree(run) == before

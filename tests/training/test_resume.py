@@ -163,7 +163,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bits(tmp_path, uninterrup
     require_same_bits(uninterrupted, outcome)
 
 
-@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("looks", [1, 4])
 def test_a_run_asked_to_stop_saves_and_goes_on_with_the_same_bits(tmp_path, uninterrupted, looks):
     asked = iter([False] * (looks - 1) + [True])
     with (
@@ -202,7 +202,7 @@ def test_the_last_two_checkpoints_are_kept(tmp_path):
 
 def test_the_parameters_of_a_single_run_are_read_back(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
-        outcome = train(SETTINGS[1:2], checkpoints=checkpoints, checkpoint_every=8)
+        outcome = train([SETTINGS[1][:2]], checkpoints=checkpoints, checkpoint_every=8)
     parameters, multipliers = restore_parameters(tmp_path)
 
     for restored, trained in (

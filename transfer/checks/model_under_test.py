@@ -12,15 +12,15 @@ from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
 from transfer.tracing import infer_layout, rescale_init
 from transfer.tracing.infer import OWN_CALL, explained_model
-from transfer.tracing.user_model import UserModel, concrete
+from transfer.tracing.user_model import Inputs, UserModel, concrete
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelUnderTest:
     """A model as a function of width, with the recipe it is meant to follow.
 
-    `layout` takes a width, `draw` a width and a seed; `inputs` are the batch that everything is
-    measured on.
+    `layout` takes a width, `draw` a width and a seed; `inputs` are the arrays of the batch that
+    everything is measured on.
     """
 
     recipe: Recipe
@@ -46,7 +46,7 @@ def user_model(
     The parameters are checked as they come from `build`, unless `rescale` says that training will
     pass them through `transfer.rescale_init` first.
     """
-    batch = inputs if isinstance(inputs, tuple) else (inputs,)
+    batch = Inputs.of(inputs)
     multiplied = tuple(multiplied)
     recipe = Recipe.of(recipe)
 
@@ -59,7 +59,7 @@ def user_model(
             base_width=base_width,
             width=width,
             apply=apply,
-            inputs=batch,
+            inputs=inputs,
             axes=axes,
             multiplied=multiplied,
         )
@@ -81,7 +81,7 @@ def user_model(
         scaled = rescale_init(model.parameters, base(seed), layout(width), recipe)
         return dataclasses.replace(model, parameters=scaled)
 
-    return ModelUnderTest(recipe, base_width, batch, layout, draw)
+    return ModelUnderTest(recipe, base_width, batch.arrays, layout, draw)
 
 
 def built_in_model(

@@ -19,11 +19,12 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv, default=flags.config_file("quickstart"))
     flags.define_run(values, default="runs/quickstart")
+    flags.define_compilation_cache(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Sweep, predict, train, check and report."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     with listening() as asked_to_stop:
         return _run(values, asked_to_stop)
 
@@ -50,16 +51,20 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             f"model.width, the target, is {target}; expected one above every width of "
             f"sweep.widths, {', '.join(map(str, widths))}."
         )
-    narrowest = [group for group in proxies if group.shape.width == min(widths)]
-    seeds, points = len(experiment.sweep.seeds), len(proxies[0].trials)
-    recipes = [str(recipe) for group in narrowest for recipe in group.recipes]
+    (narrowest, *_) = proxies
+    seeds, points = len(experiment.sweep.seeds), len({t.hyperparameters for t in narrowest.trials})
     opening = (
-        f"Training {points // seeds} learning rates x {seeds} seeds at widths "
-        f"{', '.join(map(str, widths))} for {' and '.join(recipes)}, then the target of width "
-        f"{target}."
+        f"Training {points} learning rates x {seeds} seeds at widths "
+        f"{', '.join(map(str, widths))} for {' and '.join(map(str, narrowest.recipes))}, then the "
+        f"target of width {target}."
     )
     # For the time left: the target gets the prediction and about three points around the optimum.
-    expected = [experiment.group(target, group.trials[: 4 * seeds]) for group in narrowest]
+    expected = [
+        experiment.group(
+            target, [trial for trial in narrowest.trials if trial.recipe == recipe][: 4 * seeds]
+        )
+        for recipe in narrowest.recipes
+    ]
 
     launcher = LocalLauncher(asked_to_stop)
     with SweepProgress(opening) as progress:
@@ -71,7 +76,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             kind="quickstart",
             followed_by=expected,
         )
-        for recipe in recipes:
+        for recipe in map(str, narrowest.recipes):
             narrower = [trial for trial in directory.trials() if trial.width < target]
             prediction = dataclasses.replace(
                 extrapolated(experiment, predict(narrower, recipe, target)),

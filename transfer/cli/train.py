@@ -27,6 +27,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv)
     flags.define_run(values)
+    flags.define_compilation_cache(values)
     absl_flags.DEFINE_string(
         "hyperparameters", None, "a hyperparameters.json from predict", flag_values=values
     )
@@ -40,7 +41,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     with multi_process() as asked_to_stop:
         return _run(values, asked_to_stop)
 

@@ -15,16 +15,19 @@ from transfer.probes.matrices import (
     one_at_a_time_on_cpu,
     over_stack,
     products,
+    stack_axes,
     vectors_shape,
 )
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Parameter, Role
 
 
 class Spectrum(NamedTuple):
     """What `measure_spectrum` returns: three dictionaries by path.
 
     Fields:
-      values: (*stack, k), the largest singular values, largest first.
+      values: (*stack, k), the largest singular values, largest first. The groups of a convolution
+        are the last axis of its stack.
       bounds: (*stack, k), within which of each value some singular value lies.
       vectors: (*stack, k, *side), the singular vectors on the smaller side of each matrix, *inputs
         or *outputs: the next measurement's start.
@@ -40,16 +43,17 @@ def top_singular_values(
     layout: Layout,
     *,
     k: int = 4,
-    recipe: Recipe | str | None = None,
+    recipe: AnyRecipe | None = None,
     pairs: int | None = None,
 ) -> dict[str, jax.Array]:
     """The k largest singular values of every hidden matrix, largest first, by path.
 
     Each weight is seen as the matrix (fan-in, fan-out) that its annotation describes, kernel area
-    included; stacked weights give (*stack, k), and k is capped by the smaller side. With a recipe
-    they are those of the effective weight, multiplier times parameter, which forms of one class
-    agree on. Computed in float32 or better: exactly, by LAPACK or the accelerator's own SVD, or
-    with `pairs` by as many steps of Lanczos from a fixed random start (`measure_spectrum`).
+    included; stacked weights give (*stack, k), and k is capped by the smaller side. A grouped
+    convolution is a block-diagonal matrix, whose singular values are those of all its groups. With
+    a recipe they are those of the effective weight, multiplier times parameter, which forms of one
+    class agree on. Computed in float32 or better: exactly, by LAPACK or the accelerator's own SVD,
+    or with `pairs` by as many steps of Lanczos from a fixed random start (`measure_spectrum`).
 
     Raises `TransferError` for k below 1 and for a hidden matrix of another shape than the layout's.
 
@@ -66,11 +70,21 @@ def top_singular_values(
     layout.require_shapes({path: weight.shape for path, weight in hidden.items()})
     if pairs is not None:
         start = initial_vectors(layout, k, jax.random.key(0))
-        return measure_spectrum(parameters, layout, start, pairs=pairs, recipe=recipe).values
-    return {
-        path: _multiplier(layout[path], recipe) * _exact(weight, layout[path])[..., :k]
-        for path, weight in hidden.items()
-    }
+        values = measure_spectrum(parameters, layout, start, pairs=pairs, recipe=recipe).values
+    else:
+        values = {
+            path: _multiplier(layout[path], recipe) * _exact(weight, layout[path])
+            for path, weight in hidden.items()
+        }
+    return {path: _of_all_groups(each, layout[path])[..., :k] for path, each in values.items()}
+
+
+def _of_all_groups(values: jax.Array, parameter: Parameter) -> jax.Array:
+    """Singular values of block-diagonal matrices from those of blocks (*stack, groups, k)."""
+    if parameter.axes.groups == 1:
+        return values
+    together = values.reshape(*values.shape[:-2], -1)
+    return jnp.sort(together, axis=-1, descending=True)
 
 
 def initial_vectors(layout: Layout, k: int, key: jax.Array) -> dict[str, jax.Array]:
@@ -105,7 +119,7 @@ def measure_spectrum(
     start: dict[str, jax.Array],
     *,
     pairs: int,
-    recipe: Recipe | str | None = None,
+    recipe: AnyRecipe | None = None,
 ) -> Spectrum:
     """The largest singular values of every hidden matrix by Lanczos, with bounds and vectors.
 
@@ -114,8 +128,8 @@ def measure_spectrum(
     true ones, beyond rounding. Started from `initial_vectors`, a flat spectrum (a Gaussian matrix
     of width 2048) takes 16 pairs to 5e-3 and 40 to 1e-4; one that falls as i^-0.18, as trained
     matrices have, 8 to 1e-4. Started from the last measurement's vectors, 4 pairs of a block of
-    four give 1e-3, once the learning rate has warmed up. A single vector does not follow as well:
-    while another direction overtakes it, its value can be 5e-2 too small.
+    four give 1e-3, at worst 2e-3, once the learning rate has warmed up. A single vector does not
+    follow as well: while another direction overtakes it, its value can be 5e-2 too small.
 
     A bound proves that some singular value lies that near. That it is the top one holds with a
     probability over the start. So that this stays so from one measurement to the next, every start
@@ -204,13 +218,13 @@ def _require_count(k: int) -> None:
 
 
 def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
-    leaves = pytree_paths.leaves(parameters)
+    leaves = pytree_paths.parameters(parameters)
     pytree_paths.require_real(leaves)
     return {path: leaf for path, leaf in leaves.items() if layout[path].role == Role.HIDDEN}
 
 
-def _multiplier(parameter: Parameter, recipe: Recipe | str | None) -> float:
-    return 1.0 if recipe is None else Recipe.of(recipe).multiplier(parameter)
+def _multiplier(parameter: Parameter, recipe: AnyRecipe | None) -> Any:
+    return 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
 
 
 def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:
@@ -227,10 +241,10 @@ _FRESH = 0.01
 
 
 def _measure(
-    weight: jax.Array, parameter: Parameter, start: jax.Array, pairs: int, multiplier: float
+    weight: jax.Array, parameter: Parameter, start: jax.Array, pairs: int, multiplier: Any
 ) -> Triplets:
     weight = by_fan(weight, parameter)
-    k, *side = start.shape[len(parameter.axes.stack) :]
+    k, *side = start.shape[stack_axes(parameter) :]
     smaller = math.prod(side)
     draw = jax.random.normal(jax.random.key(0), (k, *side), weight.dtype) / smaller**0.5
     start = start.astype(weight.dtype) + _FRESH * draw
@@ -247,8 +261,9 @@ def _measure(
         forward, backward = map(scaled, products(weight, parameter))
         # More pairs than span the smaller side would find nothing new.
         found = lanczos(forward, backward, start, min(pairs, -(-smaller // k)))
-        values, bounds = (jnp.ldexp(multiplier * each, exponent) for each in found[:2])
+        values, bounds = (jnp.ldexp(each, exponent) for each in found[:2])
         return Triplets(values, bounds, found.vectors)
 
     with jax.default_matmul_precision("highest"):
-        return over_stack(one_at_a_time_on_cpu(one), parameter)(weight, start)
+        found = over_stack(one_at_a_time_on_cpu(one), parameter)(weight, start)
+    return Triplets(multiplier * found.values, multiplier * found.bounds, found.vectors)

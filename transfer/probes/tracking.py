@@ -7,7 +7,8 @@ from transfer import pytree_paths
 from transfer.probes.lanczos import Triplets, decompose
 from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Parameter, Role
 
 # On 2 cores a matrix of 64 x 192 is decomposed in 0.3 ms, which eight pairs of products with a
 # block of four take too; from 96 on LAPACK's threads take 4 ms at best and a hundred on busy cores.
@@ -40,7 +41,7 @@ def track_spectrum(
     *,
     k: int,
     pairs: int,
-    recipe: Recipe | str | None = None,
+    recipe: AnyRecipe | None = None,
 ) -> Spectrum:
     """Return the k largest singular values of every hidden matrix, in the cheaper of two ways.
 
@@ -71,7 +72,7 @@ def track_spectrum(
         for path, parameter in small.items()
     }
     multiplier = {
-        path: 1.0 if recipe is None else Recipe.of(recipe).multiplier(parameter)
+        path: 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
         for path, parameter in small.items()
     }
     found = measure_spectrum(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from transfer.errors import TransferError
 from transfer.renamed import renamed
-from transfer.scaling.layout import Role
+from transfer.scaling.parameter import Role
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.reparametrization import symmetry
 from transfer.scaling.rule import FAMILIES, Family

@@ -14,7 +14,7 @@ from transfer.scaling import evidence
 from transfer.scaling.axes import Axes
 from transfer.scaling.decay import Calibration
 from transfer.scaling.evidence import Evidence
-from transfer.scaling.layout import Parameter
+from transfer.scaling.parameter import Parameter
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 

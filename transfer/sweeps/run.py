@@ -193,6 +193,7 @@ def _train(
     to_go = sum(len(group.trials) for group in missing)
     reporter.begin(
         work=sum(map(work, [*missing, *later])),
+        groups=len(missing) + len(later),
         done=sum(len(group.trials) for group in groups) - to_go,
         missing=to_go,
     )

@@ -19,6 +19,7 @@ from transfer.sweeps.reporter import Reporter
 from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Progress, TrialGroup, train
+from transfer.training.compilation_cache import use_compilation_cache
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -104,6 +105,7 @@ def remove_orphans(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
                 folder.rmtree(missing_ok=True)
 
 
+@use_compilation_cache()
 def run_groups(
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
@@ -139,6 +141,7 @@ def run_groups(
                 dataset,
                 group,
                 functools.partial(reporter.step, group),
+                compiled=functools.partial(reporter.compiled, group),
                 checkpoint_folder=checkpoint_folder,
                 asked_to_stop=asked_to_stop,
             )
@@ -166,6 +169,7 @@ def train_group(
     group: TrialGroup,
     progress: Progress,
     *,
+    compiled: Callable[[float], None] = lambda fraction: None,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> GroupTables:
@@ -187,6 +191,7 @@ def train_group(
             checkpoints=checkpoints,
             events=events,
             progress=progress,
+            compiled=compiled,
             asked_to_stop=asked_to_stop,
         )
     return tables(group, outcome)

@@ -7,8 +7,9 @@ from transfer.training.build import BuiltPopulation, build_population, group_mes
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, Shape, TrialGroup, TrialSpec
+from transfer.training.inputs import TrialInputs
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.population import Population, State, TrialInputs
+from transfer.training.population import Population, State
 
 __all__ = [
     "BaseSizes",

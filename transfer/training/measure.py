@@ -6,7 +6,8 @@ import jax
 
 from transfer import probes, pytree_paths
 from transfer.models import Arrays, ModelConfig, stateful_pass
-from transfer.scaling import Layout, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Role
 from transfer.tracing import sublayer_gains
 
 # How many singular values are measured, and by how many pairs of products.
@@ -26,7 +27,7 @@ def hidden(parameters: Arrays, layout: Layout) -> dict[str, jax.Array]:
 def measure(
     model: ModelConfig,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     parameters: Arrays,
     others: tuple[Arrays, Arrays],
     earlier: dict[str, jax.Array],
@@ -58,7 +59,7 @@ def measure(
             earlier[path],
             gain=gains[path],
             largest=found.values[path][..., 0],
-            rms=recipe.multiplier(parameter) * probes.weight_rms(weight, parameter),
+            rms=resolved(recipe).multiplier(parameter) * probes.weight_rms(weight, parameter),
         )
         for quantity, value in probes.SUBLAYER_QUANTITIES.items():
             measured.setdefault(quantity, {})[path] = value(sublayer)

@@ -1,6 +1,7 @@
 """Run groups side by side on a cluster, each again if it loses a worker."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -67,6 +68,7 @@ class GroupTask:
     workers: list[Any] = dataclasses.field(default_factory=list)
     results: list[Any] = dataclasses.field(default_factory=list)
     progress: Any = None
+    compiled: bool = False
 
     def start(self, run: RunDirectory, fingerprint: str) -> None:
         """Start the workers, each in its place; raises `LostError` if one does not come up."""
@@ -108,8 +110,8 @@ class GroupTask:
             raise LostError from error
         return None if waiting else found[0]
 
-    def step(self) -> tuple[float, float] | None:
-        """Return the fraction done and the loss, if they have been heard since the last time."""
+    def step(self) -> tuple[float | None, float] | None:
+        """Return what a worker says of its progress, if it was heard since the last time."""
         if self.progress is None:
             self.progress = self.workers[0].progress.remote()
         done, _ = ray.wait([self.progress], timeout=0)
@@ -215,6 +217,10 @@ def _look(
             task.start(run, fingerprint)
             reporter.start(task.group, work(task.group))
         return None
-    if (step := task.step()) is not None and step[0] > 0:
-        reporter.step(task.group, *step)
+    fraction, loss = task.step() or (None, 0.0)
+    if fraction is not None and not task.compiled:
+        task.compiled = True
+        reporter.compiled(task.group, fraction)
+    if fraction and math.isfinite(loss):
+        reporter.step(task.group, fraction, loss)
     return task.rows()
