@@ -15,6 +15,9 @@ from refusals import refused
 import transfer
 import transfer.scaling
 from transfer import checks, optim
+from transfer.analysis import predicted_slope
+from transfer.scaling import Slopes
+from transfer.training import TrialSpec
 
 
 @pytest.mark.parametrize("name", transfer.__all__)
@@ -155,6 +158,17 @@ def test_a_name_does_where_a_recipe_is_wanted(name):
         call("mupp")
     with refused(3, recorded=False):
         call(3)
+
+
+def test_a_name_does_in_objects_that_hold_a_recipe():
+    recipe, text = transfer.Recipe("mean_field", decay="independent"), "mean_field+independent"
+    hyperparameters = transfer.Hyperparameters(learning_rate=1.0)
+    assert TrialSpec(hyperparameters, 0, text) == TrialSpec(hyperparameters, 0, recipe)
+    assert Slopes(text, "entrywise") == Slopes(recipe, "entrywise")
+    assert predicted_slope(text) == predicted_slope(recipe)
+    assert transfer.Exponents.of(text, "linear") == transfer.Exponents.of(recipe, "linear")
+    found, expected = (transfer.RecipeArrays.of(each, LAYOUT) for each in (text, recipe))
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, expected))
 
 
 def test_a_layout_prints_as_a_table():

@@ -118,17 +118,12 @@ class RecipeArrays:
         return self.multipliers[..., self.multiplied.index(parameter.path)]
 
 
-# What tells optimizers, init and probes what every parameter takes.
-AnyRecipe = Recipe | str | RecipeArrays
+# What tells optimizers, init and probes what every parameter takes; a name stands for its recipe.
+AnyRecipe = Recipe | RecipeArrays | str
 
 
-def read_recipe(recipe: AnyRecipe) -> Recipe | RecipeArrays:
-    """Return a recipe that may be given by its name.
-
-    Example:
-      >>> print(read_recipe("mup"))
-      mup+sqrt
-    """
+def resolved(recipe: AnyRecipe) -> Recipe | RecipeArrays:
+    """Return a recipe, or its arrays, themselves, and the recipe of a name (`Recipe.of`)."""
     return recipe if isinstance(recipe, RecipeArrays) else Recipe.of(recipe)
 
 

@@ -20,7 +20,7 @@ from transfer.models.draws import standard_normals
 from transfer.models.layers import exact
 from transfer.models.scores import Scores, scores
 from transfer.models.variables import Multiplier
-from transfer.recipe_arrays import AnyRecipe, RecipeArrays, read_recipe
+from transfer.recipe_arrays import AnyRecipe, RecipeArrays, resolved
 from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
 
 Arrays = dict[str, Any]
@@ -157,7 +157,7 @@ def initialize(
       at_once: draw all weights from one stream at once; see `standard_normals`. Either way gives
         the same bits.
     """
-    recipe = read_recipe(recipe)
+    recipe = resolved(recipe)
     dtype = exact(jnp.dtype(config.dtype))
     random = {
         path: parameter.shape
@@ -288,7 +288,7 @@ def parameter_count(layout: Layout) -> int:
 
 def multiplier_value(
     declared: Parameter, recipe: Recipe | RecipeArrays, hyperparameters: Hyperparameters
-) -> float:
+) -> Any:
     """The number in the forward pass that a declared multiplier stands for."""
     base = 1.0 if declared.base_std is None else declared.base_std
     if declared.activations and declared.axes.inputs:

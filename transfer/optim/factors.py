@@ -16,7 +16,7 @@ import optax
 
 from transfer.errors import TransferError
 from transfer.pytree_paths import flatten, leaves, map_leaves, require_real
-from transfer.recipe_arrays import AnyRecipe, read_recipe
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Family, Layout, Role, Rule
 
 Scalar = float | jax.Array
@@ -82,7 +82,7 @@ def scaled(
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
-    rules = read_recipe(recipe).rules(layout, family)
+    rules = resolved(recipe).rules(layout, family)
     if not isinstance(direction, optax.GradientTransformation):
         raise TransferError(
             f"The direction is a {type(direction).__name__}; expected an optax transformation such "
@@ -171,7 +171,7 @@ def gradient_norm(gradients: Any, layout: Layout, recipe: AnyRecipe) -> jax.Arra
     """
     require_whole(layout, "The norm of a gradient")
     require_layout(layout, gradients)
-    return _norm(gradients, read_recipe(recipe).rules(layout))
+    return _norm(gradients, resolved(recipe).rules(layout))
 
 
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:

@@ -19,7 +19,7 @@ from transfer.probes.matrices import (
     stack_axes,
     vectors_shape,
 )
-from transfer.recipe_arrays import AnyRecipe, read_recipe
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Layout, Parameter, Role
 
 
@@ -235,7 +235,7 @@ def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
 
 
 def _multiplier(parameter: Parameter, recipe: AnyRecipe | None) -> Any:
-    return 1.0 if recipe is None else read_recipe(recipe).multiplier(parameter)
+    return 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
 
 
 def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:

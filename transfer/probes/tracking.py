@@ -8,7 +8,7 @@ from transfer.probes.alike import alike
 from transfer.probes.lanczos import Triplets, decompose
 from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
-from transfer.recipe_arrays import AnyRecipe, read_recipe
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Layout, Parameter, Role
 
 # On 2 cores a matrix of 64 x 192 is decomposed in 0.3 ms, which eight pairs of products with a
@@ -77,7 +77,7 @@ def track_spectrum(
         values |= group.split(exact.values)
         bounds |= group.split(exact.bounds)
     multiplier = {
-        path: 1.0 if recipe is None else read_recipe(recipe).multiplier(parameter)
+        path: 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
         for path, parameter in small.items()
     }
     found = measure_spectrum(

@@ -83,16 +83,16 @@ def infer_layout(
         raise TransferError(
             f'The convention "{convention}" is unknown; expected "in_out" or "out_in".'
         )
-    build, apply = explained_model(build, apply)
     for name, value in (("base_width", base_width), ("width", width)):
         if not isinstance(value, numbers.Integral) or value < 1:
             raise TransferError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    build, apply = explained_model(build, apply)
     traced = Inputs.of(inputs)
     with explained(*OWN_CALL):
         base, probe, target = (
             abstract(build, each, apply, traced) for each in (base_width, 2 * base_width, width)
         )
-    pytree_paths.require_real(pytree_paths.leaves(base.parameters))
+    pytree_paths.require_real(pytree_paths.parameters(base.parameters))
     shapes = [
         {path: leaf.shape for path, leaf in pytree_paths.parameters(model.parameters).items()}
         for model in (base, probe, target)
