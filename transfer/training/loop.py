@@ -166,7 +166,9 @@ def train(
             coming = run.read(min(budget.steps, stop - run.step))
             # The first two chunks are single steps, which say how long a step takes.
             if run.step > first + 2:
-                next(later, None)
+                for _ in later:
+                    if taken.is_ready():
+                        break
             taken.wait()
             # All processes have to take as many steps, and to stop after the same.
             seconds, stopping = exchange.allgather_max(
@@ -237,6 +239,10 @@ class _Taken:
     def steps(self) -> int:
         """How many there are."""
         return sum(steps for steps, _ in self.curves)
+
+    def is_ready(self) -> bool:
+        """Whether the devices have taken the steps."""
+        return all(leaf.is_ready() for leaf in jax.tree.leaves((self.curves, self.measured)))
 
     def wait(self) -> None:
         """Return once the devices have taken the steps."""
