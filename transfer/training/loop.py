@@ -242,7 +242,8 @@ class _Taken:
 
     def is_ready(self) -> bool:
         """Whether the devices have taken the steps."""
-        return all(leaf.is_ready() for leaf in jax.tree.leaves((self.curves, self.measured)))
+        given = [self.measured, *(curves for _, curves in self.curves)]
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(given))
 
     def wait(self) -> None:
         """Return once the devices have taken the steps."""
