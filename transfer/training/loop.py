@@ -22,6 +22,7 @@ from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
 from transfer.training.inputs import TrialInputs
+from transfer.training.memory import predict_memory, require_room
 from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
@@ -99,6 +100,7 @@ def train(
 
     Raises:
       TerminatedError: the run was asked to stop.
+      DoesNotFitError: the group takes more memory than its devices have.
       TransferError: the group does not fit the devices or its recipe, or a seed is none.
     """
     started = time.perf_counter()
@@ -110,13 +112,13 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    programs = built.population.compile(
-        built.trials, built.batches, built.eval_batches(len(jax.tree.leaves(held_out)[0]))
-    )
+    eval_batches = built.eval_batches(len(jax.tree.leaves(held_out)[0]))
+    programs = built.population.compile(built.trials, built.batches, eval_batches)
     compile_seconds = time.perf_counter() - started
+    exchange.barrier()  # one process may have compiled for longer
+    require_room(group, mesh, predict_memory(built, programs, eval_batches))
 
     # The start: the last checkpoint, or the initial state.
-    exchange.barrier()  # one process may have compiled for longer
     with collective_timeout():
         trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
         history = History.empty(len(group.trials), training.measured_at(steps), programs.measured)
