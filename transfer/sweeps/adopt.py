@@ -138,10 +138,13 @@ def adopted(
     if differences:
         target = _with(target, _as_configured(experiment, differences))
         return Adopted(experiment=target, notes=(*notes, *(f"{each}." for each in differences)))
+    # A phase of another length is a configuration's own where it is the same share of the run.
+    swept, given = _flat(sweep), _values(experiment, _PHASES)
+    target = _with(target, {key: value for key, value in given.items() if value != swept[key]})
     phases = [
         f"{key} is {value}, the same share of the run as in the sweep."
         for key, value in _values(target, _PHASES).items()
-        if value != _flat(experiment)[key]
+        if value != given[key]
     ]
     return Adopted(
         experiment=target,
