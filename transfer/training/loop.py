@@ -1,9 +1,10 @@
 """Train a group from its first batch to its last measurement."""
 
 import dataclasses
+import itertools
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
 from transfer.training.inputs import TrialInputs
+from transfer.training.kept_programs import KeptPrograms
 from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
@@ -44,7 +46,7 @@ class Outcome:
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
     are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
-    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    is wall time, `compile_seconds` the part of it until training began, and `execution`
     says how the trials shared the devices.
     """
 
@@ -81,6 +83,8 @@ def train(
     progress: Progress = lambda fraction, loss: None,
     compiled: Callable[[float], None] = lambda fraction: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    kept: KeptPrograms | None = None,
+    meanwhile: Iterable[object] = (),
 ) -> Outcome:
     """Train every trial of a group, in one program.
 
@@ -96,6 +100,8 @@ def train(
       progress: is told the fraction done and the median loss of the trials that have one.
       compiled: is told, when training begins, the fraction that was done before.
       asked_to_stop: is asked every few seconds; if it says so in any process, the run is saved.
+      kept: programs of groups that were trained before, or will be after this one.
+      meanwhile: work that is done in parts while the devices take steps.
 
     Raises:
       TerminatedError: the run was asked to stop.
@@ -110,10 +116,11 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    programs = built.population.compile(
-        built.trials, built.batches, built.eval_batches(len(jax.tree.leaves(held_out)[0]))
-    )
-    compile_seconds = time.perf_counter() - started
+    programs = (kept or KeptPrograms()).compile(built, len(jax.tree.leaves(held_out)[0]))
+    to_compile = programs.begin()
+    next(to_compile)  # what takes steps compiles for the longest
+    if jax.process_count() > 1:
+        programs.wait()
 
     # The start: the last checkpoint, or the initial state.
     exchange.barrier()  # one process may have compiled for longer
@@ -140,10 +147,13 @@ def train(
     if run.step == 0 and run.is_measured_after(0):
         with collective_timeout():
             run.measure_start()
+    programs.run.wait()
+    compile_seconds = time.perf_counter() - started
     compiled(run.step / steps)
 
-    # Training. While the devices take steps, this process writes down the steps before them and
-    # reads the batches after them.
+    # Training. While the devices take steps, this process writes down the steps before them, reads
+    # the batches after them, and traces what is needed later.
+    later, first = itertools.chain(to_compile, meanwhile), run.step
     budget, stop = StepBudget(most=built.chunk), _next_stop(run.step, built.chunk, training, steps)
     coming, unwritten = run.read(min(budget.steps, stop - run.step)), None
     while run.step < steps:
@@ -154,6 +164,9 @@ def train(
             if run.step == stop:
                 taken.told, stop = True, _next_stop(run.step, built.chunk, training, steps)
             coming = run.read(min(budget.steps, stop - run.step))
+            # The first two chunks are single steps, which say how long a step takes.
+            if run.step > first + 2:
+                next(later, None)
             taken.wait()
             # All processes have to take as many steps, and to stop after the same.
             seconds, stopping = exchange.allgather_max(
