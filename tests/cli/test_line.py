@@ -230,6 +230,34 @@ def test_exported_weights_load_without_this_library(trained, tmp_path, capsys):
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())
 
 
+def test_an_allowed_mismatch_is_told_and_trained_as_configured(config, predicted, tmp_path, capsys):
+    flags = ("--allow_mismatch", "--config.training.optimizer=lion")
+    run = (f"--config={config}", f"--hyperparameters={predicted}", f"--run={tmp_path}/run")
+    assert transfer("train", *run, *flags) == 0
+    assert "training.optimizer is lion but was adamw." in capsys.readouterr().out
+    (trial,) = trials(tmp_path / "run")
+    assert (trial.optimizer, trial.width) == ("lion", 32)
+    assert trial.learning_rate == json.loads(predicted.read_text())["learning_rate"]
+
+
+# Signs of every kind; a run can be moved to where it could not have been trained.
+ANY_NAME = "~ [v2] *?\\ \"'`$(){}|;&<>!#%:,=@^ \t\u00e9\u6f22"
+
+
+def test_a_run_is_read_wherever_it_lies(swept, trained, config, predicted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
+    proxies, run = (tmp_path / ANY_NAME / name for name in ("swept", "trained"))
+    shutil.copytree(swept, proxies)
+    shutil.copytree(trained, run)
+    assert transfer("spectrum", f"--run={proxies}") == 0
+    assert transfer("predict", f"--run=~/{ANY_NAME}/swept", "--width=32") == 0
+    assert (proxies / "hyperparameters.json").exists()
+    assert transfer("export", f"--run={run}", f"--output=~/{ANY_NAME}/weights") == 0
+    assert (tmp_path / ANY_NAME / "weights" / "model.safetensors").exists()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_tokenizer_is_trained_and_then_used(config, tmp_path, capsys):
     file = tmp_path / "bpe.json"
     arguments = (f"--config={config}", f"--output={file}", "--vocabulary_size=300")
