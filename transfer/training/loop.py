@@ -122,7 +122,8 @@ def train(
     programs = (kept or KeptPrograms()).compile(built, held_out_batches)
     to_compile = programs.begin()
     next(to_compile)  # what takes steps compiles for the longest
-    programs.init.begin()
+    if checkpoints is None or not checkpoints.steps:
+        programs.init.begin()
     if jax.process_count() > 1:
         programs.wait()
         exchange.barrier()  # one process may have compiled for longer
