@@ -55,15 +55,10 @@ class Options:
 
 
 def environment(checkout: pathlib.Path = ROOT, **more: str) -> dict[str, str]:
-    """The environment of a process that runs a checkout on CPU, a device for each core.
+    """The environment of a process that runs a checkout on CPU.
 
     Settings of JAX, XLA, torch and OpenMP in this process's own are left out, so that everyone
     runs as users find it.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
-    settled = {
-        "PYTHONPATH": str(checkout),
-        "JAX_PLATFORMS": "cpu",
-        "JAX_NUM_CPU_DEVICES": str(available_cores()),
-    }
-    return kept | settled | more
+    return kept | {"PYTHONPATH": str(checkout), "JAX_PLATFORMS": "cpu"} | more

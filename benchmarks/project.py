@@ -7,14 +7,13 @@ import jax
 import numpy as np
 
 from benchmarks import setting
-from transfer import sharding
+from transfer.config import Experiment
 from transfer.data import DataConfig, load_dataset
-from transfer.models import TransformerConfig, count, model_layout
+from transfer.models import TransformerConfig, count
 from transfer.scaling import Hyperparameters, Recipe
+from transfer.training import TrialSpec, build_population, group_mesh
 from transfer.training.config import TrainingConfig
-from transfer.training.group import TrialSpec
-from transfer.training.population import Compiled, Population, TrialInputs
-from transfer.training.task import NEXT_TOKEN
+from transfer.training.population import Compiled
 
 # A run so long that the learning rate stays what it is.
 STEPS = 1_000_000
@@ -30,7 +29,7 @@ class Trained:
     """A compiled population that takes steps, and is measured, when it is asked to."""
 
     compiled: Compiled
-    trials: TrialInputs
+    trials: Any
     batches: jax.Array
     held_out: jax.Array
     state: Any
@@ -48,7 +47,9 @@ class Trained:
         """Measure the state as training does every so many steps, and wait for it."""
         earlier = self.compiled.hidden(self.state)
         for _ in range(times):
-            jax.block_until_ready(self.compiled.measure(self.state, earlier, self.held_out))
+            jax.block_until_ready(
+                self.compiled.measure(self.state, self.trials, earlier, self.held_out)
+            )
 
 
 def transformer(width: int, layers: int = setting.LAYERS) -> TransformerConfig:
@@ -68,42 +69,44 @@ def prepare(
     trials: int,
     *,
     batches: np.ndarray,
-    execution: str = "in_turn",
+    execution: str = "",
     steps: int = STEPS,
     recipe: Recipe = MUP,
-    base_width: int = setting.BASE_WIDTH,
 ) -> Trained:
     """Compile and initialize a population of equal trials on all devices.
 
     Arguments:
       batches: tokens (steps, batch, time + 1), of which each call of the program takes all, or as
         many of the first as it is asked for.
+      execution: by default what training chooses.
       steps: of the schedule.
     """
-    mesh = sharding.make_mesh(trials=trials, batch_size=DATA.batch_size)
-    training = TrainingConfig(
-        steps=steps,
-        warmup=setting.WARMUP,
-        b1=setting.BETAS[0],
-        b2=setting.BETAS[1],
-        epsilon=setting.EPSILON,
-        clip=setting.CLIP,
+    experiment = Experiment(
+        base_width=setting.BASE_WIDTH,
+        model=model,
+        data=DATA,
+        training=TrainingConfig(
+            steps=steps,
+            warmup=setting.WARMUP,
+            b1=setting.BETAS[0],
+            b2=setting.BETAS[1],
+            epsilon=setting.EPSILON,
+            clip=setting.CLIP,
+            log_every=len(batches),
+            execution=execution,
+        ),
     )
-    population = Population(
-        model,
-        model_layout(model, base_width),
-        recipe,
-        training,
-        steps,
-        NEXT_TOKEN,
-        mesh,
-        execution,
+    group = experiment.group(model.width, [TrialSpec(HYPERPARAMETERS, 0, recipe)] * trials)
+    built = build_population(group, group_mesh(group))
+    compiled = built.population.compile(built.trials, built.batches, built.eval_batches(1))
+    inputs, by_seed, held_out = (
+        jax.tree.map(lambda leaf, shape: jax.device_put(leaf, shape.sharding), given, shapes)
+        for given, shapes in (
+            (built.inputs, built.trials),
+            (batches[:, None], built.batches),
+            (batches[:1], built.eval_batches(1)),
+        )
     )
-    inputs, _ = TrialInputs.of([TrialSpec(HYPERPARAMETERS, 0, recipe)] * trials)
-    inputs = jax.device_put(inputs, sharding.per_trial(mesh))
-    by_seed = jax.device_put(batches[:, None], sharding.batches(mesh))
-    held_out = jax.device_put(batches[:1], sharding.eval_batches(mesh))
-    compiled = population.compile(inputs, by_seed, held_out)
     return Trained(compiled, inputs, by_seed, held_out, compiled.init(inputs))
 
 

@@ -3,6 +3,8 @@
 With `--before=CHECKOUT`, another checkout of this project does the same job in the same sitting.
 """
 
+import contextlib
+import functools
 import json
 import pathlib
 import tempfile
@@ -21,16 +23,18 @@ BEFORE = "the other checkout"
 def measure(part: Part, options: Options) -> None:
     """Measure the blocks that are missing, and keep what the last run of each said."""
 
-    def ours(cache: pathlib.Path) -> float:
-        settled = environment(
-            TRANSFER_COMPILATION_CACHE=str(cache), JAX_COMPILATION_CACHE_DIR=str(cache)
-        )
-        return _quickstart(part, "this checkout", settled, ROOT)
+    def run(who: str, checkout: pathlib.Path, cache: pathlib.Path) -> float:
+        settled = environment(checkout, TRANSFER_COMPILATION_CACHE=str(cache))
+        return _quickstart(part, who, settled, checkout)
 
-    with ColdAndWarm(ours) as cached:
-        contenders: dict[str, Callable[[], float]] = {COLD: cached.cold, WARM: cached.warm}
-        if (before := options.before) is not None:
-            contenders[BEFORE] = lambda: _quickstart(part, BEFORE, environment(before), before)
+    with contextlib.ExitStack() as stack:
+        ours = ColdAndWarm(functools.partial(run, "this checkout", ROOT))
+        stack.enter_context(ours)
+        contenders: dict[str, Callable[[], float]] = {COLD: ours.cold, WARM: ours.warm}
+        if options.before is not None:
+            other = ColdAndWarm(functools.partial(run, BEFORE, options.before))
+            stack.enter_context(other)
+            contenders[BEFORE] = other.cold
         part.alternate("seconds", contenders, options.blocks)
 
 

@@ -30,7 +30,7 @@ SWEEPS: Mapping[str, tuple[str, tuple[int, ...], tuple[str, ...]]] = {
 }
 
 OURS = "transfer sweep"
-BEFORE = "transfer sweep of the other checkout"
+BEFORE = "transfer sweep of the other checkout, cold"
 PROCESSES = "torch, a process per trial"
 COMPILED = "torch.compile in one process"
 COLD, WARM = "cold", "warm"
@@ -85,7 +85,7 @@ def measure(name: str, part: Part, options: Options) -> None:
             run = cached(command)
             contenders |= {f"{each}, {COLD}": run.cold, f"{each}, {WARM}": run.warm}
         if options.before is not None:
-            contenders[BEFORE] = functools.partial(sweep.before, options.before)
+            contenders[BEFORE] = cached(functools.partial(sweep.ours, checkout=options.before)).cold
         part.alternate("seconds", contenders, options.blocks)
 
 
@@ -112,18 +112,14 @@ class _Sweep:
         train, held_out = text_batches(setting.STEPS)
         np.savez(folder / "batches.npz", train=train, held_out=held_out)
 
-    def ours(self, cache: pathlib.Path) -> float:
-        """`transfer sweep`."""
-        return self._command(
-            environment(
-                TRANSFER_COMPILATION_CACHE=str(cache), JAX_COMPILATION_CACHE_DIR=str(cache)
-            ),
-            ROOT,
-        )
-
-    def before(self, checkout: pathlib.Path) -> float:
-        """`transfer sweep` of another checkout, with what cache it has by itself."""
-        return self._command(environment(checkout), checkout)
+    def ours(self, cache: pathlib.Path, checkout: pathlib.Path = ROOT) -> float:
+        """`transfer sweep` of a checkout."""
+        settled = environment(checkout, TRANSFER_COMPILATION_CACHE=str(cache))
+        with tempfile.TemporaryDirectory() as run:
+            argv = commands.transfer_command(
+                "sweep", f"--config={CONFIGS / self._config}", f"--run={run}/run"
+            )
+            return commands.seconds(argv, settled, checkout)
 
     def compiled(self, cache: pathlib.Path) -> float:
         """All trials in one process, one after another."""
@@ -171,10 +167,3 @@ class _Sweep:
             f"--threads={threads}",
         )
         return commands.seconds(argv, environment(TORCHINDUCTOR_CACHE_DIR=str(cache)), ROOT)
-
-    def _command(self, settled: Mapping[str, str], checkout: pathlib.Path) -> float:
-        with tempfile.TemporaryDirectory() as run:
-            argv = commands.transfer_command(
-                "sweep", f"--config={CONFIGS / self._config}", f"--run={run}/run"
-            )
-            return commands.seconds(argv, settled, checkout)

@@ -1,7 +1,7 @@
 """Training steps of this project for a worker; run as `python -m benchmarks.timed_steps`.
 
-Trials lie side by side on the devices that `JAX_NUM_CPU_DEVICES` says; a single one shares its
-batch among them. With `--products`, a step is a product of two matrices in the place of a step.
+Trials lie side by side on the devices, one for each core as on the command line; a single trial
+shares its batch among them. With `--products`, a step is a product of two matrices.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import setting, workers
 from benchmarks.project import prepare, transformer
+from transfer.cli import platform
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     arguments.add_argument("--batches")
     arguments.add_argument("--products", action="store_true")
     given = arguments.parse_args()
+    platform.prepare()
     if given.products:
         workers.serve(_products())
         return

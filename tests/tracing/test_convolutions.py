@@ -46,7 +46,7 @@ def test_one_dimension():
         ),
         (
             lambda n: nnx_conv(n, n, (3, 3), feature_group_count=4),
-            ("0 1 2 -> 3", HIDDEN, 54, 24),
+            ("0 1 2 -> 3 / 4", HIDDEN, 54, 6),
         ),
         (lambda n: nnx_conv(n, n, (3, 3), transposed=True), ("0 1 2 -> 3", HIDDEN, 216, 24)),
         (

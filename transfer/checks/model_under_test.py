@@ -7,19 +7,20 @@ from typing import Any
 
 import jax
 
-from transfer.errors import TransferError
+from transfer.errors import TransferError, explained
 from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
 from transfer.tracing import infer_layout, rescale_init
-from transfer.tracing.user_model import UserModel, concrete
+from transfer.tracing.infer import OWN_CALL, explained_model
+from transfer.tracing.user_model import Inputs, UserModel, concrete
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelUnderTest:
     """A model as a function of width, with the recipe it is meant to follow.
 
-    `layout` takes a width, `draw` a width and a seed; `inputs` are the batch that everything is
-    measured on.
+    `layout` takes a width, `draw` a width and a seed; `inputs` are the arrays of the batch that
+    everything is measured on.
     """
 
     recipe: Recipe
@@ -33,7 +34,7 @@ def user_model(
     build: Callable[[int, int], Any],
     *,
     base_width: int,
-    recipe: Recipe,
+    recipe: Recipe | str,
     inputs: Any,
     apply: Callable[..., Any] | None = None,
     axes: Mapping[str, str] | None = None,
@@ -45,8 +46,11 @@ def user_model(
     The parameters are checked as they come from `build`, unless `rescale` says that training will
     pass them through `transfer.rescale_init` first.
     """
-    batch = inputs if isinstance(inputs, tuple) else (inputs,)
+    batch = Inputs.of(inputs)
     multiplied = tuple(multiplied)
+    recipe = Recipe.of(recipe)
+
+    build, apply = explained_model(build, apply)
 
     @functools.cache
     def layout(width: int) -> Layout:
@@ -55,17 +59,19 @@ def user_model(
             base_width=base_width,
             width=width,
             apply=apply,
-            inputs=batch,
+            inputs=inputs,
             axes=axes,
             multiplied=multiplied,
         )
 
     @functools.cache
     def base(seed: int) -> Any:
-        return concrete(build(base_width, seed), seed, apply, batch).parameters
+        with explained(*OWN_CALL):
+            return concrete(build(base_width, seed), seed, apply, batch).parameters
 
     def draw(width: int, seed: int) -> UserModel:
-        model = concrete(build(width, seed), seed, apply, batch)
+        with explained(*OWN_CALL):
+            model = concrete(build(width, seed), seed, apply, batch)
         if model.forward is None:
             raise TransferError(
                 "A tree of parameters has no forward pass to check; expected apply=."
@@ -75,18 +81,20 @@ def user_model(
         scaled = rescale_init(model.parameters, base(seed), layout(width), recipe)
         return dataclasses.replace(model, parameters=scaled)
 
-    return ModelUnderTest(recipe, base_width, batch, layout, draw)
+    return ModelUnderTest(recipe, base_width, batch.arrays, layout, draw)
 
 
 def built_in_model(
     config: ModelConfig,
     *,
     base_width: int,
-    recipe: Recipe,
+    recipe: Recipe | str,
     inputs: jax.Array,
     hyperparameters: Hyperparameters,
 ) -> ModelUnderTest:
     """Return a model of this library to check, with the init and multipliers of the recipe."""
+
+    recipe = Recipe.of(recipe)
 
     def at(width: int) -> Any:
         return dataclasses.replace(config, width=width)  # type: ignore[type-var]

@@ -13,6 +13,8 @@ from transfer.scaling import Layout, Parameter
 def matrices(leaf: jax.Array, parameter: Parameter) -> jax.Array:
     """A parameter's stack of weights as (stack, fan-in, fan-out); without a fan-in each is a row.
 
+    Each group of a grouped convolution is a weight of its own.
+
     Example:
       >>> import jax.numpy as jnp
       >>> from transfer.scaling import Annotated, Axes
@@ -22,15 +24,17 @@ def matrices(leaf: jax.Array, parameter: Parameter) -> jax.Array:
       >>> matrices(jnp.ones((2, 4, 4, 3)), layout["query"]).shape
       (2, 4, 12)
     """
-    ordered = leaf.transpose(parameter.axes.places)
+    stack, inputs, outputs = parameter.split_places
+    ordered = leaf.reshape(parameter.split_shape).transpose(*stack, *inputs, *outputs)
     return ordered.reshape(-1, parameter.fan_in, parameter.fan_out)
 
 
 def restored(stack: jax.Array, parameter: Parameter) -> jax.Array:
     """Undo `matrices`."""
-    places = parameter.axes.places
-    ordered = stack.reshape([parameter.shape[place] for place in places])
-    return ordered.transpose(sorted(range(len(places)), key=places.__getitem__))
+    places = [place for side in parameter.split_places for place in side]
+    ordered = stack.reshape([parameter.split_shape[place] for place in places])
+    split = ordered.transpose(sorted(range(len(places)), key=places.__getitem__))
+    return split.reshape(parameter.shape)
 
 
 def per_matrix(
@@ -63,5 +67,24 @@ def per_matrix(
             jax.tree.map(lambda _, pair, i=i: pair[i], gradients, updated) for i in (0, 1)
         )
         return steps, states
+
+    return optax.GradientTransformation(init, update)
+
+
+def with_groups_apart(
+    transformation: optax.GradientTransformation, layout: Layout
+) -> optax.GradientTransformation:
+    """Show an optax transformation every grouped kernel with its groups as an axis of their own."""
+
+    def split(tree: Any) -> Any:
+        return map_leaves(lambda path, leaf: leaf.reshape(layout[path].split_shape), tree)
+
+    def init(parameters: Any) -> Any:
+        return transformation.init(split(parameters))
+
+    def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
+        whole = None if parameters is None else split(parameters)
+        steps, state = transformation.update(split(gradients), state, whole)
+        return map_leaves(lambda path, leaf: leaf.reshape(layout[path].shape), steps), state
 
     return optax.GradientTransformation(init, update)

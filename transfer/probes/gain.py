@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transfer.probes.matrices import by_fan
+from transfer.probes.matrices import by_fan, stack_axes
 from transfer.scaling import Parameter
 
 Number = TypeVar("Number", float, np.ndarray, jax.Array)
@@ -52,7 +52,7 @@ def weight_rms(weight: jax.Array, parameter: Parameter) -> jax.Array:
       [1. 2.]
     """
     exact = by_fan(weight, parameter)
-    stack = len(parameter.axes.stack)
+    stack = stack_axes(parameter)
     return jnp.sqrt(jnp.mean(jnp.square(exact), axis=tuple(range(stack, exact.ndim))))
 
 

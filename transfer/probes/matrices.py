@@ -14,18 +14,25 @@ Product = Callable[[jax.Array], jax.Array]
 def by_fan(weight: jax.Array, parameter: Parameter) -> jax.Array:
     """The weight as (*stack, *inputs, *outputs), in float32 or better.
 
-    Its axes stay apart: to merge them would gather what is split over devices.
+    Its axes stay apart: to merge them would gather what is split over devices. The groups of a
+    grouped convolution are the last axis of the stack.
     """
     exact = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
-    return exact.transpose(parameter.axes.places)
+    stack, inputs, outputs = parameter.split_places
+    return exact.reshape(parameter.split_shape).transpose(*stack, *inputs, *outputs)
+
+
+def stack_axes(parameter: Parameter) -> int:
+    """Return how many axes enumerate the weights of `by_fan`: those of the stack, and groups."""
+    return len(parameter.split_places[0])
 
 
 def vectors_shape(parameter: Parameter, k: int) -> tuple[int, ...]:
     """Return the shape of k vectors for each weight, on its smaller side: (*stack, k, *side)."""
-    sizes = [parameter.shape[place] for place in parameter.axes.places]
-    stack, fan_in, fan_out = _sides(parameter)
-    side = fan_in if parameter.fan_in < parameter.fan_out else fan_out
-    return *sizes[stack], k, *sizes[side]
+    stack, inputs, outputs = parameter.split_places
+    side = inputs if parameter.fan_in < parameter.fan_out else outputs
+    sizes = parameter.split_shape
+    return *(sizes[place] for place in stack), k, *(sizes[place] for place in side)
 
 
 def products(weight: jax.Array, parameter: Parameter) -> tuple[Product, Product]:
@@ -34,21 +41,21 @@ def products(weight: jax.Array, parameter: Parameter) -> tuple[Product, Product]
     The first takes vectors of the smaller side to the larger one, the second back. The vectors come
     first in both: XLA on a CPU takes 30 times as long for A.T @ u as for u @ A.
     """
-    stack, fan_in, fan_out = _sides(parameter)
+    _, inputs, outputs = map(len, parameter.split_places)
 
-    def contract(side: slice) -> Product:
-        axes = tuple(range(side.start - stack.stop, side.stop - stack.stop))
+    def contract(axes: range) -> Product:
         vector = tuple(range(1, 1 + len(axes)))
-        return lambda vectors: jnp.tensordot(vectors, weight, axes=(vector, axes))
+        return lambda vectors: jnp.tensordot(vectors, weight, axes=(vector, tuple(axes)))
 
+    from_inputs, from_outputs = contract(range(inputs)), contract(range(inputs, inputs + outputs))
     if parameter.fan_in < parameter.fan_out:
-        return contract(fan_in), contract(fan_out)
-    return contract(fan_out), contract(fan_in)
+        return from_inputs, from_outputs
+    return from_outputs, from_inputs
 
 
 def over_stack(function: Callable[..., Any], parameter: Parameter) -> Callable[..., Any]:
     """Map a function of single weights over arrays with the parameter's leading stack axes."""
-    for _ in parameter.axes.stack:
+    for _ in range(stack_axes(parameter)):
         function = jax.vmap(function)
     return function
 
@@ -65,10 +72,3 @@ def one_at_a_time_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     in_turn = jax.custom_batching.sequential_vmap(function)
     return lambda *arrays: jax.lax.platform_dependent(*arrays, cpu=in_turn, default=function)
-
-
-def _sides(parameter: Parameter) -> tuple[slice, slice, slice]:
-    """Where stack, inputs and outputs are among the axes of `by_fan`."""
-    stack = len(parameter.axes.stack)
-    inputs = stack + len(parameter.axes.inputs or ())
-    return slice(0, stack), slice(stack, inputs), slice(inputs, len(parameter.shape))

@@ -15,7 +15,8 @@ from transfer.scaling.explain import Explanation, explain
 from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
-from transfer.scaling.layout import Annotated, Layout, Parameter, Role
+from transfer.scaling.layout import Layout
+from transfer.scaling.parameter import Annotated, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
 from transfer.scaling.recipe import Recipe, multiplier, spectral_std
 from transfer.scaling.regime_report import Condition, Regime, RegimeReport, Violation

@@ -14,6 +14,9 @@ class Axes:
     are None, which is not the same as an empty tuple. Axes are named in array order, or numbered
     by their place in the array: `1 -> 0` is a matrix stored as (out, in).
 
+    In a grouped convolution each group of outputs sums over channels of its own. `/ 4` at the end
+    says that the one output axis is 4 such groups, one after the other: a stack of 4 weights.
+
     Example:
       >>> axes = Axes.parse("layers | embed -> heads head_dim")
       >>> axes.stack, axes.inputs, axes.outputs
@@ -22,15 +25,24 @@ class Axes:
       True
       >>> Axes.parse("0 | 2 -> 1").places
       (0, 2, 1)
+      >>> Axes.parse("height width channels -> filters / 4").groups
+      4
 
-    Raises `TransferError` for numbers that are not 0, 1, ... once each.
+    Raises `TransferError` for numbers that are not 0, 1, ... once each, and for groups of outputs
+    that are not one axis of a product.
     """
 
     stack: tuple[str, ...]
     inputs: tuple[str, ...] | None
     outputs: tuple[str, ...]
+    groups: int = 1
 
     def __post_init__(self) -> None:
+        if self.groups < 1 or (self.groups > 1 and not (self.inputs and len(self.outputs) == 1)):
+            raise TransferError(
+                f'The annotation "{self}" has {self.groups} groups; expected a number above 0 '
+                'after one output axis of a product, such as "height width in -> out / 4".'
+            )
         places = set(map(str, range(len(self.names))))
         if any(map(str.isdecimal, self.names)) and set(self.names) != places:
             raise TransferError(
@@ -41,7 +53,13 @@ class Axes:
     @classmethod
     def parse(cls, annotation: str) -> "Axes":
         """Read an annotation; raises `TransferError` when it has two bars or two arrows."""
-        stack, bar, rest = annotation.rpartition("|")
+        body, slash, groups = annotation.partition("/")
+        if slash and not groups.strip().isdecimal():
+            raise TransferError(
+                f'The annotation "{annotation}" has "{groups.strip()}" after its "/"; expected the '
+                'number of groups that its outputs are, such as "height width in -> out / 4".'
+            )
+        stack, bar, rest = body.rpartition("|")
         inputs, arrow, outputs = rest.rpartition("->")
         if "|" in stack or "->" in inputs or (bar and "->" in stack):
             raise TransferError(
@@ -52,6 +70,7 @@ class Axes:
             stack=tuple(stack.split()),
             inputs=tuple(inputs.split()) if arrow else None,
             outputs=tuple(outputs.split()),
+            groups=int(groups) if slash else 1,
         )
 
     @property
@@ -79,4 +98,6 @@ class Axes:
         body = " ".join(self.outputs)
         if self.inputs is not None:
             body = f"{' '.join(self.inputs)} -> {body}"
+        if self.groups != 1:
+            body = f"{body} / {self.groups}"
         return (f"{' '.join(self.stack)} | {body}" if self.stack else body).strip()

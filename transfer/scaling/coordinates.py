@@ -19,7 +19,7 @@ Source: arXiv 2011.14522 (section 3), 2203.03466 (appendix J), 2407.05872 (secti
 
 import dataclasses
 
-from transfer.scaling.layout import Role
+from transfer.scaling.parameter import Role
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 
@@ -43,6 +43,9 @@ class Slopes:
     recipe: Recipe
     family: Family
     learning_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", Recipe.of(self.recipe))  # which may be a name
 
     def weight(self, role: Role) -> float:
         """Init of w."""

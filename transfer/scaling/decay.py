@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling.layout import Layout, Role
+from transfer.scaling.layout import Layout
+from transfer.scaling.parameter import Role
 from transfer.scaling.powers import Power
 
 EXPONENTS: Mapping[str, Fraction] = {"constant": Fraction(0), "sqrt": Fraction(1, 2)}

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
-from transfer.scaling.layout import Role
+from transfer.scaling.parameter import Role
 from transfer.scaling.powers import Power
 
 Rates = Literal["uniform", "full", "none"]

@@ -26,7 +26,8 @@ import math
 from collections.abc import Mapping
 
 from transfer.errors import TransferError, nearest
-from transfer.scaling.layout import Layout, Parameter, Role
+from transfer.scaling.layout import Layout
+from transfer.scaling.parameter import Parameter, Role
 from transfer.scaling.powers import Power
 from transfer.scaling.rule import ExponentRow, Family, Rule
 

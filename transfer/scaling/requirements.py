@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from transfer.errors import TransferError
-from transfer.scaling.layout import Layout, Parameter, Role
+from transfer.scaling.layout import Layout
+from transfer.scaling.parameter import Parameter, Role
 from transfer.scaling.powers import Power
 from transfer.scaling.reparametrization import Reparametrization
 from transfer.scaling.rule import ExponentRow

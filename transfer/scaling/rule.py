@@ -15,7 +15,7 @@ import dataclasses
 import typing
 from typing import Literal
 
-from transfer.scaling.layout import Role
+from transfer.scaling.parameter import Role
 from transfer.scaling.powers import Power
 
 Family = Literal["entrywise", "linear", "relative", "spectral"]

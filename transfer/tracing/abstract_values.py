@@ -14,17 +14,23 @@ NONE: Labels = frozenset()
 class Weight:
     """An array made of parameters alone: for each of its axes, the parameters' axes it runs along.
 
-    `looked_up` marks rows that were taken from a table by constant indices (a table of positions):
-    what is then contracted with a matrix is an activation.
+    `looked_up` marks rows that were taken from a table by constant indices (a table of positions),
+    `repeated` an array that was broadcast along an axis of no parameter (a learned query for every
+    example of a batch): what is then contracted with a matrix is an activation.
     """
 
     axes: tuple[Labels, ...]
     looked_up: bool = False
+    repeated: bool = False
 
     @property
-    def paths(self) -> set[str]:
+    def paths(self) -> frozenset[str]:
         """The parameters this array is made of."""
-        return {path for labels in self.axes for path, _ in labels}
+        return frozenset(path for labels in self.axes for path, _ in labels)
+
+    def along(self, axes: Sequence[Labels]) -> "Weight":
+        """The same array with other axes."""
+        return dataclasses.replace(self, axes=tuple(axes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +38,15 @@ class Other:
     """An array that holds no parameter, or one that has met the inputs already.
 
     `data` says that it depends on the inputs (or on a parameter that met them); `scalar` that it is
-    one number, or one number broadcast.
+    one number, or one number broadcast. `linear_in` are the parameters whose products with
+    activations it is still a linear function of, and `joined` the sizes of the parts that it was
+    concatenated of since the last product.
     """
 
     data: bool
     scalar: bool = False
+    linear_in: frozenset[str] = frozenset()
+    joined: frozenset[tuple[int, ...]] = frozenset()
 
 
 Value = Weight | Other
@@ -48,10 +58,25 @@ def join(one: Value, other: Value) -> Value:
     if isinstance(one, Weight) and isinstance(other, Weight):
         return merge([one, other])
     if isinstance(one, Weight):
-        return Other(data=True) if isinstance(other, Other) and other.data else one
+        return activation([other]) if isinstance(other, Other) and other.data else one
     if isinstance(other, Weight):
         return join(other, one)
-    return Other(data=one.data or other.data, scalar=one.scalar and other.scalar)
+    return Other(
+        data=one.data or other.data,
+        scalar=one.scalar and other.scalar,
+        linear_in=one.linear_in | other.linear_in,
+        joined=one.joined | other.joined,
+    )
+
+
+def activation(values: Sequence[Value]) -> Other:
+    """An array that depends on the inputs and is a linear function of each of these values."""
+    others = [value for value in values if isinstance(value, Other)]
+    return Other(
+        data=True,
+        linear_in=frozenset().union(*(value.linear_in for value in others)),
+        joined=frozenset().union(*(value.joined for value in others)),
+    )
 
 
 def merge(weights: Sequence[Weight]) -> Weight:
@@ -59,7 +84,12 @@ def merge(weights: Sequence[Weight]) -> Weight:
     axes = tuple(
         NONE.union(*labels) for labels in zip(*(weight.axes for weight in weights), strict=True)
     )
-    return Weight(axes, any(weight.looked_up for weight in weights))
+    return Weight(
+        axes,
+        any(weight.looked_up for weight in weights),
+        # A gain that is broadcast to the shape of a matrix makes no activation of the matrix.
+        all(weight.repeated for weight in weights),
+    )
 
 
 def reshape(labels: Sequence[Labels], old: Sequence[int], new: Sequence[int]) -> list[Labels]:

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from transfer.errors import TransferError
 from transfer.scaling import Axes
@@ -31,11 +32,17 @@ Use = Mapping[int, Kind]
 class Uses:
     """Everything seen of one parameter: its products with inputs, and the axes that went before.
 
-    `obstacle` says why the forward pass does not tell how the parameter is used, if it does not.
+    `groups` holds the output axis, the axes of the input channels and the number of groups of each
+    convolution; `joined` the sizes of the parts that the activations it met were concatenated of,
+    `split` those that its outputs were taken apart into. `obstacle` says why the forward pass does
+    not tell how the parameter is used, if it does not.
     """
 
     products: list[Use] = dataclasses.field(default_factory=list)
     gone: dict[int, set[Kind]] = dataclasses.field(default_factory=dict)
+    groups: set[tuple[int, frozenset[int], int]] = dataclasses.field(default_factory=set)
+    joined: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
+    split: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     obstacle: str = ""
 
 
@@ -55,7 +62,60 @@ def annotation(path: str, uses: Uses, growing: Sequence[bool]) -> tuple[Axes, bo
             return lookups[0], True
         seen = " and as ".join(f'"{axes}"' for axes in (first, *others))
         raise ambiguous(path, f"the forward pass uses it as {seen}")
-    return _axes(path, merged[0] if merged else {}, uses.gone, growing), False
+    axes = _axes(path, merged[0] if merged else {}, uses.gone, growing)
+    return _with_groups(path, axes, uses, growing), False
+
+
+def require_one_law(
+    path: str, axes: Axes, uses: Uses, base: Sequence[int], probe: Sequence[int]
+) -> None:
+    """Raise `TransferError` for a weight that is two: one part grows with width, one is fixed.
+
+    Raw inputs that are concatenated to hidden features need another init and learning rate than
+    the features do, and so does a part of the outputs that is split off with a fixed size. A size
+    that is rounded to a multiple does not double exactly either, but belongs to no such part.
+
+    Arguments:
+      base, probe: the shapes at the base width and at twice it.
+    """
+    for names, parts, kind in (
+        (axes.inputs or (), uses.joined, "sums over"),
+        (axes.outputs, uses.split, "produces"),
+    ):
+        for axis in map(int, names):
+            fixed = 2 * base[axis] - probe[axis]
+            share = Fraction(fixed, base[axis])
+            if fixed > 0 and probe[axis] > base[axis] and share in _shares(parts):
+                raise TransferError(
+                    f"What {path} {kind} grows with width from {base[axis]} to {probe[axis]}, but "
+                    f"{fixed} of it do not grow, and need another init and learning rate than the "
+                    f"others; expected a weight of its own for these {fixed}, or "
+                    f'axes={{"{path}": "{axes}"}} if all are to be taken for growing.'
+                )
+
+
+def _shares(parts: Iterable[Sequence[int]]) -> set[Fraction]:
+    """Which shares of a whole some of its parts make up together."""
+    shares = set()
+    for sizes in parts:
+        sums = {0}
+        for size in sizes:
+            sums |= {total + size for total in sums}
+        shares |= {Fraction(total, sum(sizes)) for total in sums}
+    return shares
+
+
+def _with_groups(path: str, axes: Axes, uses: Uses, growing: Sequence[bool]) -> Axes:
+    if not uses.groups:
+        return axes
+    (out, channels, count), *others = uses.groups
+    if others:
+        raise ambiguous(path, "convolutions take its outputs in different groups")
+    # Where more groups and not larger ones make up the width, as in a depthwise convolution, each
+    # sums over a fixed size, whatever their number.
+    if growing[out] and not any(growing[axis] for axis in channels):
+        return axes
+    return dataclasses.replace(axes, groups=count)
 
 
 def ambiguous(path: str, reason: str) -> TransferError:

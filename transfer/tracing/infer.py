@@ -1,17 +1,24 @@
 """The layout of a user's model, inferred from its forward pass."""
 
+import numbers
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from transfer import pytree_paths
-from transfer.errors import TransferError, nearest
-from transfer.scaling import Annotated, Axes, Layout
-from transfer.tracing.axis_uses import Uses, ambiguous, annotation
-from transfer.tracing.interpreter import interpret
-from transfer.tracing.user_model import Build, abstract
+from transfer.errors import TransferError, explained, explained_calls, nearest
+from transfer.scaling import Annotated, Axes, Layout, Role
+from transfer.tracing.axis_uses import Uses, ambiguous, annotation, require_one_law
+from transfer.tracing.interpreter import Interpreter, interpret
+from transfer.tracing.user_model import Build, Inputs, UserModel, abstract
 
 Convention = Literal["in_out", "out_in"]
+
+# What runs where neither `build` nor `apply` does.
+OWN_CALL = (
+    "The model's own call on inputs=",
+    "inputs that it takes, or apply= to call it in another way",
+)
 
 
 def infer_layout(
@@ -42,15 +49,18 @@ def infer_layout(
       apply: the forward pass where it is not the module's own call: apply(module, *inputs) for nnx,
         apply(module, variables, *inputs) for linen, apply(parameters, *inputs) for a tree, of the
         base width.
-      inputs: an example input, or a tuple of several; arrays or `jax.ShapeDtypeStruct`s.
+      inputs: an example input, or a tuple of several; arrays or `jax.ShapeDtypeStruct`s, and flags,
+        texts and None, which are passed as they are. With a batch of two or more, a parameter that
+        is broadcast over the batch, such as a learned query, is told from a factor of a weight.
       axes: annotations of single parameters by path, which overrule what is read, ties included.
       convention: how matrices are stored, `in_out` or `out_in`, where there is no forward pass.
       multiplied: paths of the weights whose forward multiplier the model applies itself, as
         `transfer.multiplier` gives it. A recipe that needs others is refused.
 
     Raises:
-      TransferError: the role of a parameter is ambiguous (the message says how to resolve it), or
-        the model differs between widths in more than sizes.
+      TransferError: the role of a parameter is ambiguous or one weight would need two (the message
+        says how to resolve it); no parameter grows; a width is not a whole number above 0; `build`
+        returns no parameter; or the model differs between widths in more than sizes.
 
     Example:
       >>> import jax
@@ -73,24 +83,21 @@ def infer_layout(
         raise TransferError(
             f'The convention "{convention}" is unknown; expected "in_out" or "out_in".'
         )
-    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    base, probe, target = (
-        abstract(build, each, apply, inputs) for each in (base_width, 2 * base_width, width)
-    )
+    for name, value in (("base_width", base_width), ("width", width)):
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise TransferError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    build, apply = explained_model(build, apply)
+    traced = Inputs.of(inputs)
+    with explained(*OWN_CALL):
+        base, probe, target = (
+            abstract(build, each, apply, traced) for each in (base_width, 2 * base_width, width)
+        )
+    pytree_paths.require_real(pytree_paths.parameters(base.parameters))
     shapes = [
-        {path: leaf.shape for path, leaf in pytree_paths.leaves(model.parameters).items()}
+        {path: leaf.shape for path, leaf in pytree_paths.parameters(model.parameters).items()}
         for model in (base, probe, target)
     ]
-    if shapes[0].keys() != shapes[1].keys():
-        odd = sorted(shapes[0].keys() ^ shapes[1].keys())
-        raise TransferError(
-            f"The model holds {', '.join(odd[:3])} at only one of the widths {base_width} and "
-            f"{2 * base_width}; expected one architecture whose shapes alone depend on width."
-        )
-    growing = {
-        path: [small != large for small, large in zip(shape, shapes[1][path], strict=True)]
-        for path, shape in shapes[0].items()
-    }
+    growing = _growing(shapes[0], shapes[1], base_width)
     given = {path: Axes.parse(text) for path, text in (axes or {}).items()}
     if unknown := sorted(given.keys() - growing.keys()):
         raise TransferError(
@@ -103,13 +110,20 @@ def infer_layout(
             'pass nor a convention; expected apply= and inputs=, or convention="in_out" (or '
             '"out_in") for matrices stored so.'
         )
-    uses = {} if base.forward is None else interpret(base, inputs).uses
+    read = Interpreter()
+    if base.forward is not None:
+        with explained(*OWN_CALL):
+            read = _interpreted(base, probe, traced, shapes[0], growing)
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
-        else _axes_of(path, uses.get(path, Uses()), grows, given.get(path))
+        else _axes_of(path, read.uses.get(path, Uses()), grows, given.get(path))
         for path, grows in growing.items()
     }
+    for path, (annotated, _) in declared.items():
+        if path not in given:
+            uses = read.uses.get(path, Uses())
+            require_one_law(path, annotated, uses, shapes[0][path], shapes[1][path])
     models = [
         {
             path: Annotated(axes=declared[path][0], shape=shape, tied=declared[path][1])
@@ -118,7 +132,100 @@ def infer_layout(
         }
         for sizes in shapes
     ]
-    return Layout.compare(base=models[0], probe=models[1], target=models[2], multiplied=multiplied)
+    layout = Layout.compare(
+        base=models[0], probe=models[1], target=models[2], multiplied=multiplied
+    )
+    _require_growing_heads(layout, read, given)
+    return layout
+
+
+def _growing(
+    base: Mapping[str, Sequence[int]], probe: Mapping[str, Sequence[int]], base_width: int
+) -> dict[str, list[bool]]:
+    """Say which axes of each parameter grow from the base width to twice it."""
+    widths = f"{base_width} and {2 * base_width}"
+    if base.keys() != probe.keys():
+        odd = sorted(base.keys() ^ probe.keys())
+        raise TransferError(
+            f"The model holds {', '.join(odd[:3])} at only one of the widths {widths}; "
+            "expected one architecture whose shapes alone depend on width."
+        )
+    for path, shape in base.items():
+        if len(shape) != len(probe[path]):
+            raise TransferError(
+                f"{path} has {len(shape)} axes at one and {len(probe[path])} at the other of the "
+                f"widths {widths}; expected one architecture whose sizes alone depend on width."
+            )
+    growing = {
+        path: [small != large for small, large in zip(shape, probe[path], strict=True)]
+        for path, shape in base.items()
+    }
+    if not any(any(grows) for grows in growing.values()):
+        raise TransferError(
+            f"No parameter of the model grows: all {len(base)} have the same shapes at the widths "
+            f"{widths}; expected build(width) to use its argument."
+        )
+    return growing
+
+
+def _interpreted(
+    base: UserModel,
+    probe: UserModel,
+    inputs: Inputs,
+    shapes: Mapping[str, Sequence[int]],
+    growing: Mapping[str, Sequence[bool]],
+) -> Interpreter:
+    """Read the forward pass at the base width, or at twice it where a growing axis has one entry.
+
+    What becomes of an axis of one entry, such as the heads of a base with a single head, is not to
+    be seen: it is squeezed and broadcast at will. A forward pass that only fits the base width is
+    read there nevertheless.
+    """
+    single = any(
+        size == 1 and grows
+        for path, shape in shapes.items()
+        for size, grows in zip(shape, growing[path], strict=True)
+    )
+    if single:
+        try:
+            return interpret(probe, inputs.arrays)
+        except Exception:  # Whatever a user's function raises at a width it was not written for.
+            return interpret(base, inputs.arrays)
+    return interpret(base, inputs.arrays)
+
+
+def _require_growing_heads(layout: Layout, read: Interpreter, given: Collection[str]) -> None:
+    """Raise `TransferError` for keys of a fixed size which a growing number of queries meet.
+
+    They are maps from the width to a fixed size, as a readout is, but what they produce stays
+    inside: neither a readout's rule, which lets it vanish with width, nor a hidden one is right.
+    """
+
+    def of_role(role: Role, paths: Iterable[str]) -> list[str]:
+        return sorted(path for path in paths if layout[path].role == role and path not in given)
+
+    for one, other in (pair for each in read.contracted for pair in (each, each[::-1])):
+        keys, queries = of_role(Role.OUTPUT, one), of_role(Role.HIDDEN, other)
+        if keys and queries:
+            raise TransferError(
+                f"{keys[0]} maps the width to a fixed size, and what it produces is multiplied "
+                f"with what {queries[0]} makes of the width, as the keys of multi-query attention "
+                "are with its queries: no rule of width fits both; expected key and value heads "
+                "whose number grows with width (grouped-query attention), or "
+                f'axes={{"{keys[0]}": "{layout[keys[0]].axes}"}} to take it for a readout.'
+            )
+
+
+def explained_model(
+    build: Callable[..., Any], apply: Callable[..., Any] | None
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The two functions of a user, whose errors then name the argument that they were given as."""
+    built = explained_calls(
+        build, "build", "a function that makes the model at any width and draws its own keys"
+    )
+    if apply is None:
+        return built, None
+    return built, explained_calls(apply, "apply", "a forward pass that takes inputs=")
 
 
 def _axes_of(

@@ -2,7 +2,7 @@
 
 import collections
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 
 from transfer import pytree_paths
-from transfer.tracing import primitives
+from transfer.tracing import primitives, products
 from transfer.tracing.abstract_values import CONSTANT, Labels, Other, Value, Weight, join
 from transfer.tracing.axis_uses import Kind, Uses
 from transfer.tracing.jaxprs import Location, called_jaxpr
@@ -26,6 +26,7 @@ class Interpreter:
       activations: which operand of such an equation the activations are.
       contractions: equations in which two activations are contracted with each other, and the
         number of terms in each sum.
+      contracted: the weights whose products each of two such activations is linear in.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Interpreter:
         self.products: dict[Location, frozenset[str]] = {}
         self.activations: dict[Location, int] = {}
         self.contractions: dict[Location, int] = {}
+        self.contracted: set[tuple[frozenset[str], ...]] = set()
         self._recording = True
 
     def run(self, jaxpr: Any, inputs: Sequence[Value], at: Location = ()) -> list[Value]:
@@ -52,7 +54,9 @@ class Interpreter:
             values.update(zip(equation.outvars, results, strict=True))
         return [value(variable) for variable in jaxpr.outvars]
 
-    def product(self, weight: Weight, kinds: Sequence[Kind], at: Location) -> None:
+    def product(
+        self, weight: Weight, kinds: Sequence[Kind], at: Location, met: Value | None = None
+    ) -> None:
         """Record that a weight meets the inputs, and what becomes of each of its axes."""
         if not self._recording or not weight.paths:
             return
@@ -65,11 +69,25 @@ class Interpreter:
                     if uses[0].setdefault(axis, kind) != kind:
                         uses.append({axis: kind})
             self.uses[path].products.extend(uses)
+            if isinstance(met, Other):
+                self.uses[path].joined |= met.joined
 
-    def contraction(self, terms: int, at: Location) -> None:
+    def contraction(self, terms: int, at: Location, sides: Sequence[Other]) -> None:
         """Record that two activations are contracted with each other."""
         if self._recording:
             self.contractions[at] = terms
+            self.contracted.add(tuple(side.linear_in for side in sides))
+
+    def grouped(self, kernel: Weight, axis: int, channels: int, groups: int) -> None:
+        """Record that a convolution takes its kernel's outputs in groups."""
+        for path, own in kernel.axes[axis] if self._recording else ():
+            inputs = {place for other, place in kernel.axes[channels] if other == path}
+            self.uses[path].groups.add((own, frozenset(inputs), groups))
+
+    def split(self, paths: Iterable[str], sizes: Sequence[int]) -> None:
+        """Record that the outputs of weights are taken apart into parts of these sizes."""
+        for path in paths if self._recording else ():
+            self.uses[path].split.add(tuple(sizes))
 
     def gone(self, labels: Labels, kind: Kind) -> None:
         """Record that an axis leaves an array before the array meets the inputs."""
@@ -117,29 +135,50 @@ class Interpreter:
         body = called_jaxpr(equation)
         if body is not None:
             return self.run(body, values, at)
-        if name in primitives.PRODUCTS:
-            met = [isinstance(value, Weight) and not value.looked_up for value in values]
+        if name in products.PRODUCTS:
+            met = [
+                isinstance(value, Weight) and not (value.looked_up or value.repeated)
+                for value in values
+            ]
             self.activations[at] = met.index(False) if False in met else 0
-            return [primitives.PRODUCTS[name](self, equation, values, at)]
+            return [products.PRODUCTS[name](self, equation, values, at)]
         weights = [value for value in values if isinstance(value, Weight)]
         if not weights:
             others = [value for value in values if isinstance(value, Other)]
-            return primitives.without_weights(equation, others)
+            return primitives.without_weights(self, equation, others)
         if name in primitives.SHAPES:
             return primitives.SHAPES[name](self, equation, values, at)
         return primitives.elementwise(self, equation, values, at)
 
 
 def interpret(model: UserModel, inputs: Sequence[Any]) -> Interpreter:
-    """Trace a model's forward pass and follow its parameters through it."""
+    """Trace a model's forward pass and follow its parameters through it.
+
+    A parameter that is multiplied with another one before either meets the inputs may be a factor
+    of a weight, or an activation such as the latent vectors of a Perceiver. It is an activation if
+    it is also added to activations; the forward pass is then interpreted once more.
+    """
     assert model.forward is not None
     jaxpr = jax.make_jaxpr(model.forward)(model.parameters, model.state, *inputs)
-    values: list[Value] = [
-        Weight(tuple(frozenset({(path, axis)}) for axis in range(len(leaf.shape))))
-        if leaf.shape
-        else Other(data=False, scalar=True)
-        for path, leaf in pytree_paths.leaves(model.parameters).items()
-    ]
+    found = _interpreted(jaxpr, model, inputs, frozenset())
+    sizes = {path: leaf.ndim for path, leaf in pytree_paths.flatten(model.parameters)}
+    kept = frozenset(
+        path
+        for path, uses in found.uses.items()
+        if uses.obstacle == products.ANOTHER_PARAMETER
+        and any(use == dict.fromkeys(range(sizes[path]), Kind.KEPT) for use in uses.products)
+    )
+    return _interpreted(jaxpr, model, inputs, kept) if kept else found
+
+
+def _interpreted(
+    jaxpr: Any, model: UserModel, inputs: Sequence[Any], activations: frozenset[str]
+) -> Interpreter:
+    values: list[Value] = []
+    for path, leaf in pytree_paths.flatten(model.parameters):
+        axes = tuple(frozenset({(path, axis)}) for axis in range(len(leaf.shape)))
+        weight = Weight(axes, looked_up=path in activations)
+        values.append(weight if axes else Other(data=False, scalar=True))
     values += [CONSTANT] * len(jax.tree.leaves(model.state))
     values += [Other(data=True)] * len(jax.tree.leaves(inputs))
     interpreter = Interpreter()

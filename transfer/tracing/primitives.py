@@ -4,10 +4,10 @@ A rule takes the interpreter, the equation, the values of its inputs and its loc
 the values of its outputs.
 """
 
+import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from transfer.tracing.abstract_values import (
     NONE,
@@ -15,53 +15,64 @@ from transfer.tracing.abstract_values import (
     Other,
     Value,
     Weight,
+    activation,
     join,
     merge,
     reshape,
 )
 from transfer.tracing.axis_uses import Kind
 from transfer.tracing.jaxprs import Location, scan_inputs
+from transfer.tracing.observer import Observer
 
 DATA = Other(data=True)
-_ANOTHER_PARAMETER = "it is multiplied with another parameter before it meets the inputs"
+# Primitives whose output is a linear function of each input, or of the first alone.
+_LINEAR = {"add", "add_any", "sub", "mul", "neg", "concatenate", "select_n", "optimization_barrier"}
+_LINEAR_IN_FIRST = {
+    *("div", "convert_element_type", "reduce_precision", "reduce_sum", "copy", "reshape", "rev"),
+    *("transpose", "squeeze", "broadcast_in_dim", "slice", "split", "unstack", "tile", "pad"),
+    *("dynamic_slice", "gather"),
+}
 
 
-class Observer(Protocol):
-    """What a rule needs of the interpreter: to record uses of weights, and to run nested jaxprs."""
-
-    def product(self, weight: Weight, kinds: Sequence[Kind], at: Location) -> None:
-        """Record that a weight meets the inputs, and what becomes of each of its axes."""
-
-    def contraction(self, terms: int, at: Location) -> None:
-        """Record that two activations are contracted with each other."""
-
-    def gone(self, labels: Labels, kind: Kind) -> None:
-        """Record that an axis leaves an array before the array meets the inputs."""
-
-    def obstruct(self, weight: Weight, reason: str) -> None:
-        """Record why the forward pass does not tell the role of a weight."""
-
-    def replaced(self, before: Sequence[Value], after: Sequence[Value], at: Location) -> None:
-        """Record weights whose place is taken by activations, as with a learned initial state."""
-
-    def run(self, jaxpr: Any, inputs: Sequence[Value], at: Location) -> list[Value]:
-        """Return the values of a jaxpr's outputs, given those of its inputs."""
-
-    def fixed_point(
-        self, body: Any, constants: Sequence[Value], carry: Sequence[Value], at: Location
-    ) -> list[Value]:
-        """Return the values of a loop's carry that a further step leaves unchanged."""
-
-
-def without_weights(equation: Any, values: Sequence[Other]) -> list[Value]:
+def without_weights(observer: Observer, equation: Any, values: Sequence[Other]) -> list[Value]:
     """Return the outputs of any primitive whose inputs hold no parameter."""
+    name = equation.primitive.name
     data = any(value.data for value in values)
-    several = equation.primitive.name in ("iota", "concatenate")
+    several = name in ("iota", "concatenate")
     broadcast = all(value.scalar for value in values) and not several
+    for sizes in _parts(equation):
+        observer.split(frozenset().union(*(value.linear_in for value in values)), sizes)
+    found = kept_of(equation, values)
     return [
-        Other(data=data, scalar=not variable.aval.shape or (broadcast and bool(values)))
+        Other(
+            data=data,
+            scalar=not variable.aval.shape or (broadcast and bool(values)),
+            linear_in=found.linear_in,
+            joined=found.joined,
+        )
         for variable in equation.outvars
     ]
+
+
+def kept_of(equation: Any, values: Sequence[Value]) -> Other:
+    """What an output still is of the products before it, unless it is one itself."""
+    name = equation.primitive.name
+    linear = values if name in _LINEAR else values[:1] if name in _LINEAR_IN_FIRST else ()
+    joined = activation(values).joined
+    if name == "concatenate":
+        axis = equation.params["dimension"]
+        joined |= {tuple(variable.aval.shape[axis] for variable in equation.invars)}
+    return dataclasses.replace(activation(linear), joined=joined)
+
+
+def _parts(equation: Any) -> list[tuple[int, ...]]:
+    """The sizes of the parts into which an equation takes its operand, for each axis it cuts."""
+    if equation.primitive.name == "split":
+        return [tuple(map(int, equation.params["sizes"]))]
+    if equation.primitive.name != "slice":
+        return []
+    full, part = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    return [(size, whole - size) for whole, size in zip(full, part, strict=True) if size != whole]
 
 
 def elementwise(
@@ -85,7 +96,7 @@ def elementwise(
     if data:
         for weight in weights:
             observer.product(weight, [Kind.KEPT] * len(weight.axes), at)
-        return [DATA for _ in equation.outvars]
+        return [kept_of(equation, values) for _ in equation.outvars]
     full = [weight for weight in weights if len(weight.axes) == len(shape)]
     return [merge(full) if full else Other(data=False) for _ in equation.outvars]
 
@@ -95,97 +106,6 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
         len(shape) == len(target)
         and all(size in (1, full) for size, full in zip(shape, target, strict=True))
     )
-
-
-# Products: contractions, convolutions and lookups.
-
-
-def _dot_general(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
-    contracted, batched = equation.params["dimension_numbers"]
-    sides = [
-        (value, contracting, batching, variable.aval.ndim)
-        for value, contracting, batching, variable in zip(
-            values, contracted, batched, equation.invars, strict=True
-        )
-    ]
-    parameters = [value for value in values if isinstance(value, Weight) and not value.looked_up]
-    if len(parameters) == 2:
-        for weight in parameters:
-            observer.obstruct(weight, _ANOTHER_PARAMETER)
-        return _free_axes(sides)
-    for value, contracting, batching, ndim in sides:
-        if isinstance(value, Weight):
-            kinds = [
-                Kind.IN if axis in contracting else Kind.BATCH if axis in batching else Kind.OUT
-                for axis in range(ndim)
-            ]
-            # A row of a table of positions is an activation: it enters here as it was looked up.
-            kept = value.looked_up and len(parameters) == 1
-            observer.product(value, [Kind.KEPT] * ndim if kept else kinds, at)
-    if not parameters and all(isinstance(value, Other) and value.data for value in values):
-        shape = equation.invars[0].aval.shape
-        observer.contraction(math.prod(shape[axis] for axis in contracted[0]), at)
-    data = any(isinstance(value, Weight) or value.data for value in values)
-    return Other(data=data, scalar=not equation.outvars[0].aval.shape)
-
-
-def _free_axes(sides: Sequence[tuple[Value, Any, Any, int]]) -> Weight:
-    axes: list[Labels] = []
-    for value, contracting, batching, ndim in sides:
-        assert isinstance(value, Weight)
-        if not axes:
-            axes += [value.axes[axis] for axis in batching]
-        free = [axis for axis in range(ndim) if axis not in (*contracting, *batching)]
-        axes += [value.axes[axis] for axis in free]
-    return Weight(tuple(axes))
-
-
-def _convolution(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
-    image, kernel = values
-    if isinstance(image, Weight):
-        observer.obstruct(image, "it is convolved like an input")
-    if isinstance(kernel, Weight):
-        spec = equation.params["dimension_numbers"].rhs_spec
-        kinds = [Kind.OUT if axis == spec[0] else Kind.IN for axis in range(len(kernel.axes))]
-        observer.product(kernel, kinds, at)
-    return Other(data=any(isinstance(value, Weight) or value.data for value in values))
-
-
-def _gather(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
-    table, indices = values
-    if isinstance(indices, Weight):
-        observer.obstruct(indices, "it is used as an index")
-    by_data = isinstance(indices, Weight) or indices.data
-    if not isinstance(table, Weight):
-        return Other(data=table.data or by_data)
-    numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
-    source, index_shape = equation.invars[0].aval.shape, equation.invars[1].aval.shape
-    removed = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
-    indexed = {
-        axis for axis in numbers.start_index_map if sizes[axis] < source[axis] or axis in removed
-    }
-    if by_data:
-        observer.product(
-            table,
-            [
-                Kind.IN if axis in indexed
-                else Kind.BATCH if axis in numbers.operand_batching_dims
-                else Kind.OUT
-                for axis in range(len(source))
-            ],
-            at,
-        )  # fmt: skip
-        return DATA
-    several = math.prod(index_shape[:-1]) > 1
-    for axis in indexed:
-        observer.gone(table.axes[axis], Kind.LOOKED_UP if several else Kind.STACKED)
-    rows = NONE.union(*(table.axes[axis] for axis in indexed)) if several else NONE
-    offsets = iter([axis for axis in range(len(source)) if axis not in removed])
-    axes = [
-        table.axes[next(offsets)] if place in numbers.offset_dims else rows
-        for place in range(equation.outvars[0].aval.ndim)
-    ]
-    return Weight(tuple(axes), looked_up=several or table.looked_up)
 
 
 # Primitives that only move, drop or rename axes.
@@ -198,16 +118,33 @@ def _moved(axes: Callable[[Any, Weight], Sequence[Labels]]) -> Callable[..., lis
         weight = values[0]
         if not isinstance(weight, Weight):
             return elementwise(observer, equation, values, at)
-        return [Weight(tuple(axes(equation, weight)), weight.looked_up) for _ in equation.outvars]
+        for sizes in _parts(equation):
+            observer.split(weight.paths, sizes)
+        return [weight.along(axes(equation, weight)) for _ in equation.outvars]
 
     return rule
 
 
-def _broadcast(equation: Any, weight: Weight) -> list[Labels]:
-    axes = [NONE] * equation.outvars[0].aval.ndim
-    for axis, place in enumerate(equation.params["broadcast_dimensions"]):
-        axes[place] = weight.axes[axis]
-    return axes
+def _broadcast(
+    observer: Observer, equation: Any, values: Sequence[Value], at: Location
+) -> list[Value]:
+    weight = values[0]
+    assert isinstance(weight, Weight)
+    old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    places = equation.params["broadcast_dimensions"]
+    axes, sizes = [NONE] * len(new), [1] * len(new)
+    for axis, place in enumerate(places):
+        axes[place], sizes[place] = weight.axes[axis], old[axis]
+    # The size of a batch of one tells nothing.
+    repeated = any(size > was for was, size in zip(sizes, new, strict=True))
+    return [dataclasses.replace(weight.along(axes), repeated=weight.repeated or repeated)]
+
+
+def _tile(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> list[Value]:
+    weight = values[0]
+    assert isinstance(weight, Weight)
+    repeated = any(count > 1 for count in equation.params["reps"])
+    return [dataclasses.replace(weight, repeated=weight.repeated or repeated)]
 
 
 def _reshape(
@@ -221,7 +158,7 @@ def _reshape(
     for labels, size in zip(weight.axes, old, strict=True):
         if size == 1:
             observer.gone(labels - kept, Kind.STACKED)
-    return [Weight(tuple(axes), weight.looked_up)]
+    return [weight.along(axes)]
 
 
 def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
@@ -234,7 +171,7 @@ def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
         for axis in dropped:
             observer.gone(weight.axes[axis], kind)
         axes = [labels for axis, labels in enumerate(weight.axes) if axis not in dropped]
-        left = Weight(tuple(axes), weight.looked_up)
+        left = weight.along(axes)
         return [left if left.paths else Other(data=False, scalar=not axes)] * len(equation.outvars)
 
     return rule
@@ -262,7 +199,7 @@ def _concatenate(
     if any(isinstance(value, Other) and value.data for value in values):
         for weight in weights:
             observer.product(weight, [Kind.KEPT] * len(weight.axes), at)
-        return [DATA]
+        return [kept_of(equation, values)]
     return [merge(weights)]
 
 
@@ -282,7 +219,7 @@ def _scan(observer: Observer, equation: Any, values: Sequence[Value], at: Locati
     for value in values[carried:]:
         if isinstance(value, Weight):
             observer.gone(value.axes[0], Kind.STACKED)
-            value = Weight(value.axes[1:], value.looked_up)
+            value = value.along(value.axes[1:])
             value = value if value.paths else Other(data=False, scalar=not value.axes)
         slices.append(value)
     body = equation.params["jaxpr"]
@@ -292,7 +229,7 @@ def _scan(observer: Observer, equation: Any, values: Sequence[Value], at: Locati
     )
     results = observer.run(body, [*values[:constants], *carry, *slices], at)
     stacked = [
-        Weight((NONE, *value.axes), value.looked_up) if isinstance(value, Weight) else value
+        value.along((NONE, *value.axes)) if isinstance(value, Weight) else value
         for value in results[carried - constants :]
     ]
     return [*carry, *stacked]
@@ -327,15 +264,11 @@ def _cond(observer: Observer, equation: Any, values: Sequence[Value], at: Locati
 
 Rule = Callable[..., Any]
 
-PRODUCTS: dict[str, Rule] = {
-    "dot_general": _dot_general,
-    "conv_general_dilated": _convolution,
-    "gather": _gather,
-}
-
 SHAPES: dict[str, Rule] = {
     "transpose": _moved(lambda eq, weight: [weight.axes[i] for i in eq.params["permutation"]]),
-    "broadcast_in_dim": _moved(_broadcast),
+    "broadcast_in_dim": _broadcast,
+    "tile": _tile,
+    "rev": _moved(lambda eq, weight: weight.axes),
     "slice": _moved(lambda eq, weight: weight.axes),
     "split": _moved(lambda eq, weight: weight.axes),
     "pad": _moved(lambda eq, weight: weight.axes),

@@ -4,26 +4,35 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from transfer import pytree_paths
 from transfer.errors import TransferError
-from transfer.scaling import Layout, Recipe
+from transfer.scaling import Layout, Parameter, Recipe, Role
 
 
-def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe) -> Any:
+def rescale_init(
+    parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe | str
+) -> Any:
     """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
 
     rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
     the base width, so that it does not matter how the model's own initializers follow width.
-    Constants (zeros, gains of one) stay as they are. A parameter whose shape is that of the base
-    width is multiplied by the recipe's factor alone, which is 1 unless its layer is reparametrized.
+    Constants (zeros, gains of one) stay as they are. A parameter without a fan-in (a gain, a bias,
+    decay rates, slopes of heads) is meant to have one std at every width, and has a law to correct
+    only if it is drawn: it is measured where its entries are evidently independent draws around
+    zero, at least 64 at both widths, and left alone otherwise. A parameter whose shape is that of
+    the base width is multiplied by the recipe's factor alone, which is 1 unless its layer is
+    reparametrized.
 
     Arguments:
-      parameters: those of the model to be trained, any tree whose paths are the layout's.
+      parameters: those of the model to be trained, any tree whose paths are the layout's. Leaves
+        that are no floating point arrays, such as an equinox module's functions, stay.
       base_parameters: the same model's at the base width, from the same initializers.
 
-    Raises `TransferError` when a tree does not fit the layout, or when a parameter is random at one
-    width and constant at the other.
+    Raises `TransferError` when a tree does not fit the layout, when an entry is not finite, or when
+    one of the two draws of a matrix says nothing of its std: a matrix of a single entry, or one
+    that is random at one width and constant at the other.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
@@ -34,47 +43,104 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 2)  # 1 / m
       0.25
     """
-    rules = recipe.rules(layout)
-    own, base = pytree_paths.leaves(parameters), pytree_paths.leaves(base_parameters)
+    rules = Recipe.of(recipe).rules(layout)
+    own, base = pytree_paths.parameters(parameters), pytree_paths.parameters(base_parameters)
+    pytree_paths.require_real(own | base)
     layout.require(own)
     layout.require(base)
-    sizes, base_sizes = _measured(own), _measured(base)
-
-    def scaled(path: str, leaf: jax.Array) -> jax.Array:
+    for path, leaf in own.items():
         shape, base_shape = layout[path].shape, layout[path].base_shape
         if leaf.shape != shape or base[path].shape != base_shape:
             raise TransferError(
                 f"{path} has the shape {leaf.shape} and, at the base width, {base[path].shape}; "
                 f"the layout expects {shape} and {base_shape}."
             )
+    draws, base_draws = _measured(own), _measured(base)
+
+    def scaled(path: str, leaf: Any) -> Any:
+        if path not in own:
+            return leaf
         factor = rules[path].std
-        if shape == base_shape and factor == 1.0:
+        if layout[path].shape != layout[path].base_shape:
+            factor *= _correction(layout[path], draws[path], base_draws[path])
+        elif not draws[path].random:
+            # At the base width another draw's size is no reason to change this one.
             return leaf
-        (random, size), (base_random, base_size) = sizes[path], base_sizes[path]
-        if random != base_random:
-            raise TransferError(
-                f"{path} is random at one width and constant at the other; expected the same "
-                "initializers at both."
-            )
-        if not random:
-            return leaf
-        # At the base width another draw's size is no reason to change this one.
-        relative = 1.0 if shape == base_shape else base_size / size
-        return (leaf * (factor * relative)).astype(leaf.dtype)
+        return leaf if factor == 1.0 else (leaf * factor).astype(leaf.dtype)
 
     return pytree_paths.map_leaves(scaled, parameters)
 
 
-@jax.jit
-def _measured(leaves: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """Whether a leaf's entries differ, and their root mean square, by path.
+# Fewer entries than these say too little of how a vector was drawn.
+_ENOUGH = 64
+# By how many sampling errors, and at least by which share of the root mean square, a mean or a
+# correlation has to stand out: structured vectors, such as slopes and decay rates, are above 0.5.
+_ERRORS, _SHARE = 4.0, 0.1
 
-    The latter is the std of weights drawn around zero; weights drawn around another value, such as
-    gains around one, keep that value.
+
+class _Draw:
+    """What one array says of the law it was drawn from.
+
+    `size` is the root mean square, the std of weights drawn around zero; `centred` says whether
+    neither the mean nor the product of neighbors stands out, as for independent draws around zero.
     """
 
-    def measured(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
-        leaf = leaf.astype(jnp.float32)
-        return jnp.max(leaf) > jnp.min(leaf), jnp.sqrt(jnp.mean(jnp.square(leaf)))
+    def __init__(self, leaf: jax.Array, statistics: np.ndarray):
+        low, high, self.size, mean, neighbors = map(float, statistics)
+        self.entries = leaf.size
+        self.finite = bool(np.isfinite(statistics).all())
+        self.random = high > low
+        bound = max(_SHARE, _ERRORS / self.entries**0.5)
+        self.centred = max(abs(mean) * self.size, abs(neighbors)) <= bound * self.size**2
 
-    return {path: measured(leaf) for path, leaf in leaves.items()}
+
+def _correction(parameter: Parameter, draw: _Draw, base: _Draw) -> float:
+    """The factor that gives an array the size that it has at the base width; 1 where it stays."""
+    if not (draw.finite and base.finite):
+        raise TransferError(
+            f"{parameter.path} holds numbers that are not finite; expected freshly drawn "
+            "parameters at both widths."
+        )
+    drawn = draw.centred and base.centred and draw.random and base.random
+    if parameter.axes.inputs is None:
+        enough = min(draw.entries, base.entries) >= _ENOUGH
+        return base.size / draw.size if drawn and enough else 1.0
+    if draw.random != base.random:
+        if 1 in (draw.entries, base.entries):
+            raise TransferError(
+                f"{parameter.path} has a single entry at one of the widths, which says nothing of "
+                "the std it was drawn with; expected a base width at which it has several."
+            )
+        raise TransferError(
+            f"{parameter.path} is random at one width and constant at the other; expected the same "
+            "initializers at both."
+        )
+    # An input weight's std is the same at every width; one that was not drawn needs no correction.
+    if not draw.random or (parameter.role in (Role.INPUT, Role.SCALAR) and not drawn):
+        return 1.0
+    return base.size / draw.size
+
+
+def _measured(leaves: dict[str, jax.Array]) -> dict[str, _Draw]:
+    statistics = jax.device_get(_statistics(leaves))
+    return {path: _Draw(leaf, statistics[path]) for path, leaf in leaves.items()}
+
+
+@jax.jit
+def _statistics(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Least and largest entry, root mean square, mean, and mean product of neighbors, by path."""
+
+    def of(leaf: jax.Array) -> jax.Array:
+        entries = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)).ravel()
+        neighbors = jnp.mean(entries[1:] * entries[:-1]) if leaf.size > 1 else jnp.zeros(())
+        return jnp.stack(
+            [
+                jnp.min(entries),
+                jnp.max(entries),
+                jnp.sqrt(jnp.mean(jnp.square(entries))),
+                jnp.mean(entries),
+                neighbors,
+            ]
+        )
+
+    return {path: of(leaf) for path, leaf in leaves.items()}
