@@ -21,7 +21,7 @@ from benchmarks import (
     sweep,
 )
 from benchmarks.options import Options
-from benchmarks.results import Part, Results, circumstances
+from benchmarks.results import Part, Results, circumstances, code_of, revision_of
 from benchmarks.workers import ROOT
 from transfer.cli import platform
 
@@ -40,6 +40,7 @@ PARTS: Mapping[str, Measure] = {
     "spectrum": spectrum.measure,
 }
 WITH_TORCH = ("step", "ways", "sweep", "recipes")
+WITH_BEFORE = ("sweep", "recipes", "quickstart")
 # Sweeps run processes in the way that is the fastest.
 NEEDS_WAYS = ("sweep", "recipes")
 
@@ -49,6 +50,8 @@ def main() -> None:
     results = Results.read()
     for name in names:
         under = circumstances(ROOT, options.torch_version() if name in WITH_TORCH else "")
+        if options.before is not None and name in WITH_BEFORE:
+            under["before"] = f"{revision_of(options.before)} ({code_of(options.before)})"
         part = results.part(name, under, anew=again)
         print(f"{name}:", flush=True)
         PARTS[name](part, options)

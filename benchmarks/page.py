@@ -190,10 +190,11 @@ def _under(part: Part) -> str:
     under = part["under"]
     machine = under["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in under["versions"].items())
+    other = f", of the other checkout {under['before'].split()[0]}" if "before" in under else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}; Python {under['python']}, {versions}; revision "
-        f"{part['revision'] or 'unknown'}; {part['began'][:16]} to {part['ended'][11:16]} UTC."
+        f"{part['revision'] or 'unknown'}{other}; {part['began'][:16]} to {part['ended'][:16]} UTC."
     )
 
 
