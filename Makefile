@@ -34,8 +34,10 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-dev
-	$(BIN)/python -m benchmarks
+# Rewrites docs/performance.md: hours on 2 cores, which have to be idle, less for some parts
+# (`make bench BENCH="step sweep"`). What is measured already stays.
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # A good hour on 2 cores: decay and spectrum on settled runs.
 campaign: $(VENV)/installed
@@ -69,4 +71,8 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	touch $@

@@ -3,17 +3,19 @@
 import jax
 import jax.numpy as jnp
 
-from benchmarks.side_by_side import Ratio, ratio
+from benchmarks.options import Options
+from benchmarks.results import Part
+from benchmarks.side_by_side import compare
 from transfer.models.convolution import convolve
 
 STEPS = 5
 
 
-def measure() -> dict[str, Ratio]:
+def measure(part: Part, options: Options) -> None:
     image = jax.random.normal(jax.random.key(0), (32, 8, 8, 32))
     kernel = 0.1 * jax.random.normal(jax.random.key(1), (3, 3, 32, 32))
     slow, fast = (_run(backend, image, kernel) for backend in ("xla", "product"))
-    return {"steps through XLA's convolution / through a product": ratio(slow, fast)}
+    compare(part, "XLA's convolution / a product of windows", slow, fast, options)
 
 
 def _run(backend: str, image, kernel):

@@ -3,7 +3,9 @@
 import jax
 import optax
 
-from benchmarks.side_by_side import Ratio, ratio
+from benchmarks.options import Options
+from benchmarks.results import Part
+from benchmarks.side_by_side import compare
 from transfer import optim
 from transfer.models import TransformerConfig, initialize, model_layout
 from transfer.scaling import Hyperparameters, Recipe
@@ -11,7 +13,7 @@ from transfer.scaling import Hyperparameters, Recipe
 UPDATES = 50
 
 
-def measure() -> dict[str, Ratio]:
+def measure(part: Part, options: Options) -> None:
     model = TransformerConfig(width=128, layers=3)
     layout, recipe = model_layout(model, 16), Recipe("mup")
     parameters, _ = initialize(
@@ -19,9 +21,8 @@ def measure() -> dict[str, Ratio]:
     )
     ours = optim.adamw(0.01, 0.1, layout=layout.parameters, recipe=recipe)
     plain = optax.adamw(0.01, b2=0.95, weight_decay=0.1)
-    return {
-        "AdamW with a recipe / optax.adamw": ratio(_run(ours, parameters), _run(plain, parameters))
-    }
+    case = "AdamW with a recipe / optax.adamw"
+    compare(part, case, _run(ours, parameters), _run(plain, parameters), options)
 
 
 def _run(optimizer: optax.GradientTransformation, parameters):

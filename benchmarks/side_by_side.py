@@ -1,30 +1,29 @@
-"""Times two ways of doing the same thing in alternation, so that both meet the same machine."""
+"""Times two ways of doing the same thing in this process, in alternation."""
 
-import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 
-REPEATS = 7
+from benchmarks.options import Options
+from benchmarks.results import Part
+
+FIRST, SECOND = "first", "second"
 
 
-class Ratio(NamedTuple):
-    """Time of the first over time of the second: the median over pairs, and the extremes."""
-
-    median: float
-    lowest: float
-    highest: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} [{self.lowest:.2f}, {self.highest:.2f}]"
-
-
-def ratio(first: Callable[[], object], second: Callable[[], object]) -> Ratio:
+def compare(
+    part: Part,
+    case: str,
+    first: Callable[[], object],
+    second: Callable[[], object],
+    options: Options,
+) -> None:
+    """Measure the seconds of both, once each before the first block so that all is compiled."""
+    if not part.missing(case, options.blocks):
+        return
     _seconds(first), _seconds(second)
-    ratios = [_seconds(first) / _seconds(second) for _ in range(REPEATS)]
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+    contenders = {FIRST: lambda: _seconds(first), SECOND: lambda: _seconds(second)}
+    part.alternate(case, contenders, options.blocks)
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -8,26 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse.linalg
 
-from benchmarks.side_by_side import Ratio, ratio
+from benchmarks.options import Options
+from benchmarks.results import Part
+from benchmarks.side_by_side import compare
 from transfer.probes import initial_vectors, measure_spectrum
 from transfer.scaling import Annotated, Axes, Layout
 
 LAYERS = 12
 
 
-def measure() -> dict[str, Ratio]:
-    results = {}
+def measure(part: Part, options: Options) -> None:
     for n in (1024, 2048):
         gaussian = np.random.default_rng(0).standard_normal((1, n, n)).astype(np.float32)
-        results |= _against(f"Gaussian, {n}", gaussian, 16)
+        _against(part, f"Gaussian, {n}", gaussian, 16, options)
         # A random start sees a diagonal matrix as it would see any rotation of it.
         falling = np.diag(np.arange(1, n + 1) ** -0.18).astype(np.float32)[None]
-        results |= _against(f"i^-0.18, {n}", falling, 8)
+        _against(part, f"i^-0.18, {n}", falling, 8, options)
     stack = np.random.default_rng(0).standard_normal((LAYERS, 512, 512)).astype(np.float32)
-    return results | _against(f"Gaussian, {LAYERS} layers of 512", stack, 16)
+    _against(part, f"Gaussian, {LAYERS} layers of 512", stack, 16, options)
 
 
-def _against(name: str, matrices: np.ndarray, pairs: int) -> dict[str, Ratio]:
+def _against(part: Part, name: str, matrices: np.ndarray, pairs: int, options: Options) -> None:
     layers, rows, columns = matrices.shape
     layout, weights = _layout(layers, rows, columns), jnp.asarray(matrices)
     start = initial_vectors(layout, 1, jax.random.key(0))
@@ -43,12 +44,10 @@ def _against(name: str, matrices: np.ndarray, pairs: int) -> dict[str, Ratio]:
             scipy.sparse.linalg.svds(each, k=1, return_singular_vectors=False) for each in matrices
         ],
     }
-    return {
-        f"{name}: {other} / Lanczos, {pairs} pairs, error {error:.0e}": ratio(
-            run, lambda: lanczos(weights)
-        )
-        for other, run in others.items()
-    }
+    for other, run in others.items():
+        case = f"{name}: {other} / Lanczos, {pairs} pairs"
+        compare(part, case, run, lambda: lanczos(weights), options)
+        part.fact(f"{case}: relative error of Lanczos", float(error))
 
 
 def _layout(layers: int, rows: int, columns: int) -> Layout:
