@@ -53,7 +53,7 @@ def use_compilation_cache() -> Iterator[None]:
 
     Where JAX has a cache folder already, or its cache is disabled, nothing is changed. A folder
     that cannot be used is said in a warning. The processes of a job use the cache where all of them
-    see the same folder, because the first process writes for all.
+    see the same folder, because the first process writes for all, and not on GPUs.
 
     Example:
       >>> with use_compilation_cache():
@@ -125,6 +125,10 @@ def _remove_partial(folder: Path) -> None:
 
 def _seen_by_all(folder: Path | None) -> Path | None:
     """The folder if it is the same for all processes, by a file that the first one puts there."""
+    # While XLA compiles for GPUs, the processes of a job share the timing of kernels: one that found
+    # its program would leave the others waiting.
+    if jax.default_backend() == "gpu":
+        return None
     name = exchange.broadcast_one_to_all(uuid.uuid4().hex.encode()).decode()
     mark = folder / f".{name}" if folder else None
     if mark and exchange.is_first():
