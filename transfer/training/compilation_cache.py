@@ -125,8 +125,8 @@ def _remove_partial(folder: Path) -> None:
 
 def _seen_by_all(folder: Path | None) -> Path | None:
     """The folder if it is the same for all processes, by a file that the first one puts there."""
-    # While XLA compiles for GPUs, the processes of a job share the timing of kernels: one that found
-    # its program would leave the others waiting.
+    # While XLA compiles for GPUs, the processes of a job share the timing of kernels: one that
+    # found its program would leave the others waiting.
     if jax.default_backend() == "gpu":
         return None
     name = exchange.broadcast_one_to_all(uuid.uuid4().hex.encode()).decode()
