@@ -170,6 +170,14 @@ def test_training_again_trains_nothing(trained, config, predicted, capsys, monke
     assert tree(trained) == before
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT as a terminal's job has it; in the background it may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def by_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -188,7 +196,7 @@ def at_once():
     ],
 )
 def test_an_interrupted_training_goes_on_and_ends_the_same(
-    interrupt, says, rest, trained, config, predicted, tmp_path, capsys, monkeypatch
+    interrupt, says, rest, heeded, trained, config, predicted, tmp_path, capsys, monkeypatch
 ):
     fractions = []
 
@@ -228,6 +236,34 @@ def test_exported_weights_load_without_this_library(trained, tmp_path, capsys):
     assert tensors["model.embed_tokens.weight"].shape == (256, 32)
     assert tensors["model.layers.0.self_attn.q_proj.weight"].shape == (32, 32)
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_an_allowed_mismatch_is_told_and_trained_as_configured(config, predicted, tmp_path, capsys):
+    flags = ("--allow_mismatch", "--config.training.optimizer=lion")
+    run = (f"--config={config}", f"--hyperparameters={predicted}", f"--run={tmp_path}/run")
+    assert transfer("train", *run, *flags) == 0
+    assert "training.optimizer is lion but was adamw." in capsys.readouterr().out
+    (trial,) = trials(tmp_path / "run")
+    assert (trial.optimizer, trial.width) == ("lion", 32)
+    assert trial.learning_rate == json.loads(predicted.read_text())["learning_rate"]
+
+
+# Signs of every kind; a run can be moved to where it could not have been trained.
+ANY_NAME = "~ [v2] *?\\ \"'`$(){}|;&<>!#%:,=@^ \t\u00e9\u6f22"
+
+
+def test_a_run_is_read_wherever_it_lies(swept, trained, config, predicted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
+    proxies, run = (tmp_path / ANY_NAME / name for name in ("swept", "trained"))
+    shutil.copytree(swept, proxies)
+    shutil.copytree(trained, run)
+    assert transfer("spectrum", f"--run={proxies}") == 0
+    assert transfer("predict", f"--run=~/{ANY_NAME}/swept", "--width=32") == 0
+    assert (proxies / "hyperparameters.json").exists()
+    assert transfer("export", f"--run={run}", f"--output=~/{ANY_NAME}/weights") == 0
+    assert (tmp_path / ANY_NAME / "weights" / "model.safetensors").exists()
+    assert not (tmp_path / "~").exists()
 
 
 def test_a_tokenizer_is_trained_and_then_used(config, tmp_path, capsys):

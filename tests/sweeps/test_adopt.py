@@ -175,6 +175,19 @@ def test_the_same_target_by_prediction_and_by_configuration(ruled):
     assert runs[1:] == runs[:1] * 3
 
 
+def test_a_warmup_may_keep_its_share_of_a_run_whose_length_follows_its_size():
+    length = {"training": {"tokens_per_parameter": 0.1, "steps": 1}}
+    sweep = configuration(length)
+    prediction = predicted(sweep, 64)
+    longer = configuration(length, {"model.width": 64}).steps(64) / sweep.steps(16)
+    assert longer > 2
+    share = {"model.width": 64, "training.warmup": round(4 * longer)}
+    found = adopted(configuration(length, share), prediction)
+    assert (found.experiment.training.warmup, found.notes) == (round(4 * longer), ())
+    as_it_is = adopted(configuration(length), prediction)
+    assert (as_it_is.experiment.training.warmup, as_it_is.notes) == (4, ())
+
+
 def test_a_base_that_the_configuration_leaves_out_is_the_sweeps():
     sweep = configuration(RULED, {"base_batch_size": 2})
     found = adopted(configuration(RULED), predicted(sweep))

@@ -138,10 +138,13 @@ def adopted(
     if differences:
         target = _with(target, _as_configured(experiment, differences))
         return Adopted(experiment=target, notes=(*notes, *(f"{each}." for each in differences)))
+    # A phase of another length is a configuration's own where it is the same share of the run.
+    swept, given = _flat(sweep), _values(experiment, _PHASES)
+    target = _with(target, {key: value for key, value in given.items() if value != swept[key]})
     phases = [
         f"{key} is {value}, the same share of the run as in the sweep."
         for key, value in _values(target, _PHASES).items()
-        if value != _flat(experiment)[key]
+        if value != given[key]
     ]
     return Adopted(
         experiment=target,
@@ -162,11 +165,22 @@ def _sweep(record: Mapping[str, Any]) -> Experiment:
     """The experiment of the sweep, as a prediction records it."""
     try:
         return read(record["experiment"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, TransferError) as error:
         raise TransferError(
-            f"The hyperparameters do not say what they were tuned for as this version writes it "
-            f"({type(error).__name__}: {error}); write them anew with transfer predict."
+            "The hyperparameters do not say what they were tuned for as this version writes it "
+            f"({str(error).rstrip('.')}); write them anew with transfer predict."
         ) from error
+
+
+def require_tuned_data(tuned_on: str, fingerprint: str, where: str) -> None:
+    """Raise `TransferError` when data differ from those that hyperparameters were tuned on."""
+    if tuned_on != fingerprint:
+        raise TransferError(
+            f"The data differ from those that the hyperparameters of {where} were tuned on "
+            f"(fingerprint {fingerprint[:12]}, expected {tuned_on[:12]}); expected the same data "
+            "set, splits and tokenizer and, for stdlib_text, the same Python, or "
+            f"{_ALL_THE_SAME}."
+        )
 
 
 def _kinds(experiment: Experiment) -> tuple[str, str]:

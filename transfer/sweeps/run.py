@@ -11,10 +11,11 @@ from etils import epath
 
 from transfer.analysis import Prediction, extrapolate_optimum
 from transfer.config import Experiment
-from transfer.data import Dataset, ImageDataset, check_fingerprint
+from transfer.data import Dataset, ImageDataset
 from transfer.distributed.exchange import first_process_first, is_first
 from transfer.errors import TransferError
 from transfer.run_directory import Origin, RunDirectory, TrialResult
+from transfer.sweeps.adopt import require_tuned_data
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
@@ -167,7 +168,7 @@ def train_groups(
             dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
             if tuned_on is not None:
                 fingerprint, where = tuned_on
-                check_fingerprint(fingerprint, dataset.fingerprint, where)
+                require_tuned_data(fingerprint, dataset.fingerprint, where)
             if is_first():
                 register_run(run, experiment, dataset.fingerprint, kind)
         if kind in SWEEPS:

@@ -24,6 +24,7 @@ from transfer.training.group import TrialGroup
 from transfer.training.history import History
 from transfer.training.inputs import TrialInputs
 from transfer.training.kept_programs import KeptPrograms
+from transfer.training.memory import predict_memory, require_room
 from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
@@ -105,6 +106,7 @@ def train(
 
     Raises:
       TerminatedError: the run was asked to stop.
+      DoesNotFitError: the group takes more memory than its devices have.
       TransferError: the group does not fit the devices or its recipe, or a seed is none.
     """
     started = time.perf_counter()
@@ -116,14 +118,19 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    programs = (kept or KeptPrograms()).compile(built, len(jax.tree.leaves(held_out)[0]))
+    held_out_batches = len(jax.tree.leaves(held_out)[0])
+    programs = (kept or KeptPrograms()).compile(built, held_out_batches)
     to_compile = programs.begin()
     next(to_compile)  # what takes steps compiles for the longest
+    if checkpoints is None or not checkpoints.steps:
+        programs.init.begin()
     if jax.process_count() > 1:
         programs.wait()
+        exchange.barrier()  # one process may have compiled for longer
+    memory = predict_memory(built, programs, built.eval_batches(held_out_batches))
+    require_room(group, mesh, memory)
 
     # The start: the last checkpoint, or the initial state.
-    exchange.barrier()  # one process may have compiled for longer
     with collective_timeout():
         trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
         history = History.empty(len(group.trials), training.measured_at(steps), programs.measured)
