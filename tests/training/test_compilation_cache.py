@@ -16,7 +16,7 @@ from transfer.training import compilation_cache
 from transfer.training.compilation_cache import VARIABLE, use_compilation_cache
 
 ROOT = pathlib.Path(__file__).parents[2]
-SETTINGS = compilation_cache._SETTINGS
+SETTINGS = tuple(compilation_cache._DEFAULTS)
 
 
 @contextlib.contextmanager
@@ -123,6 +123,15 @@ def test_where_it_is_switched_off_or_jax_has_a_folder_nothing_changes(
         assert {name: getattr(jax.config, name) for name in SETTINGS} == before
         compile_anew()
     assert not folder.exists()
+
+
+def test_a_bound_of_ones_own_stays(folder):
+    jax.config.update("jax_compilation_cache_max_size", 0)
+    with use_compilation_cache():
+        assert jax.config.jax_compilation_cache_max_size == 0
+    jax.config.update("jax_compilation_cache_max_size", -1)
+    with use_compilation_cache():
+        assert jax.config.jax_compilation_cache_max_size == compilation_cache._MAX_BYTES
 
 
 def test_a_folder_that_cannot_be_used_is_said_and_training_goes_on(

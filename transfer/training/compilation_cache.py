@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import jax
@@ -21,12 +22,13 @@ VARIABLE = "TRANSFER_COMPILATION_CACHE"
 # 4,000 programs of a CPU that fit.
 _MAX_BYTES = 512 * 2**20
 _SECONDS_TO_LOCK = 10.0
-_SETTINGS = (
-    "jax_enable_compilation_cache",
-    "jax_compilation_cache_dir",
-    "jax_compilation_cache_max_size",
-    "jax_persistent_cache_min_compile_time_secs",
-)
+# By name JAX's own values, which are those that nobody has set.
+_DEFAULTS: dict[str, object] = {
+    "jax_enable_compilation_cache": True,
+    "jax_compilation_cache_dir": None,
+    "jax_compilation_cache_max_size": -1,
+    "jax_persistent_cache_min_compile_time_secs": 1.0,
+}
 
 
 def default_folder() -> Path:
@@ -51,16 +53,17 @@ def use_compilation_cache() -> Iterator[None]:
     a program holds jaxlib's version, XLA's flags and the processor's instructions, so a folder may
     be shared by different machines.
 
-    Where JAX has a cache folder already, or its cache is disabled, nothing is changed. A folder
-    that cannot be used is said in a warning. The processes of a job use the cache where all of them
-    see the same folder, because the first process writes for all.
+    What is set in JAX's own configuration stays: with a folder there, or its cache disabled,
+    nothing is changed. A folder that cannot be used is said in a warning. The processes of a job
+    use the cache where all of them see the same folder, because the first process writes for all,
+    and not on GPUs.
 
     Example:
       >>> with use_compilation_cache():
       ...     jax.jit(lambda x: x + 1)(1)
       Array(2, dtype=int32, weak_type=True)
     """
-    before = {name: getattr(jax.config, name) for name in _SETTINGS}
+    before = {name: getattr(jax.config, name) for name in _DEFAULTS}
     is_set = before["jax_compilation_cache_dir"] is not None
     folder = None if is_set or not before["jax_enable_compilation_cache"] else _folder()
     if jax.process_count() > 1:
@@ -68,21 +71,20 @@ def use_compilation_cache() -> Iterator[None]:
     if folder is None:
         yield
         return
-    _configure(
-        {
-            "jax_compilation_cache_dir": str(folder),
-            "jax_compilation_cache_max_size": _MAX_BYTES,
-            # A second run should compile nothing at all.
-            "jax_persistent_cache_min_compile_time_secs": 0.0,
-        }
-    )
+    ours = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_compilation_cache_max_size": _MAX_BYTES,
+        # A second run should compile nothing at all.
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    _configure({name: ours[name] for name in ours if before[name] == _DEFAULTS[name]})
     try:
         yield
     finally:
         _configure(before)
 
 
-def _configure(settings: dict[str, object]) -> None:
+def _configure(settings: dict[str, Any]) -> None:
     for name, value in settings.items():
         jax.config.update(name, value)
     # JAX would go on with the folder that it has opened.
@@ -125,6 +127,10 @@ def _remove_partial(folder: Path) -> None:
 
 def _seen_by_all(folder: Path | None) -> Path | None:
     """The folder if it is the same for all processes, by a file that the first one puts there."""
+    # While XLA compiles for GPUs, the processes of a job share the timing of kernels: one that
+    # found its program would leave the others waiting.
+    if jax.default_backend() == "gpu":
+        return None
     name = exchange.broadcast_one_to_all(uuid.uuid4().hex.encode()).decode()
     mark = folder / f".{name}" if folder else None
     if mark and exchange.is_first():

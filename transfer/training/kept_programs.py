@@ -6,7 +6,6 @@ from typing import Any
 import jax
 
 from transfer.data import Dataset, ImageDataset
-from transfer.errors import TransferError
 from transfer.training.build import BuiltPopulation, build_population, group_mesh
 from transfer.training.group import TrialGroup
 from transfer.training.population import Compiled
@@ -36,7 +35,7 @@ class KeptPrograms:
     def prepare(self, group: TrialGroup, dataset: Dataset | ImageDataset) -> Iterator[None]:
         """Trace the programs of a group one by one and let them compile, yielding between them.
 
-        What is wrong with the group is raised when it is trained.
+        What is wrong with the group is raised when it is trained, and not before.
         """
         try:
             built = build_population(group, group_mesh(group))
@@ -44,7 +43,7 @@ class KeptPrograms:
             yield
             yield from programs.begin()
             programs.init.begin()
-        except (TransferError, jax.errors.JaxRuntimeError):
+        except Exception:  # whatever a model of the user's own raises
             self.forget()
 
     def forget(self) -> None:
