@@ -170,6 +170,14 @@ def test_training_again_trains_nothing(trained, config, predicted, capsys, monke
     assert tree(trained) == before
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT as a terminal's job has it; in the background it may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def by_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -188,7 +196,7 @@ def at_once():
     ],
 )
 def test_an_interrupted_training_goes_on_and_ends_the_same(
-    interrupt, says, rest, trained, config, predicted, tmp_path, capsys, monkeypatch
+    interrupt, says, rest, heeded, trained, config, predicted, tmp_path, capsys, monkeypatch
 ):
     fractions = []
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from transfer.cli.time_left import TimeLeft, in_words
 from transfer.run_directory import RunDirectory, TrialResult
-from transfer.sweeps import Reporter, group_line
+from transfer.sweeps import Reporter, group_line, split_line
 from transfer.training import TrialGroup
 
 if TYPE_CHECKING:
@@ -132,6 +132,13 @@ class SweepProgress(Reporter):
     def wait(self, group: TrialGroup, what: str) -> None:
         """See `Reporter`."""
         say(f"{group} waits for {what}, which no machine of the cluster has so far.")
+
+    def split(self, group: TrialGroup, parts: Sequence[TrialGroup], reason: str) -> None:
+        """See `Reporter`."""
+        self._time_left.split(group, len(parts))
+        self._shares.pop(group, None)
+        self._fractions.pop(group, None)
+        say(split_line(group, parts, reason))
 
     def lose(self, group: TrialGroup) -> None:
         """See `Reporter`."""

@@ -72,6 +72,11 @@ class TimeLeft:
             self._trained_seconds += seconds
         running.compiled, running.since, running.fraction = True, now, fraction
 
+    def split(self, group: Hashable, parts: int) -> None:
+        """A group that began is trained in parts instead, which begin by themselves."""
+        self._running.pop(group, None)
+        self._groups += parts - 1
+
     def finish(self, group: Hashable) -> None:
         """A group is done."""
         self._finished_work += self._running.pop(group).work

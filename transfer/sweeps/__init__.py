@@ -8,7 +8,7 @@ from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
-from transfer.sweeps.reporter import Lines, Reporter, group_line
+from transfer.sweeps.reporter import Lines, Reporter, group_line, split_line
 from transfer.sweeps.run import run_single, run_sweep, run_target, train_groups
 from transfer.sweeps.runner import (
     Launcher,
@@ -42,6 +42,7 @@ __all__ = [
     "run_single",
     "run_sweep",
     "run_target",
+    "split_line",
     "target_experiment",
     "target_values",
     "train_groups",

@@ -30,6 +30,9 @@ class Reporter:
     def wait(self, group: TrialGroup, what: str) -> None:
         """The group begins only when a cluster has `what` to run it on."""
 
+    def split(self, group: TrialGroup, parts: Sequence[TrialGroup], reason: str) -> None:
+        """The parts, which begin by themselves, are trained instead of the group."""
+
     def lose(self, group: TrialGroup) -> None:
         """A process of the group is gone; the group runs again from its last checkpoint."""
 
@@ -48,8 +51,20 @@ def group_line(group: TrialGroup, trials: Sequence[TrialResult]) -> str:
     )
 
 
+def split_line(group: TrialGroup, parts: Sequence[TrialGroup], reason: str) -> str:
+    """Say on a line into how many parts a group is cut, and why."""
+    return (
+        f"{group}: {len(group.trials)} trials in {len(parts)} parts of "
+        f"{len(parts[0].trials)}, because {reason}."
+    )
+
+
 class Lines(Reporter):
     """Prints a line for each group that is done."""
+
+    def split(self, group: TrialGroup, parts: Sequence[TrialGroup], reason: str) -> None:
+        """Print why the group is trained in parts."""
+        print(split_line(group, parts, reason), flush=True)
 
     def finish(self, group: TrialGroup, trials: Sequence[TrialResult]) -> None:
         """Print the group's line."""

@@ -1,5 +1,6 @@
 """Run groups on this machine, adding each to the run directory as it ends."""
 
+import collections
 import dataclasses
 import functools
 import json
@@ -15,10 +16,11 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.parts import begun_parts, begun_sizes, parts_after, reason
 from transfer.sweeps.reporter import Reporter
 from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
-from transfer.training import Checkpoints, Progress, TrialGroup, train
+from transfer.training import Checkpoints, DoesNotFitError, Progress, TrialGroup, train
 from transfer.training.compilation_cache import use_compilation_cache
 from transfer.training.kept_programs import KeptPrograms
 
@@ -101,12 +103,20 @@ def remove_orphans(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
     A sweep that has grown trains groups of other names at its widths, and a kill after a group is
     in the tables may leave its checkpoints. Those of other widths, such as a target's, stay.
     """
-    missing = {group.name for group in unfinished(run, groups)}
+    missing = unfinished(run, groups)
     if exchange.is_first() and run.checkpoints.exists():
         kinds = {group.kind for group in groups}
+        kept = {name for group in missing for name in begun_sizes(run, group)}
         for folder in run.checkpoints.iterdir():
-            if folder.name.rpartition("-")[0] in kinds and folder.name not in missing:
+            if folder.name.rpartition("-")[0] in kinds and folder.name not in kept:
                 folder.rmtree(missing_ok=True)
+
+
+def remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
+    """Remove the checkpoints that these very groups would resume from."""
+    if run.checkpoints.exists():
+        for group in groups:
+            _checkpoints(run, group).rmtree(missing_ok=True)
 
 
 @use_compilation_cache()
@@ -122,25 +132,27 @@ def run_groups(
 ) -> list[str]:
     """Train what is missing of the groups; returns a sentence for each group that failed.
 
-    A group that the hardware gives up on (out of memory) is left missing, to be tried again by the
-    next run, and the others go on; of several processes one may be alone in that, so they all end.
-    A group resumes from its checkpoints, which lie in a folder of their own until its trials are in
-    the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked before each
-    group and while it trains; if it says so, the group is saved and `TerminatedError` ends this.
+    A group that takes more memory than its devices have is trained in parts, each a group of its
+    own; see `parts_after`. A group that the hardware gives up on is left missing, to be tried again
+    by the next run, and the others go on; of several processes one may be alone in that, so they
+    all end. A group resumes from its checkpoints, which lie in a folder of their own until its
+    trials are in the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked
+    before each group and while it trains; if it says so, the group is saved and `TerminatedError`
+    ends this.
     `programs` are those that earlier calls have compiled.
     """
     programs = KeptPrograms() if programs is None else programs
     failures: list[str] = []
     missing = unfinished(run, groups)
     if exchange.is_first():
-        _remove_checkpoints(run, [group for group in groups if group not in missing])
-    for number, group in enumerate(missing):
+        remove_checkpoints(run, [group for group in groups if group not in missing])
+    waiting = collections.deque(part for group in missing for part in begun_parts(run, group))
+    while waiting:
         exchange.barrier()  # the first may have written for longer
         (stopping,) = exchange.allgather_max(float(asked_to_stop()))
         if stopping:
-            raise TerminatedError(
-                f"It was asked to stop with {len(missing) - number} groups to go."
-            )
+            raise TerminatedError(f"It was asked to stop with {len(waiting)} groups to go.")
+        group = waiting.popleft()
         reporter.start(group, work(group))
         try:
             rows = train_group(
@@ -152,12 +164,18 @@ def run_groups(
                 checkpoint_folder=checkpoint_folder,
                 asked_to_stop=asked_to_stop,
                 programs=programs,
-                meanwhile=_compile_ahead(programs, missing[number + 1 :], dataset),
+                meanwhile=_compile_ahead(programs, waiting, dataset),
             )
-        except jax.errors.JaxRuntimeError as error:
+        except (DoesNotFitError, jax.errors.JaxRuntimeError) as error:
+            programs.forget()
+            if parts := parts_after(group, error):
+                reporter.split(group, parts, reason(error))
+                if exchange.is_first():
+                    remove_checkpoints(run, [group])  # of all its trials together
+                waiting.extendleft(reversed(parts))
+                continue
             if jax.process_count() > 1:
                 raise
-            programs.forget()
             failures.append(failure(group, str(error)))
             continue
         if exchange.is_first():
@@ -170,7 +188,7 @@ def run_groups(
 def add_group(run: RunDirectory, group: TrialGroup, rows: GroupTables) -> None:
     """Add a trained group to the run directory, which its checkpoints then leave."""
     run.add_group(group.name, rows.trials, rows.metrics, rows.spectrum, rows.gains)
-    _remove_checkpoints(run, [group])
+    remove_checkpoints(run, [group])
 
 
 def train_group(
@@ -241,12 +259,6 @@ def _compile_ahead(
 
 def _checkpoints(run: RunDirectory, group: TrialGroup) -> epath.Path:
     return run.checkpoints / group.name
-
-
-def _remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
-    if run.checkpoints.exists():
-        for group in groups:
-            _checkpoints(run, group).rmtree(missing_ok=True)
 
 
 def _events(run: RunDirectory, group: TrialGroup) -> "AbstractContextManager[Events | None]":

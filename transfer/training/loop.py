@@ -24,6 +24,7 @@ from transfer.training.group import TrialGroup
 from transfer.training.history import History
 from transfer.training.inputs import TrialInputs
 from transfer.training.kept_programs import KeptPrograms
+from transfer.training.memory import predict_memory, require_room
 from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
@@ -105,6 +106,7 @@ def train(
 
     Raises:
       TerminatedError: the run was asked to stop.
+      DoesNotFitError: the group takes more memory than its devices have.
       TransferError: the group does not fit the devices or its recipe, or a seed is none.
     """
     started = time.perf_counter()
@@ -116,14 +118,19 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    programs = (kept or KeptPrograms()).compile(built, len(jax.tree.leaves(held_out)[0]))
+    held_out_batches = len(jax.tree.leaves(held_out)[0])
+    programs = (kept or KeptPrograms()).compile(built, held_out_batches)
     to_compile = programs.begin()
     next(to_compile)  # what takes steps compiles for the longest
+    if checkpoints is None or not checkpoints.steps:
+        programs.init.begin()
     if jax.process_count() > 1:
         programs.wait()
+        exchange.barrier()  # one process may have compiled for longer
+    memory = predict_memory(built, programs, built.eval_batches(held_out_batches))
+    require_room(group, mesh, memory)
 
     # The start: the last checkpoint, or the initial state.
-    exchange.barrier()  # one process may have compiled for longer
     with collective_timeout():
         trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
         history = History.empty(len(group.trials), training.measured_at(steps), programs.measured)
@@ -166,7 +173,9 @@ def train(
             coming = run.read(min(budget.steps, stop - run.step))
             # The first two chunks are single steps, which say how long a step takes.
             if run.step > first + 2:
-                next(later, None)
+                for _ in later:
+                    if taken.is_ready():
+                        break
             taken.wait()
             # All processes have to take as many steps, and to stop after the same.
             seconds, stopping = exchange.allgather_max(
@@ -237,6 +246,11 @@ class _Taken:
     def steps(self) -> int:
         """How many there are."""
         return sum(steps for steps, _ in self.curves)
+
+    def is_ready(self) -> bool:
+        """Whether the devices have taken the steps."""
+        given = [self.measured, *(curves for _, curves in self.curves)]
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(given))
 
     def wait(self) -> None:
         """Return once the devices have taken the steps."""

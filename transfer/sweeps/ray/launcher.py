@@ -13,13 +13,14 @@ from ray.exceptions import RayError, RayTaskError
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.parts import begun_parts, parts_after, reason
 from transfer.sweeps.ray.connection import connected
 from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
 from transfer.sweeps.ray.reservation import Reservation
 from transfer.sweeps.ray.resources import ResourceRequest, resources_for
 from transfer.sweeps.ray.worker import Worker, environment
 from transfer.sweeps.reporter import Reporter
-from transfer.sweeps.runner import add_group, failure, unfinished, work
+from transfer.sweeps.runner import add_group, failure, remove_checkpoints, unfinished, work
 from transfer.sweeps.tables import GroupTables
 from transfer.training import TrialGroup
 
@@ -157,7 +158,8 @@ def run_on_cluster(
     runs again from its last checkpoint, which its run directory holds: on several machines that has
     to be a bucket or a shared disk. Large groups begin first, since the last to end decides.
     """
-    missing = sorted(unfinished(run, groups), key=lambda group: -work(group))
+    begun = [part for group in unfinished(run, groups) for part in begun_parts(run, group)]
+    missing = sorted(begun, key=lambda group: -work(group))
     nodes = [node["Labels"] | node["Resources"] for node in ray.nodes() if node["Alive"]]
     resources = {group: resources_for(group, request, nodes) for group in missing}
     for group, part in resources.items():
@@ -189,7 +191,15 @@ def run_on_cluster(
                 except (TransferError, jax.errors.JaxRuntimeError) as error:
                     tasks.remove(task)
                     task.end()
-                    failures.append(failure(task.group, str(error)))
+                    if parts := parts_after(task.group, error):
+                        # They may train side by side; each is given what the group was.
+                        reporter.split(task.group, parts, reason(error))
+                        remove_checkpoints(run, [task.group])
+                        losses |= dict.fromkeys(parts, 0)
+                        resources |= dict.fromkeys(parts, resources[task.group])
+                        tasks += [GroupTask(part, Reservation(resources[part])) for part in parts]
+                    else:
+                        failures.append(failure(task.group, str(error)))
                 else:
                     if not task.reservation.asked:
                         refused.add(task.reservation.resources)

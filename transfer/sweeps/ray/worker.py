@@ -1,15 +1,18 @@
 """One process of a group's, on whatever machine it was given."""
 
+import dataclasses
 import math
 import os
 import socket
 from contextlib import nullcontext
 
+import jax
 import ray
 
 from transfer.data import DataConfig, ImageConfig, check_fingerprint, load_dataset
 from transfer.distributed import exchange, job
 from transfer.run_directory import RunDirectory
+from transfer.sharding.device_memory import GIB, SHARE, machine_memory
 from transfer.sweeps.ray.resources import Resources
 from transfer.sweeps.runner import train_group
 from transfer.sweeps.tables import GroupTables
@@ -57,7 +60,11 @@ class Worker:
             exchange.barrier()  # which may have taken one of them longer
             with use_compilation_cache():
                 rows = train_group(
-                    RunDirectory(run), dataset, group, self._tell, compiled=self._begin
+                    RunDirectory(run),
+                    dataset,
+                    with_memory_of_cores(group),
+                    self._tell,
+                    compiled=self._begin,
                 )
         return rows if rank == 0 else None
 
@@ -66,6 +73,20 @@ class Worker:
 
     def _tell(self, fraction: float, loss: float) -> None:
         self._fraction, self._loss = fraction, loss
+
+
+def with_memory_of_cores(group: TrialGroup) -> TrialGroup:
+    """Give each CPU device of a group a core's share of memory, unless its mesh says how much.
+
+    Other groups train on the other cores of the machine, some of which begin later.
+    """
+    if group.mesh.memory or jax.default_backend() != "cpu":
+        return group
+    cores = max(os.cpu_count() or 1, jax.local_device_count())
+    memory = SHARE * machine_memory() / cores / GIB
+    if math.isinf(memory):
+        return group
+    return dataclasses.replace(group, mesh=dataclasses.replace(group.mesh, memory=memory))
 
 
 def environment(resources: Resources) -> dict[str, str]:
