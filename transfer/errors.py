@@ -3,7 +3,10 @@
 import contextlib
 import difflib
 import functools
+import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -53,6 +56,8 @@ expected a function from the width to a model.
     except TransferError:
         raise
     except Exception as error:
+        if sentence := missing_platform(error):
+            raise TransferError(sentence) from error
         lines = str(error).strip().splitlines() or [""]
         said = " ".join(lines[0].split()).rstrip(".:;")[:_MOST_QUOTED]
         reason = f" ({said})" if said else ""
@@ -76,3 +81,23 @@ def explained_calls(
             return function(*arguments, **settings)
 
     return call
+
+
+def missing_platform(error: Exception) -> str:
+    """Return a sentence if an error says that JAX lacks the platform it was told, else nothing.
+
+    Example:
+      >>> missing_platform(RuntimeError("out of memory"))
+      ''
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    frames = traceback.extract_tb(error.__traceback__)
+    # JAX has no type of error for it, and without a plugin of that name not even a message.
+    if not asked or not frames or Path(frames[-1].filename).name != "xla_bridge.py":
+        return ""
+    reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+    return (
+        f'JAX_PLATFORMS is "{asked}", which JAX cannot use here '
+        f"({reason or 'it has nothing installed for it'}); expected a platform of this machine, "
+        "such as JAX_PLATFORMS=cpu, or the JAX that is built for that one."
+    )

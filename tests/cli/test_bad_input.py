@@ -300,6 +300,11 @@ def test_an_export_needs_a_finished_run(refused, workplace, trained):
     refused("export", "--run=half", "--output=weights", names=("half/checkpoints", 10, 12))
 
 
+def test_an_export_from_a_path_that_no_checkpoint_is_read_from(refused, workplace, trained):
+    shutil.copytree(trained, workplace / "back\\slash")
+    refused("export", "--run=back\\slash", "--output=weights", names=("back\\slash",))
+
+
 def test_an_export_needs_a_run_directory(refused):
     refused("export", "--run=nowhere", "--output=weights", names=("config.json",))
 

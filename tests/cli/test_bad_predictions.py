@@ -132,6 +132,10 @@ def test_a_configuration_that_was_not_tuned_is_refused(refused, predicted, flag,
     refused(*TRAIN, tuned, f"--config.{flag}", names=(*names, "--allow_mismatch"))
 
 
+def test_a_mismatch_is_allowed_of_hyperparameters_alone(refused):
+    refused(*TRAIN, "--allow_mismatch", names=("--allow_mismatch", "--hyperparameters=FILE"))
+
+
 def test_data_of_another_content_are_refused(refused, workplace, predicted):
     content = json.loads(pathlib.Path(predicted).read_text())
     content["tuned_for"]["data_fingerprint"] = "0123456789abcdef" * 4

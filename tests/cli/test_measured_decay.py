@@ -61,7 +61,7 @@ def test_the_loop_from_proxies_to_a_target_trained_with_an_exponent_for_each_mat
 ):
     assert transfer(*PREDICT) == 0
     output = capsys.readouterr().out
-    assert "mup+measured at width 32" in output
+    assert "mup+measured for width 32" in output
     assert "measured at widths 8, 16 and verified at 24" in output
     assert "closer to level than one for all" in output
     assert "blocks.attention.out.kernel weight decay x 1.333" in output  # from 24 to 32, p = 1

@@ -19,11 +19,10 @@ from types import ModuleType
 from absl import flags
 
 from transfer import termination
-from transfer.cli import platform
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
 from transfer.distributed import job, supervisor, timeouts
-from transfer.errors import TransferError, nearest
+from transfer.errors import TransferError, missing_platform, nearest
 
 VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
@@ -118,7 +117,7 @@ def _do(verb: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if sentence := platform.missing(error):
+        if sentence := missing_platform(error):
             _complain(f"transfer {verb}", sentence)
             return 1
         if not job.joined():

@@ -17,6 +17,7 @@ from etils import epath
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
 from transfer.cli.multi_process_cli import multi_process
+from transfer.errors import TransferError
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -52,8 +53,13 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     predicted, tuned_on = str(values["hyperparameters"].value or ""), None
+    allowed = bool(values["allow_mismatch"].value)
+    if allowed and not predicted:
+        raise TransferError(
+            "--allow_mismatch is about hyperparameters of a prediction; expected "
+            "--hyperparameters=FILE beside it."
+        )
     if predicted:
-        allowed = bool(values["allow_mismatch"].value)
         target = with_hyperparameters(experiment, predicted, allow_mismatch=allowed)
         experiment = target.experiment
         if target.data_fingerprint:
@@ -87,7 +93,6 @@ def with_hyperparameters(
     another configuration, where its numbers would mean something else.
     """
     from transfer.analysis import Prediction
-    from transfer.errors import TransferError
     from transfer.sweeps import adopted
 
     try:

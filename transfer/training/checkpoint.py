@@ -220,6 +220,11 @@ def restore_parameters(
     when it holds several trials, or when it is not of the last of so many steps.
     """
     path = epath.Path(folder).resolve()
+    if "\\" in str(path):
+        raise TransferError(
+            f"{folder} has a backslash in its path, which the library that reads checkpoints does "
+            "not take; expected another path: move the run."
+        )
     steps = ocp.utils.checkpoint_steps(path) if path.exists() else []
     if not steps:
         raise TransferError(
