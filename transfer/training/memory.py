@@ -111,7 +111,7 @@ def require_room(group: TrialGroup, mesh: Mesh, memory: PeakMemory) -> None:
     """
     available = room(mesh, group.mesh)
     if memory.peak > available:
-        fitting = _fitting(len(group.trials), mesh.shape[sharding.TRIAL], memory, available)
+        fitting = _fitting(group, mesh, memory, available)
         raise _does_not_fit(group, memory.peak, available, fitting)
 
 
@@ -152,8 +152,9 @@ def room(mesh: Mesh, config: sharding.MeshConfig) -> float:
     return -negative
 
 
-def _fitting(trials: int, along_trial: int, memory: PeakMemory, available: float) -> int:
+def _fitting(group: TrialGroup, mesh: Mesh, memory: PeakMemory, available: float) -> int:
     """How many trials are expected to fit, less than there are; 0 where there is but one."""
+    trials, devices = len(group.trials), mesh.shape[sharding.TRIAL]
     if trials == 1:
         return 0
     if memory.trials == 1:
@@ -161,7 +162,10 @@ def _fitting(trials: int, along_trial: int, memory: PeakMemory, available: float
         return (trials + 1) // 2
     shared = memory.run - memory.trials * memory.per_trial
     most = math.floor((available - shared) / memory.per_trial)
-    return along_trial * min(max(1, most), memory.trials - 1)
+    most = devices * min(max(1, most), memory.trials - 1)
+    # Parts share a program if they have as many seeds; trials of one setting are neighbors.
+    whole = math.lcm(devices, len({trial.seed for trial in group.trials}))
+    return most // whole * whole or most
 
 
 def _does_not_fit(
@@ -169,12 +173,14 @@ def _does_not_fit(
 ) -> DoesNotFitError:
     trials = len(group.trials)
     what = "one trial takes" if trials == 1 else f"its {trials} trials take"
-    reason = f"{what} {needed / GIB:.3g} GiB of each device and {available / GIB:.3g} are free"
+    reason = (
+        f"{what} {needed / GIB:.3g} GiB of each device, of which {available / GIB:.3g} are free"
+    )
     remat = "" if getattr(group.model, "remat", True) else ", model.remat"
     advice = (
         f"a larger mesh.fsdp or training.microbatches{remat}, or mesh.memory if there is more"
         if trials == 1
-        else f"at most {fitting} trials in a group"
+        else f"a group of {fitting}, or mesh.memory if there is more"
     )
     message = f"At width {group.model.width} {reason}; expected {advice}."
     return DoesNotFitError(message, reason, fitting)
