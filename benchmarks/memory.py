@@ -126,7 +126,7 @@ def main() -> None:
             variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
             result = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)
             row = json.loads(result.stdout)
-            phases = ("init", "run", "measure", "evaluate")
+            phases = ("run", "measure")
             table.add_row(
                 *map(str, (width, trials)),
                 *(

@@ -43,7 +43,7 @@ class RecipeArrays:
     @classmethod
     def of(
         cls,
-        recipe: Recipe,
+        recipe: Recipe | str,
         layout: Layout,
         family: Family = "entrywise",
         *,
@@ -62,6 +62,7 @@ class RecipeArrays:
           >>> float(arrays.rules(layout)["up"].learning_rate)
           0.25
         """
+        recipe = Recipe.of(recipe)
         rules = recipe.rules(layout, family)
         every = {**layout, **multipliers}
         return cls(
@@ -117,8 +118,13 @@ class RecipeArrays:
         return self.multipliers[..., self.multiplied.index(parameter.path)]
 
 
-# What tells optimizers, init and probes what every parameter takes.
-AnyRecipe = Recipe | RecipeArrays
+# What tells optimizers, init and probes what every parameter takes; a name stands for its recipe.
+AnyRecipe = Recipe | RecipeArrays | str
+
+
+def resolved(recipe: AnyRecipe) -> Recipe | RecipeArrays:
+    """Return a recipe, or its arrays, themselves, and the recipe of a name (`Recipe.of`)."""
+    return recipe if isinstance(recipe, RecipeArrays) else Recipe.of(recipe)
 
 
 def _numbers(values: list[float]) -> np.ndarray:

@@ -79,8 +79,8 @@ def test_one_that_is_asked_to_stop_saves_what_it_trains_and_goes_on(
         (saved,) = (run / "checkpoints").iterdir()
         assert quickstart(config, run, recipes=RECIPES[:1]) == 0
     assert re.fullmatch(
-        r"transfer quickstart: It was asked to stop after step \d+ of 12, which is saved\. "
-        r"The same command goes on from there\.\n",
+        r"transfer quickstart: It was asked to stop after step \d+ of 12, which is saved; "
+        r"the same command goes on from there\.\n",
         said,
     )
     assert heard[0][0] == TARGET

@@ -348,6 +348,7 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
 
     again = Recorder()
     run_groups(run, dataset, groups, again)
+    assert again.trained_from == [0.4, 0.0]
     assert again.fractions == [0.8, 1.0, 0.4, 0.8, 1.0]
     assert list(run.checkpoints.iterdir()) == []
     assert tables(run) == tables(swept[0])

@@ -98,6 +98,19 @@ def test_a_resumed_run_holds_no_state_but_the_restored_one(tmp_path, monkeypatch
     assert {type(leaf) for leaf in given} == {jax.ShapeDtypeStruct}
 
 
+class WatchedProgram:
+    """A program whose calls are those of a function."""
+
+    def __init__(self, call, program):
+        self._call, self._program = call, program
+
+    def __call__(self, *arguments):
+        return self._call(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._program, name)
+
+
 def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
     """From the restored checkpoint to the held-out loss: a step is no more likely to hang."""
     inside, called = [], set()
@@ -120,10 +133,12 @@ def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
 
     def compile_watched(population, *arguments):
         compiled = compile_population(population, *arguments)
-        functions = {
-            name: watched(name, getattr(compiled, name)) for name in ("run", "measure", "evaluate")
+        programs = {
+            name: WatchedProgram(watched(name, program.__call__), program)
+            for name in ("run", "measure", "evaluate")
+            for program in [getattr(compiled, name)]
         }
-        return dataclasses.replace(compiled, **functions)
+        return dataclasses.replace(compiled, **programs)
 
     monkeypatch.setattr("transfer.training.loop.collective_timeout", timed)
     monkeypatch.setattr(Population, "compile", compile_watched)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from transfer.models import functional, map_paths
+from transfer.models import map_paths
+from transfer.models.functional import multiplier_value
 from transfer.models.variables import Multiplier
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training import population
@@ -39,10 +40,7 @@ def drawn_one_by_one(
         return unit if std is None else unit * (std * hyperparameters.init_scale)
 
     def value(path: str, unit: jax.Array) -> jax.Array:
-        declared = layout.multipliers[path]
-        base = 1.0 if declared.base_std is None else declared.base_std
-        knob = functional._knob(declared, hyperparameters)
-        return unit * (base * recipe.multiplier(declared) * knob)
+        return unit * multiplier_value(layout.multipliers[path], recipe, hyperparameters)
 
     return (
         map_paths(scaled, nnx.to_pure_dict(parameters)),

@@ -24,8 +24,16 @@ from transfer.training import TrialGroup
 if TYPE_CHECKING:
     from transfer.analysis import SweepVerdict
 
+
+class _Console(Console):
+    """A console that says by an exception that nobody reads it any more, as `print` does."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 # No markup or emoji codes: a path may hold brackets and colons.
-console = Console(highlight=False, markup=False, emoji=False)
+console = _Console(highlight=False, markup=False, emoji=False)
 
 
 def say(sentence: str) -> None:

@@ -92,6 +92,11 @@ def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
     )
     content = run.config() or {}
     return task, {
-        "data_fingerprint": content.get("data_fingerprint"),
+        "data_fingerprint": recorded_fingerprint(run) or None,
         **content.get("provenance", {}),
     }
+
+
+def recorded_fingerprint(run: "RunDirectory") -> str:
+    """Return the fingerprint of the data that a run directory was made from, empty if unknown."""
+    return str((run.config() or {}).get("data_fingerprint") or "")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from transfer.distributed import job
@@ -42,3 +43,23 @@ def _settle(name: str, value: str | int) -> None:
     # The environment is read when JAX is imported, which reading a configuration does.
     if jax := sys.modules.get("jax"):
         jax.config.update(name.lower(), value)
+
+
+def missing(error: Exception) -> str:
+    """Return a sentence if an error says that JAX lacks the platform it was told, else nothing.
+
+    Example:
+      >>> missing(RuntimeError("out of memory"))
+      ''
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    frames = traceback.extract_tb(error.__traceback__)
+    # JAX has no type of error for it, and without a plugin of that name not even a message.
+    if not asked or not frames or Path(frames[-1].filename).name != "xla_bridge.py":
+        return ""
+    reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+    return (
+        f'JAX_PLATFORMS is "{asked}", which JAX cannot use here '
+        f"({reason or 'it has nothing installed for it'}); expected a platform of this machine, "
+        "such as JAX_PLATFORMS=cpu, or the JAX that is built for that one."
+    )

@@ -5,6 +5,7 @@ target, trains the target with it, checks it against a small sweep there, and wr
 Running it again goes on from what is done.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
@@ -33,7 +34,14 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.cli.console import SweepProgress, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweeps import LocalLauncher, declared_groups, extrapolated, run_sweep, run_target
+    from transfer.sweeps import (
+        LocalLauncher,
+        declared_groups,
+        extrapolated,
+        run_sweep,
+        run_target,
+        tuned_for,
+    )
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target, widths = experiment.model.width, experiment.sweep.widths
@@ -70,7 +78,10 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         )
         for recipe in map(str, narrowest.recipes):
             narrower = [trial for trial in directory.trials() if trial.width < target]
-            prediction = extrapolated(experiment, predict(narrower, recipe, target))
+            prediction = dataclasses.replace(
+                extrapolated(experiment, predict(narrower, recipe, target)),
+                tuned_for=tuned_for(experiment, flags.recorded_fingerprint(directory)),
+            )
             run_target(experiment, directory, prediction, progress, launcher=launcher)
             if recipe == str(experiment.recipe.build()):
                 directory.write_json("hyperparameters.json", prediction.to_json())

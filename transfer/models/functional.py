@@ -20,8 +20,8 @@ from transfer.models.draws import standard_normals
 from transfer.models.layers import exact
 from transfer.models.scores import Scores, scores
 from transfer.models.variables import Multiplier
-from transfer.recipe_arrays import AnyRecipe
-from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Role
+from transfer.recipe_arrays import AnyRecipe, RecipeArrays, resolved
+from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
 
 Arrays = dict[str, Any]
 
@@ -157,6 +157,7 @@ def initialize(
       at_once: draw all weights from one stream at once; see `standard_normals`. Either way gives
         the same bits.
     """
+    recipe = resolved(recipe)
     dtype = exact(jnp.dtype(config.dtype))
     random = {
         path: parameter.shape
@@ -172,9 +173,7 @@ def initialize(
         return units[path].astype(dtype) * jnp.asarray(std * hyperparameters.init_scale, dtype)
 
     def scale(path: str, declared: _Declared) -> jax.Array:
-        each = layout.multipliers[path]
-        base = 1.0 if each.base_std is None else each.base_std
-        value = base * recipe.multiplier(each) * _knob(each, hyperparameters)
+        value = multiplier_value(layout.multipliers[path], recipe, hyperparameters)
         return jnp.full(declared.shape, value, dtype)
 
     declared = _declare(config)
@@ -287,12 +286,18 @@ def parameter_count(layout: Layout) -> int:
     return sum(math.prod(parameter.shape) for parameter in layout.values())
 
 
-def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
+def multiplier_value(
+    declared: Parameter, recipe: Recipe | RecipeArrays, hyperparameters: Hyperparameters
+) -> Any:
+    """The number in the forward pass that a declared multiplier stands for."""
+    base = 1.0 if declared.base_std is None else declared.base_std
     if declared.activations and declared.axes.inputs:
-        return hyperparameters.attention_logits
-    if declared.role == Role.INPUT:
-        return hyperparameters.embedding_output
-    return hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+        knob = hyperparameters.attention_logits
+    elif declared.role == Role.INPUT:
+        knob = hyperparameters.embedding_output
+    else:
+        knob = hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+    return base * recipe.multiplier(declared) * knob
 
 
 @dataclasses.dataclass(frozen=True)

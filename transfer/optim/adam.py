@@ -15,7 +15,7 @@ import optax
 from transfer.optim.factors import LearningRate, Scalar, precise, require_whole, scaled
 from transfer.optim.matrices import matrices, restored
 from transfer.pytree_paths import map_leaves
-from transfer.recipe_arrays import AnyRecipe
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Layout
 
 
@@ -230,7 +230,7 @@ def adamp(
     Source: Heo et al., arXiv 2006.08217 (Algorithm 2).
     """
     require_whole(layout, "The projection of AdamP")
-    decay = {path: rule.weight_decay for path, rule in recipe.rules(layout).items()}
+    decay = {path: rule.weight_decay for path, rule in resolved(recipe).rules(layout).items()}
     return scaled(
         _scale_by_adamp(
             optax.scale_by_adam(b1, b2, eps), layout, delta, precise(weight_decay), decay, wd_ratio

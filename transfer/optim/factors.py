@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.pytree_paths import flatten, leaves, map_leaves
-from transfer.recipe_arrays import AnyRecipe
+from transfer.pytree_paths import flatten, leaves, map_leaves, require_real
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Family, Layout, Role, Rule
 
 Scalar = float | jax.Array
@@ -82,7 +82,7 @@ def scaled(
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
-    rules = recipe.rules(layout, family)
+    rules = resolved(recipe).rules(layout, family)
     if not isinstance(direction, optax.GradientTransformation):
         raise TransferError(
             f"The direction is a {type(direction).__name__}; expected an optax transformation such "
@@ -171,7 +171,7 @@ def gradient_norm(gradients: Any, layout: Layout, recipe: AnyRecipe) -> jax.Arra
     """
     require_whole(layout, "The norm of a gradient")
     require_layout(layout, gradients)
-    return _norm(gradients, recipe.rules(layout))
+    return _norm(gradients, resolved(recipe).rules(layout))
 
 
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
@@ -195,12 +195,13 @@ def precise(value: Any) -> Any:
 
 
 def require_layout(layout: Layout, tree: Any) -> None:
-    """Raise `TransferError` unless a tree has the layout's paths and shapes.
+    """Raise `TransferError` unless a tree has the layout's paths and shapes, in real numbers.
 
     Parameters that optax has masked may be missing.
     """
     nodes = flatten(tree, is_leaf=_is_masked)
     given = {path: node for path, node in nodes if not _is_masked(node)}
+    require_real(given)
     layout.require(given, (path for path, node in nodes if _is_masked(node)))
     # A leaf without a shape is a Python number.
     layout.require_shapes({name: getattr(leaf, "shape", ()) for name, leaf in given.items()})

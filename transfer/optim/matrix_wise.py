@@ -13,7 +13,7 @@ import optax.contrib
 from transfer.optim.factors import LearningRate, Scalar, scaled
 from transfer.optim.matrices import per_matrix, with_groups_apart
 from transfer.pytree_paths import map_leaves
-from transfer.recipe_arrays import AnyRecipe
+from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Layout, Parameter, Role
 
 
@@ -161,7 +161,7 @@ def adafactor(
     Source: Shazeer & Stern, arXiv 1804.04235 (Algorithms 4 and 5); exponents of arXiv 2407.05872
     (Table 1).
     """
-    rules = recipe.rules(layout, "relative")
+    rules = resolved(recipe).rules(layout, "relative")
 
     def step(parameter: Parameter) -> optax.GradientTransformation:
         return optax.chain(

@@ -30,8 +30,10 @@ def load_for(
         optim.schedule(training.schedule, group.shape.steps, training.warmup, training.decay_steps)
         if here:
             group_mesh(group)
-            require_room_for_one(group)
 
     dataset = load_dataset(experiment.data)
     experiment.model.require_fit(input_spec(dataset))
+    if here:
+        for group in groups:
+            require_room_for_one(group)
     return dataset

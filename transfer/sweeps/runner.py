@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Protocol
 
@@ -29,6 +29,7 @@ from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, DoesNotFitError, Progress, TrialGroup, train
 from transfer.training.compilation_cache import use_compilation_cache
+from transfer.training.kept_programs import KeptPrograms
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -62,10 +63,12 @@ class LocalLauncher:
     Arguments:
       asked_to_stop: is asked before each group and while it trains; see `run_groups`.
       checkpoint_folder: where the checkpoints of a single group stay.
+      programs: are kept from one launch to the next.
     """
 
     asked_to_stop: Callable[[], bool] = lambda: False
     checkpoint_folder: epath.Path | None = None
+    programs: KeptPrograms = dataclasses.field(default_factory=KeptPrograms, compare=False)
     here: ClassVar[bool] = True
 
     def launch(
@@ -83,6 +86,7 @@ class LocalLauncher:
             reporter,
             checkpoint_folder=self.checkpoint_folder,
             asked_to_stop=self.asked_to_stop,
+            programs=self.programs,
         )
 
 
@@ -131,6 +135,7 @@ def run_groups(
     *,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    programs: KeptPrograms | None = None,
 ) -> list[str]:
     """Train what is missing of the groups; returns a sentence for each group that failed.
 
@@ -141,7 +146,9 @@ def run_groups(
     trials are in the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked
     before each group and while it trains; if it says so, the group is saved and `TerminatedError`
     ends this.
+    `programs` are those that earlier calls have compiled.
     """
+    programs = KeptPrograms() if programs is None else programs
     failures: list[str] = []
     missing = unfinished(run, groups)
     if exchange.is_first():
@@ -163,8 +170,11 @@ def run_groups(
                 compiled=functools.partial(reporter.compiled, group),
                 checkpoint_folder=checkpoint_folder,
                 asked_to_stop=asked_to_stop,
+                programs=programs,
+                meanwhile=_compile_ahead(programs, waiting, dataset),
             )
         except (DoesNotFitError, jax.errors.JaxRuntimeError) as error:
+            programs.forget()
             if parts := parts_after(group, error):
                 reporter.split(group, parts, reason(error))
                 if exchange.is_first():
@@ -199,6 +209,8 @@ def train_group(
     compiled: Callable[[float], None] = lambda fraction: None,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    programs: KeptPrograms | None = None,
+    meanwhile: Iterable[object] = (),
 ) -> GroupTables:
     """Train a group and return its rows.
 
@@ -220,6 +232,8 @@ def train_group(
             progress=progress,
             compiled=compiled,
             asked_to_stop=asked_to_stop,
+            kept=programs,
+            meanwhile=meanwhile,
         )
     return tables(group, outcome)
 
@@ -237,6 +251,19 @@ def work(group: TrialGroup) -> float:
     """
     parameters = parameter_count(group.layout.parameters)
     return len(group.trials) * group.shape.tokens * (parameters + 1e5)
+
+
+def _compile_ahead(
+    programs: KeptPrograms, following: Sequence[TrialGroup], dataset: Dataset | ImageDataset
+) -> Iterable[object]:
+    """Compile for the next group, in parts, where that takes nothing from the one that trains.
+
+    XLA times kernels on a GPU while it compiles for it, and of several processes each compiles for
+    as long as it takes.
+    """
+    if not following or jax.process_count() > 1 or jax.default_backend() == "gpu":
+        return ()
+    return programs.prepare(following[0], dataset)
 
 
 def _checkpoints(run: RunDirectory, group: TrialGroup) -> epath.Path:

@@ -110,6 +110,11 @@ class Checkpoints:
             finally:
                 self._manager.close()
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps of which there are checkpoints."""
+        return tuple(self._manager.all_steps())
+
     def save(self, snapshot: Snapshot) -> None:
         """Start writing a snapshot; returns as soon as its arrays have left the devices.
 
@@ -144,7 +149,7 @@ class Checkpoints:
         and when one cannot be read for a reason that may pass.
         """
         damaged: dict[int, str] = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in sorted(self.steps, reverse=True):
             snapshot, reason = self._try(step, state, history)
             if snapshot is None:
                 damaged[step] = reason

@@ -74,7 +74,11 @@ class TrainingConfig:
                     f"training.{name} is {getattr(self, name)}; expected at least 0, which turns "
                     "it off."
                 )
-        for name, options in (("optimizer", OPTIMIZERS), ("execution", ("", *EXECUTIONS))):
+        for name, options in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", optim.SCHEDULES),
+            ("execution", ("", *EXECUTIONS)),
+        ):
             if getattr(self, name) not in options:
                 raise TransferError(
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '

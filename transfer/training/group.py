@@ -23,7 +23,8 @@ class TrialSpec:
     Fields:
       hyperparameters: in canonical units, as they read in the base run.
       seed: of the init and of the batches.
-      recipe: turns the hyperparameters into what every parameter gets at the group's size.
+      recipe: turns the hyperparameters into what every parameter gets at the group's size; a name
+        stands for its recipe.
       origin: `sweep`, or `predicted` where `transfer predict` found the hyperparameters.
 
     Raises `TransferError` unless the seed is a whole number from 0 to 2^32 - 1.
@@ -35,6 +36,7 @@ class TrialSpec:
     origin: Origin = "sweep"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", Recipe.of(self.recipe))
         if not 0 <= self.seed < 2**32:
             raise TransferError(
                 f"The seed is {self.seed}; expected a whole number from 0 to 2^32 - 1."

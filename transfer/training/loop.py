@@ -1,9 +1,10 @@
 """Train a group from its first batch to its last measurement."""
 
 import dataclasses
+import itertools
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
 from transfer.training.inputs import TrialInputs
+from transfer.training.kept_programs import KeptPrograms
 from transfer.training.memory import predict_memory, require_room
 from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
@@ -45,7 +47,7 @@ class Outcome:
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
     are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
-    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    is wall time, `compile_seconds` the part of it until training began, and `execution`
     says how the trials shared the devices.
     """
 
@@ -82,6 +84,8 @@ def train(
     progress: Progress = lambda fraction, loss: None,
     compiled: Callable[[float], None] = lambda fraction: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    kept: KeptPrograms | None = None,
+    meanwhile: Iterable[object] = (),
 ) -> Outcome:
     """Train every trial of a group, in one program.
 
@@ -97,6 +101,8 @@ def train(
       progress: is told the fraction done and the median loss of the trials that have one.
       compiled: is told, when training begins, the fraction that was done before.
       asked_to_stop: is asked every few seconds; if it says so in any process, the run is saved.
+      kept: programs of groups that were trained before, or will be after this one.
+      meanwhile: work that is done in parts while the devices take steps.
 
     Raises:
       TerminatedError: the run was asked to stop.
@@ -112,11 +118,17 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    eval_batches = built.eval_batches(len(jax.tree.leaves(held_out)[0]))
-    programs = built.population.compile(built.trials, built.batches, eval_batches)
-    compile_seconds = time.perf_counter() - started
-    exchange.barrier()  # one process may have compiled for longer
-    require_room(group, mesh, predict_memory(built, programs, eval_batches))
+    held_out_batches = len(jax.tree.leaves(held_out)[0])
+    programs = (kept or KeptPrograms()).compile(built, held_out_batches)
+    to_compile = programs.begin()
+    next(to_compile)  # what takes steps compiles for the longest
+    if checkpoints is None or not checkpoints.steps:
+        programs.init.begin()
+    if jax.process_count() > 1:
+        programs.wait()
+        exchange.barrier()  # one process may have compiled for longer
+    memory = predict_memory(built, programs, built.eval_batches(held_out_batches))
+    require_room(group, mesh, memory)
 
     # The start: the last checkpoint, or the initial state.
     with collective_timeout():
@@ -142,10 +154,13 @@ def train(
     if run.step == 0 and run.is_measured_after(0):
         with collective_timeout():
             run.measure_start()
+    programs.run.wait()
+    compile_seconds = time.perf_counter() - started
     compiled(run.step / steps)
 
-    # Training. While the devices take steps, this process writes down the steps before them and
-    # reads the batches after them.
+    # Training. While the devices take steps, this process writes down the steps before them, reads
+    # the batches after them, and traces what is needed later.
+    later, first = itertools.chain(to_compile, meanwhile), run.step
     budget, stop = StepBudget(most=built.chunk), _next_stop(run.step, built.chunk, training, steps)
     coming, unwritten = run.read(min(budget.steps, stop - run.step)), None
     while run.step < steps:
@@ -156,6 +171,11 @@ def train(
             if run.step == stop:
                 taken.told, stop = True, _next_stop(run.step, built.chunk, training, steps)
             coming = run.read(min(budget.steps, stop - run.step))
+            # The first two chunks are single steps, which say how long a step takes.
+            if run.step > first + 2:
+                for _ in later:
+                    if taken.is_ready():
+                        break
             taken.wait()
             # All processes have to take as many steps, and to stop after the same.
             seconds, stopping = exchange.allgather_max(
@@ -226,6 +246,11 @@ class _Taken:
     def steps(self) -> int:
         """How many there are."""
         return sum(steps for steps, _ in self.curves)
+
+    def is_ready(self) -> bool:
+        """Whether the devices have taken the steps."""
+        given = [self.measured, *(curves for _, curves in self.curves)]
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(given))
 
     def wait(self) -> None:
         """Return once the devices have taken the steps."""

@@ -54,38 +54,37 @@ class PeakMemory:
       trials: how many trials a device holds, with those that fill up its program.
       state: of one trial: what is learned, and what the optimizer keeps; the device's part of it.
       per_trial: about what each further trial adds to `run`.
-      init, run, measure, evaluate: the programs of `Compiled`.
+      run, measure: the programs of `Compiled`; the others take less than `run`, which holds two
+        stacks of states and goes back through the model.
     """
 
     trials: int
     state: int
     per_trial: int
-    init: int
     run: int
     measure: int
-    evaluate: int
 
     @property
     def peak(self) -> int:
         """The most bytes at any time."""
-        return max(self.init, self.run, self.measure, self.evaluate)
+        return max(self.run, self.measure)
 
 
-def predict_memory(built: BuiltPopulation, compiled: Compiled, eval_batches: Any) -> PeakMemory:
+def predict_memory(built: BuiltPopulation, compiled: Compiled, held_out: Any) -> PeakMemory:
     """Predict the most bytes that training takes of each device, before anything is allocated.
 
     Arguments:
       built: the population, and what it is given.
       compiled: its programs.
-      eval_batches: shapes and shardings of the held-out batches.
+      held_out: shapes and shardings of the held-out batches.
     """
     population = built.population
     trials = np.size(built.inputs.live) // population.mesh.shape[sharding.TRIAL]
-    held_out, batches = device_bytes(eval_batches), device_bytes(built.batches)
+    batches = device_bytes(built.batches)
     others = _OTHER_BATCHES * batches
     state = device_bytes(compiled.state) // trials
     earlier = device_bytes(hidden(compiled.state.parameters, population.layout.parameters))
-    run = program_bytes(compiled.run)
+    run = program_bytes(compiled.run.wait())
     if population.execution == "vectorized":
         per_trial = (run - batches + earlier) // trials
     else:
@@ -95,10 +94,8 @@ def predict_memory(built: BuiltPopulation, compiled: Compiled, eval_batches: Any
         trials=trials,
         state=state,
         per_trial=per_trial,
-        init=program_bytes(compiled.init) + held_out,
-        run=run + held_out + earlier + others,
-        measure=program_bytes(compiled.measure) + others,
-        evaluate=program_bytes(compiled.evaluate) + batches,
+        run=run + device_bytes(held_out) + earlier + others,
+        measure=program_bytes(compiled.measure.wait()) + others,
     )
 
 

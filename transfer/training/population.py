@@ -7,7 +7,7 @@ turn.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +28,7 @@ from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
 from transfer.training.inputs import TrialInputs
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
+from transfer.training.program import Program
 from transfer.training.task import Batch, Loss, Task
 
 
@@ -65,18 +66,36 @@ class Compiled:
         next measurement's first vectors and what was measured of each hidden matrix: `spectrum`,
         the top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
         (trial, *stack) its `gain`, `alignment`, `stable_rank` and `rms`, and the relative `update`.
-      measured: shapes and dtypes of what is measured.
     """
 
     state: State
-    init: Callable[[TrialInputs], State]
-    run: Callable[[State, TrialInputs, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
-    evaluate: Callable[[State, TrialInputs, Batch], dict[str, jax.Array]]
-    hidden: Callable[[State], dict[str, jax.Array]]
-    measure: Callable[
-        [State, TrialInputs, dict[str, jax.Array], Batch], tuple[dict[str, jax.Array], Measured]
-    ]
-    measured: Any
+    init: Program
+    run: Program
+    evaluate: Program
+    hidden: Program
+    measure: Program
+
+    @property
+    def measured(self) -> Any:
+        """Shapes and dtypes of what is measured."""
+        _, measured = self.measure.results
+        return measured
+
+    def begin(self) -> Iterator[None]:
+        """Trace all but `init`, in the order in which a run needs them, and let them compile.
+
+        Yields after each, since tracing one may take a second.
+        """
+        for program in (self.run, self.measure, self.hidden, self.evaluate):
+            program.begin()
+            yield
+
+    def wait(self) -> None:
+        """Return once all are compiled."""
+        for program in (self.run, self.measure, self.hidden, self.evaluate, self.init):
+            program.begin()
+        for program in (self.run, self.measure, self.hidden, self.evaluate, self.init):
+            program.wait()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,36 +119,26 @@ class Population:
     execution: str
 
     def compile(self, trials: TrialInputs, batches: Batch, eval_batches: Batch) -> "Compiled":
-        """Compile all functions at once, on as many cores as there are functions.
+        """Return the programs, which are traced and compiled when that is begun or they are called.
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
         """
         trial, state = sharding.per_trial(self.mesh), self._shapes(trials)
         hidden = self._hidden(state.parameters)
-        # A program, what it is given, and how its results lie.
-        programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
-            "init": (self._init, (trials,), _shardings(state)),
-            "evaluate": (self._evaluate, (state, trials, eval_batches), trial),
-            "hidden": (self._copy_hidden, (state,), _shardings(hidden)),
-            "measure": (
-                self._measure,
-                (state, trials, hidden, eval_batches),
-                (_shardings(state.vectors), trial),
-            ),
-        }
-        with ThreadPoolExecutor() as pool:
-            # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            lowered = {"run": self.lower_run(trials, batches)}
-            compiled = {"run": pool.submit(lowered["run"].compile)}
-            for name, (function, arguments, results) in programs.items():
-                lowered[name] = jax.jit(function, out_shardings=results).lower(*arguments)
-                compiled[name] = pool.submit(lowered[name].compile)
-            _, measured = lowered["measure"].out_info
-            return Compiled(
-                state=state,
-                measured=measured,
-                **{name: future.result() for name, future in compiled.items()},
-            )
+        pool = ThreadPoolExecutor()
+
+        def program(function: Callable[..., Any], results: Any, *given: Any) -> Program:
+            return Program(lambda: jax.jit(function, out_shardings=results).lower(*given), pool)
+
+        measured = (_shardings(state.vectors), trial)
+        return Compiled(
+            state=state,
+            init=program(self._init, _shardings(state), trials),
+            run=Program(lambda: self.lower_run(trials, batches), pool),
+            evaluate=program(self._evaluate, trial, state, trials, eval_batches),
+            hidden=program(self._copy_hidden, _shardings(hidden), state),
+            measure=program(self._measure, measured, state, trials, hidden, eval_batches),
+        )
 
     def lower_run(self, trials: TrialInputs, batches: Batch) -> jax.stages.Lowered:
         """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
@@ -329,6 +338,7 @@ class Population:
                     earlier,
                     vectors,
                     inputs,
+                    together=self.mesh.shape[sharding.FSDP] * self.mesh.shape[sharding.TENSOR] == 1,
                 )
 
         return self._over_trials(one, trials, (state, earlier), batches)
@@ -357,22 +367,10 @@ class Population:
     ) -> Any:
         """Map one(trial, what it has of `mapped`, *shared) over the trials."""
 
-        def each(both: tuple[TrialInputs, Any], shared: Any) -> Any:
-            trial, mine = both
-            if self.execution == "vectorized":
-                return one(trial, mine, *shared)
-            # What fills up the program has no results, and takes no time.
-            results = jax.eval_shape(one, trial, mine, *shared)
-            return jax.lax.cond(
-                trial.live,
-                lambda: one(trial, mine, *shared),
-                lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
-            )
-
         def local(both: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
-                return jax.vmap(lambda pair: each(pair, shared))(both)
-            return jax.lax.map(lambda pair: each(pair, shared), both)
+                return jax.vmap(lambda pair: one(*pair, *shared))(both)
+            return jax.lax.map(lambda pair: _if_live(one, *pair, *shared), both)
 
         trial = PartitionSpec(sharding.TRIAL)
         return jax.shard_map(
@@ -383,6 +381,16 @@ class Population:
             axis_names={sharding.TRIAL},
             check_vma=False,
         )((trials, mapped), *shared)
+
+
+def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
+    """The results of one(trial, *others), or zeros, at once, for what only fills up the program."""
+    results = jax.eval_shape(one, trial, *others)
+    return jax.lax.cond(
+        trial.live,
+        lambda: one(trial, *others),
+        lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
+    )
 
 
 def _shardings(shapes: Any) -> Any:
