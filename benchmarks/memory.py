@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
@@ -23,8 +24,9 @@ from rich.table import Table
 
 from transfer.config import read
 from transfer.data import load_dataset
-from transfer.training import Population, TrialGroup, build_population, group_mesh, train
+from transfer.training import BuiltPopulation, TrialGroup, loop, train
 from transfer.training.memory import PeakMemory, predict_memory
+from transfer.training.population import Compiled
 
 WIDTHS, TRIALS = (64, 128, 256, 512), (1, 2, 8)
 # Two calls of the program, and a measurement before, between and after them.
@@ -46,20 +48,18 @@ def group(width: int, trials: int) -> TrialGroup:
 
 
 def measure(width: int, trials: int) -> dict[str, int]:
-    """Train a group in this process; returns its predicted phases and the measured peak."""
-    chosen, found, compile_all = group(width, trials), {}, Population.compile
-
-    def watched(population: Population, *shapes):
-        compiled = compile_all(population, *shapes)
-        built = build_population(chosen, group_mesh(chosen))
-        found["predicted"] = predict_memory(built, compiled, shapes[-1])
-        found["before"] = _start()
-        return compiled
-
+    """Train a group in this process; returns what was predicted of it and the measured peak."""
+    smallest, chosen, found = group(WARM_UP, 1), group(width, trials), {}
     # After a small group, what a process needs once is there, such as the code of its libraries.
-    smallest = group(WARM_UP, 1)
     train(smallest, load_dataset(smallest.data))
-    with mock.patch.object(Population, "compile", watched):
+
+    def watched(built: BuiltPopulation, programs: Compiled, held_out: Any) -> PeakMemory:
+        programs.wait()
+        found["predicted"] = predict_memory(built, programs, held_out)
+        found["before"] = _start()
+        return found["predicted"]
+
+    with mock.patch.object(loop, "predict_memory", watched):
         outcome = train(chosen, load_dataset(chosen.data))
     predicted: PeakMemory = found["predicted"]
     measured = _peak() - found["before"]
@@ -126,7 +126,6 @@ def main() -> None:
             variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
             result = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)
             row = json.loads(result.stdout)
-            phases = ("run", "measure")
             table.add_row(
                 *map(str, (width, trials)),
                 *(
@@ -135,7 +134,6 @@ def main() -> None:
                 ),
                 f"{row['measured'] / trials / 2**20:.1f} MiB",
                 f"{row['peak'] / row['measured']:.2f}",
-                max(phases, key=row.__getitem__),
             )
             print(row, file=sys.stderr, flush=True)
     Console().print(table)

@@ -1,13 +1,10 @@
 """What a program keeps in the memory of a device."""
 
 import dataclasses
-import math
-from typing import Any
-
-import jax
 
 from transfer.plan.activations import traced_activations
 from transfer.plan.program import Program
+from transfer.training.memory import device_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +50,7 @@ def memory(program: Program, limit: float) -> Memory:
     analysis = program.compiled.memory_analysis()
     assert analysis is not None  # the compiler for TPUs has one
     parameters, optimizer = (
-        _bytes(getattr(state, part), getattr(shardings, part))
+        device_bytes(getattr(state, part), getattr(shardings, part))
         for part in ("parameters", "optimizer")
     )
     # What is given back lies where what was given lay.
@@ -68,12 +65,3 @@ def memory(program: Program, limit: float) -> Memory:
         peak=analysis.peak_memory_in_bytes,
         limit=limit,
     )
-
-
-def _bytes(tree: Any, shardings: Any) -> float:
-    """Bytes of a device's own part of arrays."""
-
-    def part(leaf: Any, sharding: jax.sharding.Sharding) -> float:
-        return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-
-    return sum(jax.tree.leaves(jax.tree.map(part, tree, shardings)), 0.0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+from collections.abc import Iterable
 
 import jax
 
@@ -30,7 +31,7 @@ def parts_after(group: TrialGroup, error: Exception) -> list[TrialGroup]:
     """
     if isinstance(error, DoesNotFitError):
         size = error.fitting
-    elif is_out_of_memory(error) and jax.process_count() == 1:
+    elif _is_out_of_memory(error) and jax.process_count() == 1:
         size = (len(group.trials) + 1) // 2 if len(group.trials) > 1 else 0
         gc.collect()  # arrays of the failed run may hang in reference cycles
     else:
@@ -38,8 +39,21 @@ def parts_after(group: TrialGroup, error: Exception) -> list[TrialGroup]:
     return in_parts(group, size) if size else []
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device had no room for what a program asked for."""
+def without_parts_like(groups: Iterable[TrialGroup], failed: TrialGroup) -> list[TrialGroup]:
+    """Return the groups that are no parts of the one that this failed part was of.
+
+    One trial takes as much memory as another, so the others would fail too.
+    """
+    shared = _without_trials(failed)
+    return [group for group in groups if _without_trials(group) != shared]
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that a device has or had no room."""
+    return isinstance(error, DoesNotFitError) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
@@ -66,11 +80,21 @@ def begun_sizes(run: RunDirectory, group: TrialGroup) -> dict[str, int]:
     """
     if not run.checkpoints.exists():
         return {}
-    found = {folder.name for folder in run.checkpoints.iterdir()}
-    if not any(name.rpartition("-")[0] == group.kind for name in found):
+    found = {
+        folder.name
+        for folder in run.checkpoints.iterdir()
+        if folder.name.rpartition("-")[0] == group.kind
+        # A group that failed before its first checkpoint leaves an empty folder.
+        and any(step.name.isdigit() for step in folder.iterdir())
+    }
+    if not found:
         return {}
     names = {
         dataclasses.replace(group, trials=group.trials[:size]).name: size
         for size in range(1, len(group.trials) + 1)
     }
     return {name: size for name, size in names.items() if name in found}
+
+
+def _without_trials(group: TrialGroup) -> TrialGroup:
+    return dataclasses.replace(group, trials=(), slots=0)

@@ -16,7 +16,14 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.parts import begun_parts, begun_sizes, parts_after, reason
+from transfer.sweeps.parts import (
+    begun_parts,
+    begun_sizes,
+    lacks_memory,
+    parts_after,
+    reason,
+    without_parts_like,
+)
 from transfer.sweeps.reporter import Reporter
 from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
@@ -177,6 +184,8 @@ def run_groups(
             if jax.process_count() > 1:
                 raise
             failures.append(failure(group, str(error)))
+            if lacks_memory(error):
+                waiting = collections.deque(without_parts_like(waiting, group))
             continue
         if exchange.is_first():
             add_group(run, group, rows)

@@ -30,6 +30,7 @@ from transfer.models import Arrays
 from transfer.termination import TerminatedError
 from transfer.training.digests import checksum, digests
 from transfer.training.history import History
+from transfer.training.memory import DoesNotFitError
 from transfer.training.orbax_logging import quiet_reads, quiet_saves
 from transfer.training.population import State
 
@@ -99,8 +100,8 @@ class Checkpoints:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._quiet:
-            # A process that fails does so alone; the others would not be waited for.
-            if jax.process_count() > 1 and kind not in (None, TerminatedError):
+            # A process that fails otherwise does so alone; the others would not be waited for.
+            if jax.process_count() > 1 and kind not in (None, TerminatedError, DoesNotFitError):
                 return
             try:
                 self._manager.wait_until_finished()

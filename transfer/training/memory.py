@@ -84,7 +84,8 @@ def predict_memory(built: BuiltPopulation, compiled: Compiled, held_out: Any) ->
     others = _OTHER_BATCHES * batches
     state = device_bytes(compiled.state) // trials
     earlier = device_bytes(hidden(compiled.state.parameters, population.layout.parameters))
-    run = program_bytes(compiled.run.wait())
+    platform = population.mesh.devices.flat[0].platform
+    run = program_bytes(compiled.run.wait(), platform)
     if population.execution == "vectorized":
         per_trial = (run - batches + earlier) // trials
     else:
@@ -95,7 +96,7 @@ def predict_memory(built: BuiltPopulation, compiled: Compiled, held_out: Any) ->
         state=state,
         per_trial=per_trial,
         run=run + device_bytes(held_out) + earlier + others,
-        measure=program_bytes(compiled.measure.wait()) + others,
+        measure=program_bytes(compiled.measure.wait(), platform) + others,
     )
 
 
@@ -108,7 +109,7 @@ def require_room(group: TrialGroup, mesh: Mesh, memory: PeakMemory) -> None:
     """
     available = room(mesh, group.mesh)
     if memory.peak > available:
-        fitting = _fitting(len(group.trials), mesh.shape[sharding.TRIAL], memory, available)
+        fitting = _fitting(group, mesh, memory, available)
         raise _does_not_fit(group, memory.peak, available, fitting)
 
 
@@ -129,7 +130,9 @@ def require_room_for_one(group: TrialGroup) -> None:
         return
     built = build_population(one, mesh)
     run = built.population.lower_run(built.trials, built.batches).compile()
-    needed = program_bytes(run) + _OTHER_BATCHES * device_bytes(built.batches)
+    needed = program_bytes(run, mesh.devices.flat[0].platform) + _OTHER_BATCHES * device_bytes(
+        built.batches
+    )
     if needed > available:
         raise _does_not_fit(one, needed, available, 0)
 
@@ -149,8 +152,9 @@ def room(mesh: Mesh, config: sharding.MeshConfig) -> float:
     return -negative
 
 
-def _fitting(trials: int, along_trial: int, memory: PeakMemory, available: float) -> int:
+def _fitting(group: TrialGroup, mesh: Mesh, memory: PeakMemory, available: float) -> int:
     """How many trials are expected to fit, less than there are; 0 where there is but one."""
+    trials, devices = len(group.trials), mesh.shape[sharding.TRIAL]
     if trials == 1:
         return 0
     if memory.trials == 1:
@@ -158,7 +162,10 @@ def _fitting(trials: int, along_trial: int, memory: PeakMemory, available: float
         return (trials + 1) // 2
     shared = memory.run - memory.trials * memory.per_trial
     most = math.floor((available - shared) / memory.per_trial)
-    return along_trial * min(max(1, most), memory.trials - 1)
+    most = devices * min(max(1, most), memory.trials - 1)
+    # Parts share a program if they have as many seeds; trials of one setting are neighbors.
+    whole = math.lcm(devices, len({trial.seed for trial in group.trials}))
+    return most // whole * whole or most
 
 
 def _does_not_fit(
@@ -166,12 +173,14 @@ def _does_not_fit(
 ) -> DoesNotFitError:
     trials = len(group.trials)
     what = "one trial takes" if trials == 1 else f"its {trials} trials take"
-    reason = f"{what} {needed / GIB:.3g} GiB of each device and {available / GIB:.3g} are free"
+    reason = (
+        f"{what} {needed / GIB:.3g} GiB of each device, of which {available / GIB:.3g} are free"
+    )
     remat = "" if getattr(group.model, "remat", True) else ", model.remat"
     advice = (
         f"a larger mesh.fsdp or training.microbatches{remat}, or mesh.memory if there is more"
         if trials == 1
-        else f"at most {fitting} trials in a group"
+        else f"a group of {fitting}, or mesh.memory if there is more"
     )
     message = f"At width {group.model.width} {reason}; expected {advice}."
     return DoesNotFitError(message, reason, fitting)
@@ -188,24 +197,34 @@ def _estimate(group: TrialGroup, mesh: Mesh) -> float:
     )
 
 
-def program_bytes(compiled: Any) -> int:
-    """Return the bytes of a device that a compiled program takes, all it is given included."""
+def program_bytes(compiled: jax.stages.Compiled, platform: str) -> int:
+    """Return the bytes of a device that a compiled program takes, all it is given included.
+
+    On TPUs they are those by which the compiler refuses a program; elsewhere they are added up,
+    since other compilers do not count temporaries in their peak.
+    """
     analysis = compiled.memory_analysis()
     if analysis is None:
         return 0
+    code = analysis.generated_code_size_in_bytes
+    if platform == "tpu":
+        return analysis.peak_memory_in_bytes + code
     # What is given back lies where what was given lay, as far as it is an alias of it.
-    return (
-        analysis.argument_size_in_bytes
-        + analysis.output_size_in_bytes
-        - analysis.alias_size_in_bytes
-        + analysis.temp_size_in_bytes
-        + analysis.generated_code_size_in_bytes
+    new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return analysis.argument_size_in_bytes + new + analysis.temp_size_in_bytes + code
+
+
+def device_bytes(tree: Any, shardings: Any = None) -> int:
+    """Return the bytes of a device's own part of arrays, or of shapes.
+
+    Arguments:
+      shardings: of the same structure; by default those of the leaves.
+    """
+    leaves = jax.tree.leaves(tree)
+    laid_out = (
+        [leaf.sharding for leaf in leaves] if shardings is None else jax.tree.leaves(shardings)
     )
-
-
-def device_bytes(tree: Any) -> int:
-    """Return the bytes of a device's own part of arrays, or of shapes with shardings."""
     return sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
+        math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf, sharding in zip(leaves, laid_out, strict=True)
     )
