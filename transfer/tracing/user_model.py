@@ -85,8 +85,8 @@ def abstract(build: Build, width: int, apply: Apply | None, inputs: Inputs) -> U
     kind, runs = kinds[-1]
     if not pytree_paths.parameters(parameters):
         raise TransferError(
-            f"build({width}) returned {'nothing' if kind == 'NoneType' else f'a {kind}'} without "
-            "any parameter; expected a flax.nnx module, a linen module or a tree of floating "
+            f"build({width}) returned {'None' if kind == 'NoneType' else f'a {kind}'}, which holds no "
+            "parameter; expected a flax.nnx module, a linen module or a tree of floating "
             "point arrays."
         )
 
