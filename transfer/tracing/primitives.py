@@ -141,9 +141,7 @@ def _broadcast(
     return [_expanded(observer, weight.along(axes), sizes, shape)]
 
 
-def _expanded(
-    observer: Observer, weight: Weight, old: Sequence[int], new: Sequence[int]
-) -> Weight:
+def _expanded(observer: Observer, weight: Weight, old: Sequence[int], new: Sequence[int]) -> Weight:
     """Repeat a weight along axes of one entry, which then are no axes of its own any more.
 
     The size of a batch of one tells nothing.
@@ -154,9 +152,7 @@ def _expanded(
     for labels, repeats in zip(weight.axes, grown, strict=True):
         if repeats:
             observer.gone(labels, Kind.STACKED)
-    axes = [
-        NONE if repeats else labels for labels, repeats in zip(weight.axes, grown, strict=True)
-    ]
+    axes = [NONE if repeats else labels for labels, repeats in zip(weight.axes, grown, strict=True)]
     return dataclasses.replace(weight.along(axes), repeated=True)
 
 
