@@ -108,7 +108,8 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_cache(shared_folder: pathlib.Path) -> Iterator[None]:
-    """Compile each program once for all files and workers."""
+    """Compile each program once for all files and workers, and once for all commands."""
+    os.environ["TRANSFER_COMPILATION_CACHE"] = str(shared_folder / "compiled by commands")
     with compiled_once(str(shared_folder / "compiled")):
         yield
 

@@ -31,4 +31,6 @@ def _against_a_step(width: int, layers: int) -> Ratio:
         return compiled.run(jax.tree.map(np.copy, start), trials, batches, np.int32(steps))
 
     start = jax.tree.map(np.asarray, state)
-    return ratio(lambda: [compiled.measure(state, earlier, held_out) for _ in range(steps)], train)
+    return ratio(
+        lambda: [compiled.measure(state, trials, earlier, held_out) for _ in range(steps)], train
+    )

@@ -10,7 +10,8 @@ from transfer.models import TransformerConfig, model_layout
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialSpec
-from transfer.training.population import Population, TrialInputs
+from transfer.training.inputs import TrialInputs
+from transfer.training.population import Population
 from transfer.training.task import NEXT_TOKEN
 
 TRIALS, STEPS = 8, 10
@@ -43,18 +44,10 @@ def prepare(model: TransformerConfig, execution: str, count: int):
     """Return the compiled population, with trials, batches for `STEPS` steps and held-out ones."""
     training = TrainingConfig(steps=STEPS, warmup=2)
     mesh = sharding.make_mesh(trials=count, batch_size=DATA.batch_size)
-    population = Population(
-        model,
-        model_layout(model, 16),
-        Recipe("mup"),
-        training,
-        STEPS,
-        NEXT_TOKEN,
-        mesh,
-        execution,
-    )
+    layout = model_layout(model, 16)
+    population = Population(model, layout, training, STEPS, NEXT_TOKEN, mesh, execution)
     tuned = Hyperparameters(learning_rate=2.0**-6, weight_decay=0.1)
-    inputs, _ = TrialInputs.of([TrialSpec(tuned, 0, Recipe("mup"))] * count)
+    inputs, _ = TrialInputs.of([TrialSpec(tuned, 0, Recipe("mup"))] * count, layout, training)
     trials = jax.device_put(inputs, sharding.per_trial(mesh))
     shape = (STEPS, 1, DATA.batch_size, DATA.sequence_length + 1)
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, shape).astype(np.int32)

@@ -44,7 +44,8 @@ def test_a_shipped_configuration_survives_json(file):
 def test_a_shipped_configuration_declares_its_sweep(file):
     experiment = read(load(file))
     groups = declared_groups(experiment)
-    assert len(groups) == len(experiment.sweep.widths) * len(experiment.sweep.recipes)
+    assert len(groups) == len(experiment.sweep.widths)
+    assert {len(group.recipes) for group in groups} == {len(experiment.sweep.recipes)}
     assert all(len(group.trials) >= 2 for group in groups)
     assert max(group.shape.width for group in groups) < experiment.model.width
 

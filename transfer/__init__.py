@@ -15,6 +15,7 @@ if typing.TYPE_CHECKING:
     from transfer.models import model_layout
     from transfer.optim import *
     from transfer.probes import top_singular_values
+    from transfer.recipe_arrays import RecipeArrays
     from transfer.scaling import (
         Annotated,
         Axes,
@@ -40,6 +41,7 @@ _HOMES = {
     "transfer.models": ("model_layout",),
     "transfer.optim": (*OPTIMIZERS, "gradient_norm", "scaled", "schedule"),
     "transfer.probes": ("top_singular_values",),
+    "transfer.recipe_arrays": ("RecipeArrays",),
     "transfer.scaling": (
         "Annotated",
         "Axes",

@@ -1,7 +1,15 @@
 """The one exception a user is meant to read."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+# What other libraries say may fill a page.
+_MOST_QUOTED = 200
 
 
 class TransferError(Exception):
@@ -20,3 +28,51 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
+
+
+@contextlib.contextmanager
+def explained(what: str, expected: str) -> Iterator[None]:
+    """Turn whatever is raised in the block into a `TransferError` with its cause behind it.
+
+    It is for blocks in which code of a caller, or JAX on its behalf, may raise anything.
+
+    Arguments:
+      what: the argument of the caller that the block runs.
+      expected: what that argument should be.
+
+    Example:
+      >>> with explained("build(64)", "a function from the width to a model"):
+      ...     [][64]
+      Traceback (most recent call last):
+      ...
+      transfer.errors.TransferError: build(64) raises IndexError (list index out of range); \
+expected a function from the width to a model.
+    """
+    try:
+        yield
+    except TransferError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        said = " ".join(lines[0].split()).rstrip(".:;")[:_MOST_QUOTED]
+        reason = f" ({said})" if said else ""
+        raise TransferError(
+            f"{what} raises {type(error).__name__}{reason}; expected {expected}."
+        ) from error
+
+
+def explained_calls(
+    function: Callable[_Arguments, _Result], name: str, expected: str
+) -> Callable[_Arguments, _Result]:
+    """Return a caller's function that raises nothing but `TransferError`; see `explained`.
+
+    `name` is the argument that it was given as. Whole numbers that it is called with are told.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: _Arguments.args, **settings: _Arguments.kwargs) -> _Result:
+        numbers = [str(each) for each in arguments if isinstance(each, int)]
+        with explained(f"{name}({', '.join(numbers) or '...'})", expected):
+            return function(*arguments, **settings)
+
+    return call

@@ -1,7 +1,7 @@
 """The path of a leaf in a tree of parameters, the same for every kind of tree."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -72,6 +72,16 @@ def is_parameter(leaf: Any) -> bool:
       (True, False, False)
     """
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def require_real(leaves: Mapping[str, Any]) -> None:
+    """Raise `TransferError` for a leaf of complex numbers, to which no rule of a recipe applies."""
+    for name, leaf in leaves.items():
+        if jnp.issubdtype(getattr(leaf, "dtype", jnp.float32), jnp.complexfloating):
+            raise TransferError(
+                f"{name} is {leaf.dtype}; expected real numbers: hold a complex "
+                "parameter as its real and its imaginary part."
+            )
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:

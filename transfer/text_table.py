@@ -30,11 +30,14 @@ class TextTable:
 
 
 class Tabular:
-    """Base of a class that notebooks show as the table that its `text_table` returns."""
+    """Base of a class that prints as the table that its `text_table` returns, in notebooks too."""
 
     def text_table(self) -> TextTable:
         """Return the table that describes this object."""
         raise NotImplementedError
+
+    def __str__(self) -> str:
+        return str(self.text_table())
 
     def _repr_html_(self) -> str:
         return self.text_table()._repr_html_()

@@ -60,12 +60,12 @@ def workplace(tmp_path, monkeypatch):
 def refused(workplace, capsys):
     """Run a command that must be refused in a sentence with these names, and return it."""
 
-    def run(*arguments, status=1, names=()):
+    def run(*arguments, status=1, names=(), recorded=True):
         before = tree(workplace)
         assert transfer(*arguments) == status
         output, error = capsys.readouterr()
         assert output == ""
-        require_complaint(error, *names)
+        require_complaint(error, *names, recorded=recorded)
         assert tree(workplace) == before
         return error
 

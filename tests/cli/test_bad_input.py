@@ -1,9 +1,13 @@
 """Whatever is wrong is one sentence that says so, exit status 1 or 2, and nothing is written."""
 
 import json
+import os
 import shutil
+import socket
 
 import pytest
+
+from transfer.run_directory import RunDirectory
 
 from .terminal import TINY, transfer
 
@@ -35,6 +39,9 @@ def test_no_verb_is_bad_usage_and_shows_the_help(capsys):
         (("train", "--hyperparameter=a"), ("--hyperparameters",)),
         ((*SWEEP, "somewhere"), ("somewhere", "--name=value")),
         (("predict", "--run=a", "--width=abc"), ("--width", "abc")),
+        (("sweep", "--launcher=slurm"), ("--launcher", "slurm", "local or ray")),
+        (("sweep", "--launcher=rya"), ("--launcher", "rya", "ray")),
+        (("train", "--allow_mismatch=perhaps"), ("--allow_mismatch", "perhaps", "true or false")),
         (("predict", "--run"), ("--run",)),
     ],
 )
@@ -106,6 +113,14 @@ def test_a_configuration_is_needed(refused, verb):
 )
 def test_a_bad_setting(refused, override, names):
     refused(*SWEEP, f"--config.{override}", names=names)
+
+
+@pytest.mark.parametrize("verb", ["sweep", "train", "explain", "plan", "check", "tokenizer"])
+def test_a_misspelt_setting_is_refused_by_all_who_read_a_configuration(refused, verb):
+    run = () if verb in ("explain", "plan", "tokenizer") else ("--run=new",)
+    flags = ("--config=tiny.py", "--config.training.schedule=cosin", *run)
+    output = ("--output=a.json",) if verb == "tokenizer" else ()
+    refused(verb, *flags, *output, names=("training.schedule", "cosin", "cosine"))
 
 
 def test_a_beta_that_cannot_follow_the_batch_is_refused(refused):
@@ -205,6 +220,19 @@ def test_a_run_directory_with_foreign_files(refused, workplace):
     (workplace / "thesis").mkdir()
     (workplace / "thesis/chapter.txt").write_text("years of work")
     refused("sweep", "--config=tiny.py", "--run=thesis", names=("thesis", "config.json"))
+
+
+def test_a_run_directory_that_another_process_writes(refused, run, capsys):
+    """Nobody else may write into it meanwhile, and everyone may read."""
+    with RunDirectory(run).exclusive():
+        refused(
+            *("sweep", "--config=tiny.py", "--run=swept"),
+            names=("swept", socket.gethostname(), os.getpid()),
+            recorded=False,
+        )
+        assert transfer("spectrum", "--run=swept") == 0
+        assert transfer("predict", "--run=swept", "--width=32") == 0
+    capsys.readouterr()
 
 
 def test_a_run_directory_of_another_sweep(refused, run):

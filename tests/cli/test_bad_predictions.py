@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 
@@ -111,6 +112,45 @@ def test_hyperparameters_that_do_not_fit(refused, workplace, prediction, change,
     (workplace / "file.json").write_text(json.dumps(prediction | change))
     train = ("train", "--config=tiny.py", "--run=new", "--hyperparameters=file.json")
     refused(*train, names=names)
+
+
+TRAIN = ("train", "--config=tiny.py", "--run=new")
+
+
+@pytest.mark.parametrize(
+    ("flag", "names"),
+    [
+        ("training.optimizer=lion", ("training.optimizer", "lion", "adamw")),
+        ("model.layers=3", (3, 1, "recipe.depth")),
+        ("data.batch_size=8", (8, 4, "recipe.horizon")),
+        ("training.steps=24", (24 * 64, 12 * 64, "recipe.horizon")),
+        ("data.train_split=test", ("data.train_split", "test", "train")),
+    ],
+)
+def test_a_configuration_that_was_not_tuned_is_refused(refused, predicted, flag, names):
+    tuned = f"--hyperparameters={predicted}"
+    refused(*TRAIN, tuned, f"--config.{flag}", names=(*names, "--allow_mismatch"))
+
+
+def test_data_of_another_content_are_refused(refused, workplace, predicted):
+    content = json.loads(pathlib.Path(predicted).read_text())
+    content["tuned_for"]["data_fingerprint"] = "0123456789abcdef" * 4
+    (workplace / "other.json").write_text(json.dumps(content))
+    refused(*TRAIN, "--hyperparameters=other.json", names=("other.json", "0123456789ab"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tuned_for": 3},
+        {"tuned_for": {"experiment": []}},
+        {"at_target": {"rows": 3}},
+        {"at_target": [1]},
+    ],
+)
+def test_parts_that_are_none(refused, workplace, prediction, change):
+    (workplace / "file.json").write_text(json.dumps(prediction | change))
+    refused(*TRAIN, "--hyperparameters=file.json")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "3", "not JSON"])

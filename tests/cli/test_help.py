@@ -1,5 +1,6 @@
 """Help: complete, on standard output, and there at once."""
 
+import os
 import re
 import subprocess
 import sys
@@ -41,7 +42,7 @@ FLAGS = {
         "mesh.fsdp",
         "mesh.tensor",
     ),
-    "train": ("config", "run", "hyperparameters"),
+    "train": ("config", "run", "hyperparameters", "allow_mismatch"),
     "report": ("run",),
     "spectrum": ("run",),
     "check": ("config", "run", "widths", "against", "seeds", "steps"),
@@ -114,3 +115,24 @@ def test_help_imports_nothing_heavy(arguments):
         [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True
     )
     assert shown.returncode == (2 if arguments == ("swep",) else 0), shown.stderr
+
+
+@pytest.mark.parametrize(
+    "prints",
+    [
+        "sys.argv[1:] = ['--help']",
+        # What rich prints, as most verbs do.
+        "from transfer.cli import console, main; "
+        "main.main = lambda _: [console.say('line ' * 99) for _ in range(999)]",
+    ],
+)
+def test_a_reader_that_has_gone_is_no_error(prints):
+    """As of `transfer explain ... | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = f"import sys; from transfer.cli.main import run; {prints}; run()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")

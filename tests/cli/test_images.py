@@ -25,7 +25,7 @@ def get_config():
     config.data.batch_size = 8
     config.data.eval_images = 64
     config.data.crop_padding = 1
-    config.training.steps = 40
+    config.training.steps = 120
     config.training.warmup = 2
     config.training.optimizer = "sgd"
     config.sweep.widths = (4, 8)
@@ -64,8 +64,8 @@ def test_a_sweep_compares_by_the_training_loss_and_keeps_the_held_out_accuracy(s
     best = min(trials, key=lambda trial: trial.loss)
     assert best.eval_accuracy > 0.22
     assert best.loss < math.log(10)
-    # 40 batches of 8 images.
-    assert {trial.tokens for trial in trials} == {320}
+    # 120 batches of 8 images.
+    assert {trial.tokens for trial in trials} == {960}
 
 
 def test_its_report_speaks_of_images(swept):

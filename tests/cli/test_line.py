@@ -1,7 +1,9 @@
 """From a sweep to exported weights, each verb on what the one before it wrote."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def test_a_sweep_records_every_trial_it_declares(swept):
 def test_the_same_sweep_again_trains_nothing(swept, config, capsys, monkeypatch):
     monkeypatch.setattr("transfer.sweeps.runner.train", None)
     before = tree(swept)
-    (swept / "checkpoints/mup+sqrt-8-01234567").mkdir()  # which nothing goes on from
+    (swept / "checkpoints/width-8-01234567").mkdir()  # which nothing goes on from
     assert transfer("sweep", f"--config={config}", f"--run={swept}") == 0
     assert "10 trials are done already, 0 to go." in capsys.readouterr().out
     assert tree(swept) == before
@@ -87,6 +89,7 @@ def hyperparameters(folder, predicted):
     """A prediction of which every number is unlike the configuration's."""
     content = json.loads(predicted.read_text())
     content |= {"base_width": 16, "target_width": 48, "learning_rate": 0.0123, "weight_decay": 0.45}
+    content["tuned_for"] = None
     content["multipliers"] |= {"readout_output": 3.0, "init_scale": 0.5}
     file = folder / "other.json"
     file.write_text(json.dumps(content))
@@ -94,7 +97,7 @@ def hyperparameters(folder, predicted):
 
 
 def test_hyperparameters_overrule_the_configuration(hyperparameters):
-    experiment = with_hyperparameters(read({"base_width": 16}), str(hyperparameters))
+    experiment = with_hyperparameters(read({"base_width": 16}), str(hyperparameters)).experiment
     assert experiment.model.width == 48
     tuned = experiment.hyperparameters
     assert (tuned.learning_rate, tuned.weight_decay) == (0.0123, 0.45)
@@ -167,30 +170,49 @@ def test_training_again_trains_nothing(trained, config, predicted, capsys, monke
     assert tree(trained) == before
 
 
+def by_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def at_once():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "says", "rest"),
+    [
+        # It saves after the next step that it tells of.
+        (by_ctrl_c, (10, 12), [1]),
+        # As by a second Ctrl-C; the last checkpoint is that of step 6.
+        (at_once, (), [8 / 12, 10 / 12, 1]),
+    ],
+)
 def test_an_interrupted_training_goes_on_and_ends_the_same(
-    trained, config, predicted, tmp_path, capsys, monkeypatch
+    interrupt, says, rest, trained, config, predicted, tmp_path, capsys, monkeypatch
 ):
     fractions = []
 
-    def interrupt(self, group, fraction, loss):
+    def step(self, group, fraction, loss):
         fractions.append(fraction)
         if len(fractions) == 4:
-            raise KeyboardInterrupt
+            interrupt()
 
     run = tmp_path / "interrupted"
     arguments = ("train", f"--config={config}", f"--hyperparameters={predicted}", f"--run={run}")
     with monkeypatch.context() as patch:
-        patch.setattr(SweepProgress, "step", interrupt)
+        patch.setattr(SweepProgress, "step", step)
         assert transfer(*arguments) == 130
-    require_complaint(capsys.readouterr().err)
+    require_complaint(capsys.readouterr().err, *says)
     assert trials(run) == []
+    assert not (run / ".lock").exists()
 
+    fractions.clear()
     with monkeypatch.context() as patch:
         patch.setattr(
             SweepProgress, "step", lambda self, _, fraction, loss: fractions.append(fraction)
         )
         assert transfer(*arguments) == 0
-    assert fractions[4:] == [8 / 12, 10 / 12, 1]
+    assert fractions == rest
     (resumed,), (straight,) = trials(run), trials(trained)
     assert (resumed.loss, resumed.eval_loss) == (straight.loss, straight.eval_loss)
     assert RunDirectory(run).metrics() == RunDirectory(trained).metrics()
@@ -206,6 +228,34 @@ def test_exported_weights_load_without_this_library(trained, tmp_path, capsys):
     assert tensors["model.embed_tokens.weight"].shape == (256, 32)
     assert tensors["model.layers.0.self_attn.q_proj.weight"].shape == (32, 32)
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_an_allowed_mismatch_is_told_and_trained_as_configured(config, predicted, tmp_path, capsys):
+    flags = ("--allow_mismatch", "--config.training.optimizer=lion")
+    run = (f"--config={config}", f"--hyperparameters={predicted}", f"--run={tmp_path}/run")
+    assert transfer("train", *run, *flags) == 0
+    assert "training.optimizer is lion but was adamw." in capsys.readouterr().out
+    (trial,) = trials(tmp_path / "run")
+    assert (trial.optimizer, trial.width) == ("lion", 32)
+    assert trial.learning_rate == json.loads(predicted.read_text())["learning_rate"]
+
+
+# Signs of every kind; a run can be moved to where it could not have been trained.
+ANY_NAME = "~ [v2] *?\\ \"'`$(){}|;&<>!#%:,=@^ \t\u00e9\u6f22"
+
+
+def test_a_run_is_read_wherever_it_lies(swept, trained, config, predicted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("transfer.sweeps.runner.train", None)
+    proxies, run = (tmp_path / ANY_NAME / name for name in ("swept", "trained"))
+    shutil.copytree(swept, proxies)
+    shutil.copytree(trained, run)
+    assert transfer("spectrum", f"--run={proxies}") == 0
+    assert transfer("predict", f"--run=~/{ANY_NAME}/swept", "--width=32") == 0
+    assert (proxies / "hyperparameters.json").exists()
+    assert transfer("export", f"--run={run}", f"--output=~/{ANY_NAME}/weights") == 0
+    assert (tmp_path / ANY_NAME / "weights" / "model.safetensors").exists()
+    assert not (tmp_path / "~").exists()
 
 
 def test_a_tokenizer_is_trained_and_then_used(config, tmp_path, capsys):

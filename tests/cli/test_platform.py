@@ -51,6 +51,22 @@ def test_platforms_are_set_only_where_a_tpu_would_be_sought_in_vain(
     assert os.environ.get("JAX_PLATFORMS") == platforms
 
 
+@pytest.mark.parametrize("name", ["cuda", "gpuu"])
+def test_a_platform_that_is_not_there_is_one_sentence(name, workplace):
+    """Also where JAX itself fails without a word."""
+    command = [sys.executable, "-c", "from transfer.cli.main import run; run()"]
+    ended = subprocess.run(
+        [*command, "sweep", "--config=tiny.py", "--run=new"],
+        env=os.environ | {"JAX_PLATFORMS": name, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(f'transfer sweep: JAX_PLATFORMS is "{name}", which JAX cannot')
+    assert not (workplace / "new").exists()
+
+
 @pytest.mark.parametrize(("cores", "devices"), [(1, "1"), (2, "2"), (64, "8")])
 def test_each_core_is_a_device_up_to_a_limit(machine, cores, devices):
     machine(cores=cores)

@@ -79,8 +79,8 @@ def test_one_that_is_asked_to_stop_saves_what_it_trains_and_goes_on(
         (saved,) = (run / "checkpoints").iterdir()
         assert quickstart(config, run, recipes=RECIPES[:1]) == 0
     assert re.fullmatch(
-        r"transfer quickstart: It was asked to stop after step \d+ of 12, which is saved\. "
-        r"The same command goes on from there\.\n",
+        r"transfer quickstart: It was asked to stop after step \d+ of 12, which is saved; "
+        r"the same command goes on from there\.\n",
         said,
     )
     assert heard[0][0] == TARGET
@@ -141,7 +141,7 @@ def test_what_is_written_to_a_file_has_no_control_characters(shown):
 
 def test_a_second_run_trains_nothing_and_finds_the_same(run, config, monkeypatch):
     before = tree(run)
-    (run / "checkpoints/standard-8-01234567").mkdir()  # which nothing goes on from
+    (run / "checkpoints/width-8-01234567").mkdir()  # which nothing goes on from
     monkeypatch.setattr("transfer.sweeps.runner.train", None)
     assert quickstart(config, run) == 0
     assert tree(run) == before

@@ -54,7 +54,7 @@ def get_config():
     config.training.checkpoint_every = 2
     config.training.spectrum_every = 10
     config.sweep.widths = (8, 16)
-    config.sweep.recipes = ("mup+sqrt",)
+    config.sweep.recipes = ("standard", "mup+sqrt")
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-7, 2.0**-6)
     return config
 """

@@ -1,23 +1,23 @@
 """Tiny models drawn under a recipe.
 
-The draws are NumPy's: compiling JAX's own takes longer than all that is tested with them, and they
-are tested in `test_initialize`.
+The draws are NumPy's, one for each path: models of other depths then share the weights that they
+have in common. JAX's own are tested in `test_initialize` and `test_draws`.
 """
 
-import dataclasses
 import functools
 import zlib
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from transfer.models import (
     MLPConfig,
     TransformerConfig,
     forward_pass,
+    functional,
     initialize,
     map_paths,
     model_layout,
@@ -57,42 +57,14 @@ def draw(
 ):
     """Parameters and multipliers at init."""
     layout = model_layout(config, base_width, base_layers)
-    graph, state = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
-    filled = nnx.merge(
-        graph,
-        nnx.from_flat_state(
-            [(path, _fill(path, variable)) for path, variable in nnx.to_flat_state(state)]
-        ),
-    )
     settings = Hyperparameters(learning_rate=1.0, **multipliers)
-    return jit(
-        lambda: initialize(
-            _Drawn(config.dtype, filled), layout, recipe or Recipe(), settings, jax.random.key(0)
-        )
-    )()
+    with mock.patch.object(functional, "standard_normals", _normals):
+        return initialize(config, layout, recipe or Recipe(), settings, jax.random.key(0))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Drawn:
-    """A configuration whose module has been drawn already."""
-
-    dtype: str
-    module: nnx.Module
-
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        del rngs
-        return self.module
-
-
-def _fill(path: tuple[Any, ...], variable: nnx.Variable) -> nnx.Variable:
-    constants = {"gain": 1.0, "bias": 0.0, "multiplier": 1.0}
-    kind = str(path[-1]).rpartition("_")[2]
-    value = (
-        np.full(variable.shape, constants[kind])
-        if kind in constants
-        else _normal(".".join(map(str, path)), variable.shape)
-    )
-    return variable.replace(jnp.asarray(value, jnp.float32))
+def _normals(key: jax.Array, shapes: Any, *, at_once: bool) -> dict[str, jax.Array]:
+    del key, at_once
+    return {path: jnp.asarray(_normal(path, shape), "float32") for path, shape in shapes.items()}
 
 
 def _normal(path: str, shape: tuple[int, ...]) -> np.ndarray:

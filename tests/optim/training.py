@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 
 from transfer import optim
 from transfer.models import (
@@ -107,7 +106,7 @@ def train(
             make = optimizer
         tx = make(layout=layout.parameters, recipe=recipe, **settings)
         parameters, multipliers = initialize(
-            _drawn(config), layout, recipe, Hyperparameters(learning_rate=1.0), jax.random.key(0)
+            config, layout, recipe, Hyperparameters(learning_rate=1.0), jax.random.key(0)
         )
         gradient = _gradient(config)
 
@@ -132,25 +131,6 @@ def train(
 
 def precision(dtype: str) -> contextlib.AbstractContextManager[Any]:
     return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Drawn:
-    """A configuration whose module has been drawn already."""
-
-    dtype: str
-    module: nnx.Module
-
-    def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        del rngs
-        return self.module
-
-
-@functools.cache
-def _drawn(config: Any) -> _Drawn:
-    graph = nnx.graphdef(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
-    draw = _jit(lambda key: nnx.state(config.build(nnx.Rngs(params=key))))
-    return _Drawn(config.dtype, nnx.merge(graph, draw(jax.random.key(0))))
 
 
 @functools.cache

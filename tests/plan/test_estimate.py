@@ -27,23 +27,28 @@ def devices():
     return np.array([SimpleNamespace(coords=place) for place in places]).reshape(4, 16)
 
 
-def test_a_step_waits_for_what_takes_longest():
-    cost = Cost(flops=0.25 * V5P.peak, bytes=0.5 * V5P.bandwidth)
-    made = estimate(cost, [], TORUS, model_flops=0.2 * V5P.peak)
-    assert (made.products, made.traffic, made.exchange) == (0.25, 0.5, 0)
-    assert (made.step, made.apart, made.bound) == (0.5, 0.75, "traffic")
+def test_a_step_is_limited_by_the_longest_of_products_and_the_least_traffic():
+    cost = Cost(flops=0.25 * V5P.peak, bytes=0.75 * V5P.bandwidth)
+    made = estimate(cost, 0.5 * V5P.bandwidth, [], TORUS, model_flops=0.2 * V5P.peak)
+    assert (made.products, made.traffic, made.exchange, made.moved) == (0.25, 0.5, 0, 0.75)
+    # What the program moves is no bound, but what it takes where nothing overlaps.
+    assert (made.step, made.apart, made.bound) == (0.5, 1.0, "traffic")
     assert made.utilisation == pytest.approx(0.4)
+    less = estimate(cost, 0.2 * V5P.bandwidth, [], TORUS, model_flops=0.2 * V5P.peak)
+    assert (less.step, less.bound) == (0.25, "products")
 
 
 def test_a_device_that_is_half_a_chip_has_half_of_its_peak():
     chip = CHIPS["v7x"]
     half = Topology.parse("v7x:4x4x4")
-    made = estimate(Cost(flops=chip.peak, bytes=chip.bandwidth), [], half, chip.peak)
-    assert (made.products, made.traffic, made.utilisation) == (2.0, 2.0, 1.0)
+    cost = Cost(flops=chip.peak, bytes=chip.bandwidth)
+    made = estimate(cost, chip.bandwidth / 2, [], half, chip.peak)
+    assert (made.products, made.traffic, made.moved) == (2.0, 1.0, 2.0)
+    assert made.utilisation == 1.0
 
 
 def test_products_alone_reach_the_peak_at_most():
-    made = CostEstimate(products=2.0, traffic=1.0, exchange=0.5, useful=1.5)
+    made = CostEstimate(products=2.0, traffic=1.0, exchange=0.5, moved=3.0, useful=1.5)
     assert (made.bound, made.utilisation) == ("products", 0.75)
 
 

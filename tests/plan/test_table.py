@@ -9,6 +9,7 @@ from rich.console import Console
 
 from transfer.plan import Fit, Plan, SweepPlan, plan_table, sweep_table
 from transfer.plan.estimate import CostEstimate, Exchange
+from transfer.plan.least import LeastTraffic
 from transfer.plan.memory import Memory
 from transfer.tpu import Topology
 
@@ -37,11 +38,13 @@ PLAN = Plan(
     model_flops=64 * 190e12,
     own_flops=190e12,
     compiled_flops=230e12,
+    least=LeastTraffic(state=1e11, gradients=2e10, activations=5e10),
     bytes=4.2e11,
+    origins={"Linear, backward": 1.05e11, "RMSNorm, forward again": 2.1e10},
     unknown=(),
     open=(),
     exchanges=(GATHERED,),
-    estimate=CostEstimate(products=0.5, traffic=0.15, exchange=0.0066, useful=0.414),
+    estimate=CostEstimate(products=0.5, traffic=0.0615, exchange=0.0066, moved=0.15, useful=0.414),
     traced=10.0,
     seconds=42.0,
 )
@@ -70,10 +73,30 @@ def test_a_plan_says_what_is_where_and_what_a_step_waits_for():
     assert "there are 95.740 It fits, with 89.94 GiB left." in text
     assert "compiled FLOPs 230 T 500 ms" in text
     assert "all-gather data, fsdp 226 3.5 G 6.6 ms" in text
-    assert "500 ms at best, waiting for its products (657 ms if nothing overlaps)" in text
+    # The least bytes are the bound, and what the program moves stands beside it.
+    assert "least bytes to and from memory 170 G 61.5 ms" in text
+    assert "parameters and optimizer 100 G" in text
+    assert "gradients 20 G" in text
+    assert "activations kept 50 G" in text
+    assert "bytes moved as compiled 420 G 150 ms" in text
+    assert "Linear, backward 105 G 25%" in text
+    assert "500 ms at best, limited by its products (657 ms if nothing overlaps)" in text
     assert "at most 83% of peak (MFU)" in text
     assert f"at least {PLAN.chip_hours:,.2g} chip-hours" in text
     assert "Not counted" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit"),
+    [
+        ({"traffic": 0.7}, "memory traffic"),
+        ({"exchange": 0.7}, "its links"),
+        ({"moved": 0.7}, "its products"),
+    ],
+)
+def test_a_step_is_limited_by_the_longest_bound_and_not_by_what_is_moved(seconds, limit):
+    other = dataclasses.replace(PLAN, estimate=dataclasses.replace(PLAN.estimate, **seconds))
+    assert f"at best, limited by {limit} (" in " ".join(shown(plan_table(other)).split())
 
 
 def test_what_a_plan_leaves_out_is_said():

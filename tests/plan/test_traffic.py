@@ -27,6 +27,39 @@ FUSION = """%inside (stack: f32[4,256], index: s32[]) -> f32[1,256] {
   ROOT %out = f32[4,256]{1,0} negate(%stack)
 }
 
+%nested (stack: f32[4,256], index: s32[], row: f32[1,256]) -> f32[4,256] {
+  %stack = f32[4,256]{1,0} parameter(0)
+  %index = s32[] parameter(1)
+  %row = f32[1,256]{1,0} parameter(2)
+  %zero = s32[] constant(0)
+  %taken = f32[1,256]{1,0} fusion(%stack, %index), kind=kLoop, calls=%inside
+  %sum = f32[1,256]{1,0} add(%taken, %row)
+  ROOT %out = f32[4,256]{1,0} dynamic-update-slice(%stack, %sum, %index, %zero)
+}
+
+%named (stack: f32[4,256]) -> f32[1024] {
+  %stack = f32[4,256]{1,0} parameter(0)
+  ROOT %out = f32[1024]{0} bitcast(%stack)
+}
+
+%through (stack: f32[4,256]) -> f32[1024] {
+  %stack = f32[4,256]{1,0} parameter(0)
+  %flat = f32[1024]{0} fusion(%stack), kind=kLoop, calls=%named
+  ROOT %out = f32[1024]{0} negate(%flat)
+}
+
+%rounded (stack: f32[4,256]) -> bf16[4,256] {
+  %stack = f32[4,256]{1,0} parameter(0)
+  ROOT %out = bf16[4,256]{1,0} convert(%stack)
+}
+
+%placed (stack: f32[4,256], index: s32[], row: f32[1,256]) -> f32[4,256] {
+  %stack = f32[4,256]{1,0} parameter(0)
+  %index = s32[] parameter(1)
+  %row = f32[1,256]{1,0} parameter(2)
+  ROOT %out = f32[4,256]{1,0} fusion(%stack, %index, %row), kind=kLoop, calls=%update
+}
+
 ENTRY %main (stack: f32[4,256], index: s32[], row: f32[1,256]) -> f32[4,256] {
   %stack = f32[4,256]{1,0} parameter(0)
   %index = s32[]{:S(2)} parameter(1)
@@ -49,6 +82,12 @@ def moved(operation: str) -> float:
         ("%out = f32[1,256]{1,0} fusion(%stack, %index), kind=kLoop, calls=%inside", 2 * KIB),
         # The row in, and where it is put, out; the rest of the stack stays where it is.
         ("%out = f32[4,256]{1,0} fusion(%stack, %index, %row), kind=kLoop, calls=%update", 2 * KIB),
+        # In a fusion of fusions a row of the stack and the other row in, and a row out.
+        ("%out = f32[4,256]{1,0} fusion(%stack, %index, %row), kind=kLoop, calls=%nested", 3 * KIB),
+        ("%out = f32[4,256]{1,0} fusion(%stack, %index, %row), kind=kLoop, calls=%placed", 2 * KIB),
+        # What is only named inside, or converted and nothing else, is read whole.
+        ("%out = f32[1024]{0} fusion(%stack), kind=kLoop, calls=%through", 8 * KIB),
+        ("%out = bf16[4,256]{1,0} fusion(%stack), kind=kLoop, calls=%rounded", 6 * KIB),
         ("%out = f32[4,256]{1,0} copy(%stack)", 8 * KIB),
         # From the main memory to the chip's own, S(1): read alone.
         ("%out = f32[4,256]{1,0:S(1)} copy(%stack)", 4 * KIB),

@@ -80,7 +80,7 @@ def errors(values, exact):
     return np.concatenate([1 - values[path][:, 0] / exact[path] for path in exact])
 
 
-def test_four_pairs_follow_a_run_within_1e_3(trained):
+def test_four_pairs_follow_a_run_within_2e_3(trained):
     @quick
     def measure(parameters, start):
         return measure_spectrum(parameters, LAYOUT.parameters, start, pairs=4)
@@ -100,7 +100,7 @@ def test_four_pairs_follow_a_run_within_1e_3(trained):
 
     # While the learning rate warms up, ten steps can replace a matrix's top direction.
     assert np.median(warm, axis=1).max() < 1e-3
-    assert np.max(warm[WARMUP // EVERY :]) < 1e-3
+    assert np.max(warm[WARMUP // EVERY :]) < 2e-3
     assert np.min(warm) > -1e-6
     # Without the vectors the same products are not enough, nor with those of the start of the run.
     assert np.median(cold, axis=1).min() > 1e-2

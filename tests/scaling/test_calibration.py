@@ -135,12 +135,14 @@ def test_what_is_no_calibration(wrong, names):
 
 def test_an_extrapolation_names_every_matrix_and_is_empirical():
     start = Scale(width=128, layers=2, batch_size=8, tokens=1000)
-    target = dataclasses.replace(start, width=512)
+    base, target = (dataclasses.replace(start, width=width) for width in (32, 512))
     for name in ("mup", "mean_field"):
-        rates, decay = extrapolate(Recipe(name, decay=PAIR), "entrywise", start, target)
+        widths = start, target, base
+        rates, decay = extrapolate(Recipe(name, decay=PAIR), "entrywise", *widths)
         # mean_field's multiplier of m^-1/2 is on the side of the coefficient.
-        form = {"mup": 1.0, "mean_field": 0.5}[name]
-        expected = {"up weight decay": 4**0.25 * form, "down weight decay": 4.0 * form}
+        form = {"mup": 1.0, "mean_field": 16**-0.5}[name]
+        # As swept up to 4 times the base width, and as measured from there.
+        expected = {"up weight decay": 2 * 4**0.25 * form, "down weight decay": 2 * 4.0 * form}
         assert decay.effects == pytest.approx(expected)
         assert decay.evidence.level == "empirical"
-        assert rates.effects == extrapolate(Recipe(name), "entrywise", start, target)[0].effects
+        assert rates.effects == extrapolate(Recipe(name), "entrywise", *widths)[0].effects

@@ -12,12 +12,12 @@ TARGET = Scale(width=256, layers=8, batch_size=64, tokens=16 * 10**6)
 RULED = Recipe("mup", depth="completep", horizon="sde")
 
 
-def along(recipe, family="entrywise", **target):
-    return extrapolate(recipe, family, PROXY, dataclasses.replace(PROXY, **target))
+def along(recipe, family="entrywise", base=PROXY, **target):
+    return extrapolate(recipe, family, PROXY, dataclasses.replace(PROXY, **target), base)
 
 
 def test_every_axis_that_changes_is_told_in_turn():
-    found = extrapolate(RULED, "entrywise", PROXY, TARGET)
+    found = extrapolate(RULED, "entrywise", PROXY, TARGET, PROXY)
     assert [(each.axis, each.factor, each.evidence.level) for each in found] == [
         ("width", 4, "theory"),
         ("width", 4, "empirical"),
@@ -27,7 +27,7 @@ def test_every_axis_that_changes_is_told_in_turn():
     ]
     assert all(each.evidence.source.startswith("arXiv") for each in found)
     assert all(each.evidence.validity.endswith(".") for each in found)
-    assert extrapolate(RULED, "entrywise", PROXY, PROXY) == ()
+    assert extrapolate(RULED, "entrywise", PROXY, PROXY, PROXY) == ()
 
 
 def test_width_as_printed():
@@ -118,10 +118,32 @@ def test_a_measured_decay_names_the_power_it_was_measured_for():
     assert "width^0.8" in decay.evidence.validity
 
 
+def test_factors_are_those_from_the_base_and_the_way_is_that_from_the_proxy():
+    base = Scale(width=32, layers=1, batch_size=4, tokens=10**6)
+    width, decay = along(Recipe("mup"), base=base, width=256)
+    assert (width.start, width.target, width.base, width.factor) == (64, 256, 32, 4)
+    # 8 times as wide as the base, of which the proxy has taken 2.
+    assert width.effects["hidden learning rate"] == 1 / 8
+    assert decay.effects == {"hidden weight decay": 8**0.5}
+    (depth,) = along(RULED, base=base, layers=8)
+    assert (depth.factor, depth.effects["branch multiplier"]) == (4, 1 / 8)
+    (batch,) = along(RULED, base=base, batch_size=64)
+    assert (batch.factor, batch.effects["learning rate"]) == (4, 16**0.5)
+
+
+def test_a_target_of_the_base_run_changes_nothing():
+    base = dataclasses.replace(PROXY, batch_size=64)
+    (batch,) = along(RULED, base=base, batch_size=64)
+    assert batch.effects == {}
+    assert "nothing changes" in str(batch)
+
+
 def test_an_extrapolation_reads_as_two_lines():
     (found,) = along(RULED, batch_size=64)
     first, second = str(found).splitlines()
-    assert first.startswith("batch 16 -> 64 (x 4): learning rate x 2, weight decay x 2, epsilon")
+    assert first.startswith(
+        "batch 16 -> 64 (x 4); over the base run's batch 16: learning rate x 2, weight decay x 2, "
+    )
     assert second.startswith("  empirical, arXiv 2205.10287")
 
 

@@ -230,6 +230,31 @@ def test_an_unknown_name_names_the_nearest(arguments, names):
         Recipe(**arguments)
 
 
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("rates", ["", *RATES])
+@pytest.mark.parametrize("decay", ["", *DECAYS])
+def test_a_whole_name_is_what_its_parts_are(name, rates, decay):
+    text = name + (f"/{rates}" if rates else "") + (f"+{decay}" if decay else "")
+    assert Recipe(text) == Recipe.of(text) == Recipe(name, rates=rates, decay=decay)
+    assert Recipe(text, clipping="raw", depth="completep").clipping == "raw"
+    assert Recipe.of(Recipe(text)) == Recipe(str(Recipe(text)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("mup+sqrt", "", "constant"), ("mup+sqrt", "sqrt", "constant")),
+        (("mup/full", "none"), ("mup/full", "full", "none")),
+        (("mup+sqr",), ("sqr", "sqrt")),
+        (("mup+measured",), ("measured",)),
+        ((3,), (3,)),
+    ],
+)
+def test_a_name_that_is_none_is_refused(arguments, names):
+    with refused(*names):
+        Recipe(*arguments)
+
+
 def test_an_unknown_family_is_not_taken_for_sgd():
     with refused("entry", "entrywise"):
         Recipe("mup").rule(of_role(Role.HIDDEN, 4), "entry")

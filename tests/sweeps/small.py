@@ -89,10 +89,14 @@ class Recorder(Reporter):
 
     def __init__(self):
         self.started, self.finished, self.fractions, self.work = [], [], [], []
+        self.trained_from = []
 
     def start(self, group, work):
         self.started.append((group.recipe_names, group.shape.width))
         self.work.append(work)
+
+    def compiled(self, group, fraction):
+        self.trained_from.append(fraction)
 
     def step(self, group, fraction, loss):
         self.fractions.append(fraction)

@@ -177,9 +177,9 @@ def test_a_configuration_of_an_older_version_is_told_by_the_key_that_is_new(regi
         register_run(registered, EXPERIMENT, FINGERPRINT, "sweep")
 
 
-@pytest.mark.parametrize("sign", ["*", "?", "[", "\\"])
+@pytest.mark.parametrize("sign", ["*", "?", "[", "\\", "\udcff"])
 def test_a_path_that_reads_as_a_pattern_is_refused_before_anything_is_written(tmp_path, sign):
     run = RunDirectory(tmp_path / f"run {sign}v2]")
-    with refused("--run", sign):
+    with refused("--run", *(sign if sign.isprintable() else ("UTF-8",))):
         register_run(run, EXPERIMENT, FINGERPRINT, "sweep")
     assert not list(tmp_path.iterdir())

@@ -16,6 +16,8 @@ from transfer.sweeps.ray.resources import (
     memory,
     resources_for,
 )
+from transfer.sweeps.ray.worker import environment
+from transfer.training.compilation_cache import VARIABLE
 
 from .small import experiment
 
@@ -77,6 +79,14 @@ def test_a_slice_is_that_of_machines_that_say_so(slice, pod_type):
     assert asked.fits([{"CPU": 8.0}, machine])
     assert not asked.fits([machine | {POD_TYPE: "v6e-256"}])
     assert not asked.fits([machine | {"CPU": 3.0}])
+
+
+@pytest.mark.parametrize("given", [Resources(1, 2), Resources(1, 1, gpus=1)])
+def test_workers_keep_programs_where_this_process_was_told_to(given, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert VARIABLE not in environment(given)
+    monkeypatch.setenv(VARIABLE, "none")
+    assert environment(given)[VARIABLE] == "none"
 
 
 def test_tpus_are_not_left_idle_unless_that_is_said():

@@ -74,7 +74,7 @@ def test_a_sweep_trains_what_is_declared_and_what_is_missing_alone(tmp_path, cap
 
 def test_a_sweep_leaves_no_checkpoints_but_those_it_goes_on_from(tmp_path, losses):
     directory = run_sweep(DECLARED, tmp_path / "run")
-    orphan = directory.checkpoints / "mup+sqrt-8-01234567"
+    orphan = directory.checkpoints / "width-8-01234567"
     orphan.mkdir(parents=True)
 
     run_sweep(DECLARED, tmp_path / "run")
@@ -142,8 +142,8 @@ class Begun(Recorder):
         super().__init__()
         self.begun = []
 
-    def begin(self, work, done, missing):
-        self.begun.append((work, done, missing))
+    def begin(self, work, groups, done, missing):
+        self.begun.append((work, groups, done, missing))
 
 
 def test_what_follows_a_sweep_counts_as_work_but_not_as_its_trials(tmp_path, losses):
@@ -153,8 +153,8 @@ def test_what_follows_a_sweep_counts_as_work_but_not_as_its_trials(tmp_path, los
     run_sweep(DECLARED, tmp_path / "run", again, followed_by=[target])
 
     swept = sum(map(work, declared_groups(DECLARED)))
-    assert reporter.begun == [(swept + work(target), 0, 24)]
-    assert again.begun == [(work(target), 24, 0)]
+    assert reporter.begun == [(swept + work(target), 3, 0, 24)]
+    assert again.begun == [(work(target), 1, 24, 0)]
 
 
 def test_a_target_has_all_that_was_predicted_for_it(tmp_path, losses):
@@ -211,7 +211,8 @@ def test_a_line_counts_what_diverged(tmp_path, losses, capsys):
     group = losses[0]
 
     assert group_line(group, [gone, *trials[1:]]) == (
-        f"mup+sqrt   width    8   12 trials, 1 diverged  best loss {3 + 0.1 * 0.04:.3f}  12 s"
+        f"mup+sqrt   width    8   12 trials, 1 diverged  best loss {3 + 0.1 * 0.04:.3f}  "
+        "12 s, 6 of them compiling"
     )
     assert "no trial completed" in group_line(group, [gone])
     Lines().finish(group, trials)

@@ -337,8 +337,9 @@ def test_a_single_run_goes_on_from_its_checkpoints(declared, dataset, tmp_path):
 
 def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, swept, tmp_path):
     groups, run, reporter = declared_groups(declared), RunDirectory(tmp_path / "run"), Recorder()
-    # Asked before the first group, after its first step, and after the stretch that follows.
-    asked = iter([False, False, True])
+    # Asked before the first group, after its first and its second step, and after the chunk that
+    # follows, which is the first whose length is known from how long a step takes.
+    asked = iter([False, False, False, True])
     with refused(8, STEPS, error=TerminatedError):
         run_groups(run, dataset, groups, reporter, asked_to_stop=lambda: next(asked))
     assert run.trials() == []
@@ -347,6 +348,7 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
 
     again = Recorder()
     run_groups(run, dataset, groups, again)
+    assert again.trained_from == [0.4, 0.0]
     assert again.fractions == [0.8, 1.0, 0.4, 0.8, 1.0]
     assert list(run.checkpoints.iterdir()) == []
     assert tables(run) == tables(swept[0])
@@ -385,7 +387,7 @@ def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
     left = [
         *(group.name for group in declared_groups(declared)),  # done, and killed before they went
         *(group.name for group in groups),  # begun before the sweep grew once more
-        "mup+sqrt-32-01234567",  # of a target
+        "width-32-01234567",  # of a target
         "standard-8-01234567",  # of what this sweep knows nothing of
     ]
     going_on = missing(copy, groups)[0].name
@@ -394,7 +396,7 @@ def test_checkpoints_that_no_group_of_a_grown_sweep_goes_on_from_are_removed(
 
     remove_orphans(copy, groups)
     kept = {each.name for each in copy.checkpoints.iterdir()}
-    assert kept == {going_on, "mup+sqrt-32-01234567", "standard-8-01234567"}
+    assert kept == {going_on, "width-32-01234567", "standard-8-01234567"}
 
 
 def test_events_are_written_only_where_they_were_asked_for(tmp_path, declared, dataset):

@@ -46,7 +46,7 @@ def main(folder: pathlib.Path) -> None:
             "execution": outcome.execution,
             "devices": len(leaf.sharding.device_set),
             "rows": leaf.addressable_shards[0].data.shape[0],
-            "program": compiled[-1].run.as_text(),
+            "program": compiled[-1].run.wait().as_text(),
         }
         np.savez(folder / f"{count}.npz", eval_loss=outcome.held_out["loss"], **outcome.history)
     try:

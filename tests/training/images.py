@@ -7,7 +7,7 @@ import numpy as np
 
 from transfer import sharding
 from transfer.models import ResNetConfig, model_layout
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Hyperparameters
 from transfer.training import Population, State, TrainingConfig, TrialInputs
 from transfer.training.population import Compiled
 from transfer.training.task import CLASSIFICATION
@@ -42,18 +42,11 @@ HELD_OUT = images(100, 2)
 def population(settings: Any, execution: str = "in_turn", model: Any = MODEL) -> Any:
     """Return the compiled population with its trials, batches and mesh."""
     mesh = sharding.make_mesh(trials=len(settings), batch_size=BATCH)
-    made = Population(
-        model,
-        model_layout(model, BASE_WIDTH),
-        Recipe("mup"),
-        # A smaller epsilon would make a step of the rounding of a gradient near zero.
-        TrainingConfig(steps=STEPS, warmup=4, epsilon=1e-4),
-        STEPS,
-        CLASSIFICATION,
-        mesh,
-        execution,
-    )
-    trials, seeds = TrialInputs.of(specs(settings))
+    layout = model_layout(model, BASE_WIDTH)
+    # A smaller epsilon would make a step of the rounding of a gradient near zero.
+    config = TrainingConfig(steps=STEPS, warmup=4, epsilon=1e-4)
+    made = Population(model, layout, config, STEPS, CLASSIFICATION, mesh, execution)
+    trials, seeds = TrialInputs.of(specs(settings), layout, config)
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     batches = jax.tree.map(lambda *each: np.stack(each, 1), *[images(seed) for seed in seeds])
     batches = jax.device_put(batches, sharding.batches(mesh))
@@ -67,7 +60,10 @@ def train(settings: Any = SETTINGS, **choices: Any) -> tuple[State, dict[str, np
     state, history = run(compiled, compiled.init(trials), trials, batches)
     mesh = sharding.make_mesh(trials=len(settings), batch_size=BATCH)
     held_out = jax.device_put(HELD_OUT, sharding.eval_batches(mesh))
-    return state, {**history, "eval_loss": np.asarray(compiled.evaluate(state, held_out)["loss"])}
+    return state, {
+        **history,
+        "eval_loss": np.asarray(compiled.evaluate(state, trials, held_out)["loss"]),
+    }
 
 
 def run(

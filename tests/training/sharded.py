@@ -10,7 +10,7 @@ import numpy as np
 from transfer import sharding
 from transfer.models import ResNetConfig, TransformerConfig, model_layout
 from transfer.probes import tracking
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Hyperparameters
 from transfer.sharding import MeshConfig, make_mesh
 from transfer.training import Population, State, TrainingConfig, TrialInputs
 from transfer.training.task import CLASSIFICATION, NEXT_TOKEN
@@ -45,7 +45,6 @@ def population(
     return Population(
         model,
         layout,
-        Recipe("mup"),
         config,
         STEPS,
         NEXT_TOKEN if model.kind == "transformer" else CLASSIFICATION,
@@ -60,10 +59,11 @@ def population(
     )
 
 
-def inputs(trials: int) -> TrialInputs:
-    """The first of the settings, stacked."""
-    stacked, _ = TrialInputs.of(tiny.specs(SETTINGS[:trials]))
-    return stacked
+def inputs(made: Population, trials: int) -> TrialInputs:
+    """The first of the settings, stacked, where the population takes them."""
+    specs = tiny.specs(SETTINGS[:trials])
+    stacked, _ = TrialInputs.of(specs, made.layout, made.training)
+    return jax.device_put(stacked, sharding.per_trial(made.mesh))
 
 
 def batches(model: Any) -> Any:
@@ -90,7 +90,7 @@ class Trained:
 def initial(model: Any, trials: int, **changes: Any) -> State:
     """The state of so many trials on one device."""
     made = population(model, MeshConfig(), trials, **changes)
-    return jax.jit(made._init)(inputs(trials))
+    return jax.jit(made._init)(inputs(made, trials))
 
 
 def train(
@@ -103,9 +103,7 @@ def train(
 ) -> Trained:
     """Train the first of the settings from the first of the trials of a state."""
     made = population(model, mesh, trials, execution, **changes)
-    settings = jax.device_put(
-        TrialInputs.of(tiny.specs(SETTINGS[:trials]))[0], sharding.per_trial(made.mesh)
-    )
+    settings = inputs(made, trials)
     data = jax.device_put(batches(model), sharding.batches(made.mesh))
     if trials == 1:  # of one seed, whose data are the first
         data = jax.tree.map(lambda leaf: leaf[:, :1], data)
@@ -120,25 +118,21 @@ def train(
 def measuring(mesh: MeshConfig) -> Any:
     """Compile the program that measures a trial of `WIDE`."""
     made = population(WIDE, mesh, 1)
-    settings = jax.device_put(
-        TrialInputs.of(tiny.specs(SETTINGS[:1]))[0], sharding.per_trial(made.mesh)
-    )
+    settings = inputs(made, 1)
     state = made._shapes(settings)
     data = jax.device_put(batches(WIDE)[:2, 0], sharding.eval_batches(made.mesh))
     hidden = made._hidden(state.parameters)
-    return jax.jit(made._measure).lower(state, hidden, _shape(data)).compile()
+    return jax.jit(made._measure).lower(state, settings, hidden, _shape(data)).compile()
 
 
 def evaluating(model: Any, **changes: Any) -> Any:
     """Compile the program that scores a trial on held-out batches."""
     made = population(model, MeshConfig(), 1, **changes)
-    settings = jax.device_put(
-        TrialInputs.of(tiny.specs(SETTINGS[:1]))[0], sharding.per_trial(made.mesh)
-    )
+    settings = inputs(made, 1)
     data = jax.tree.map(lambda leaf: leaf[:2, 0], batches(model))
     data = jax.device_put(data, sharding.eval_batches(made.mesh))
     shapes = jax.tree.map(_shape, data)
-    return jax.jit(made._evaluate).lower(made._shapes(settings), shapes).compile()
+    return jax.jit(made._evaluate).lower(made._shapes(settings), settings, shapes).compile()
 
 
 def whole_run(mesh: MeshConfig) -> dict[str, np.ndarray]:

@@ -81,6 +81,17 @@ def restore(folder: pathlib.Path, filled: int = TRIALS) -> Snapshot | None:
         return checkpoints.restore(state(0, filled), history(0))
 
 
+# Every sign that a path may hold, but for those that `register_run` refuses.
+ANY_NAME = " !\"#$%&'()+,-.:;<=>@]^_`{|}~\t\n\r\x01\x7f\u00e9\u6f22\U0001f642\u202e "
+
+
+def test_a_checkpoint_is_read_again_wherever_it_lies(tmp_path):
+    folder = tmp_path / ANY_NAME / ANY_NAME / "checkpoints"
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(snapshot(FIRST))
+    require_same(restore(folder), snapshot(FIRST))
+
+
 def files(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 

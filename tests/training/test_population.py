@@ -9,7 +9,7 @@ from refusals import refused
 from transfer import sharding
 from transfer.data import load_dataset
 from transfer.models import model_layout
-from transfer.scaling import Hyperparameters, Recipe
+from transfer.scaling import Hyperparameters
 from transfer.scaling.hyperparameters import NAMES
 from transfer.sharding import MeshConfig
 from transfer.training import (
@@ -20,6 +20,7 @@ from transfer.training import (
     build_population,
     group_mesh,
 )
+from transfer.training import train as train_group
 from transfer.training.config import EXECUTIONS
 from transfer.training.task import NEXT_TOKEN
 
@@ -184,27 +185,25 @@ def test_a_batch_size_without_a_rule_is_refused():
         train(base=BaseSizes(width=BASE_WIDTH, batch_size=2))
 
 
-def test_a_program_of_several_recipes_is_refused():
-    first, second = specs(SETTINGS[:1]), specs(SETTINGS[1:2], Recipe("standard"))
-    mixed = dataclasses.replace(group(), trials=(*first, *second))
-    with refused("mup"):
-        build_population(mixed, group_mesh(mixed))
+def test_what_fills_up_a_program_does_nothing_and_changes_nothing(together, execution):
+    if execution == "vectorized":
+        pytest.skip("An empty slot would take as long as a trial.")
+    roomy = dataclasses.replace(group(execution=execution), slots=5)
+    built = build_population(roomy, group_mesh(roomy))
+    assert built.inputs.live.tolist() == [True, True, True, False, False]
+
+    outcome = train_group(roomy, load_dataset(DATA))
+    for name, values in measurements(together).items():
+        np.testing.assert_array_equal(measurements(outcome)[name][:3], values, err_msg=name)
+    assert outcome.state.step.tolist() == [STEPS] * 3 + [0, 0]
 
 
 def test_steps_beyond_those_taken_are_nan_and_leave_the_state_alone():
     config = TrainingConfig(steps=STEPS, warmup=4, log_every=LOG_EVERY)
     mesh = sharding.make_mesh(trials=len(SETTINGS), batch_size=DATA.batch_size)
-    population = Population(
-        Tiny(),
-        model_layout(Tiny(), BASE_WIDTH),
-        RECIPE,
-        config,
-        STEPS,
-        NEXT_TOKEN,
-        mesh,
-        "in_turn",
-    )
-    trials, seeds = TrialInputs.of(specs(SETTINGS))
+    layout = model_layout(Tiny(), BASE_WIDTH)
+    population = Population(Tiny(), layout, config, STEPS, NEXT_TOKEN, mesh, "in_turn")
+    trials, seeds = TrialInputs.of(specs(SETTINGS), layout, config)
     trials = jax.device_put(trials, sharding.per_trial(mesh))
     shape = (len(seeds), DATA.batch_size, DATA.sequence_length + 1)
     tokens = jax.device_put(np.zeros((LOG_EVERY, *shape), np.int32), sharding.batches(mesh))

@@ -96,11 +96,15 @@ def test_losses_in_bfloat16_are_those_of_one_device_but_for_its_rounding(folder,
 
 
 def test_the_first_loss_in_bfloat16_is_that_of_one_device(folder):
-    """An example knows nothing of the others; only gradients are summed over devices."""
+    """An example knows nothing of the others; only gradients are summed over devices.
+
+    Products of other shapes sum in another order, which moves some values by a rounding of
+    bfloat16, 2^-8: the mean of 64 tokens then moves by an eighth of it.
+    """
     split, alone = (
         np.load(folder / f"bfloat16, {name}.npz")["loss"][:, 0] for name in ("fsdp 8", "one device")
     )
-    np.testing.assert_allclose(split, alone, rtol=CLOSE)
+    np.testing.assert_allclose(split, alone, rtol=2.0**-8 / 8)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

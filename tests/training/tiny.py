@@ -28,19 +28,27 @@ BASE_WIDTH = 8
 BASE = BaseSizes(width=BASE_WIDTH)
 RECIPE = Recipe("mup")
 STEPS, LOG_EVERY = 20, 8
+# Hyperparameters, a seed, and a recipe that is not the population's.
+Setting = tuple[Hyperparameters, int] | tuple[Hyperparameters, int, Recipe]
 # Learning rates below the optimum, so that training does not amplify rounding. Every population of
 # three trials and two seeds shares its compiled program with this one.
-SETTINGS = (
+SETTINGS: tuple[Setting, ...] = (
     (Hyperparameters(learning_rate=2.0**-8, weight_decay=0.1), 0),
-    (Hyperparameters(learning_rate=2.0**-7, readout_output=2.0), 0),
-    (Hyperparameters(learning_rate=2.0**-9, init_scale=0.5), 3),
+    (Hyperparameters(learning_rate=2.0**-7, readout_output=2.0), 0, Recipe("standard")),
+    (
+        Hyperparameters(learning_rate=2.0**-9, weight_decay=0.1, init_scale=0.5),
+        3,
+        Recipe("mup_table3", decay="independent", decay_readout=True),
+    ),
 )
-Setting = tuple[Hyperparameters, int]
 
 
 def specs(settings: Sequence[Setting], recipe: Recipe = RECIPE) -> list[TrialSpec]:
-    """Trials of these hyperparameters and seeds."""
-    return [TrialSpec(hyperparameters, seed, recipe) for hyperparameters, seed in settings]
+    """Trials of these hyperparameters, seeds and recipes."""
+    return [
+        TrialSpec(hyperparameters, seed, *(own or (recipe,)))
+        for hyperparameters, seed, *own in settings
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

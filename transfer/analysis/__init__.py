@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from transfer.analysis.at_target import TargetRow, TargetValues
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
@@ -35,6 +36,8 @@ __all__ = [
     "SpectrumSlope",
     "SublayerVerdict",
     "SweepVerdict",
+    "TargetRow",
+    "TargetValues",
     "Transferability",
     "WidthSweep",
     "calibrate",

@@ -161,7 +161,7 @@ def calibrate_run(
 
 def calibrate(
     sigma_1: Mapping[str, Sigma],
-    recipe: Recipe,
+    recipe: Recipe | str,
     decay_times: Mapping[int, float],
     base_width: int,
 ) -> Calibrated:
@@ -192,6 +192,7 @@ def calibrate(
 
     Source: arXiv 2510.15262 (the law).
     """
+    recipe = Recipe.of(recipe)
     step, swept = step_exponent(recipe), decay_exponent(recipe)
     require_settled(decay_times)
     *widths, held_out = sorted(decay_times)

@@ -29,7 +29,7 @@ class MeasuredDecay:
     p: Estimate
 
     @classmethod
-    def of(cls, slope: Estimate, recipe: Recipe) -> "MeasuredDecay":
+    def of(cls, slope: Estimate, recipe: Recipe | str) -> "MeasuredDecay":
         """Return p where sigma_1 of settled runs under a recipe has this slope over width.
 
         With s the slope, step ~ m^e and decay ~ m^x, p = s - (e - x) / 2: under muP's rates
@@ -55,7 +55,7 @@ class MeasuredDecay:
 
 def measure_decay(
     sigma_1: Mapping[str, Mapping[int, Mapping[int, float]]],
-    recipe: Recipe,
+    recipe: Recipe | str,
     decay_times: Mapping[int, float],
 ) -> dict[str, MeasuredDecay]:
     """Return p of every kind of sublayer, from runs at two or more widths under one recipe.

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from transfer.analysis.at_target import TargetValues
 from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.analysis.optimum import find_optimum
@@ -29,8 +30,10 @@ class Prediction:
 
     The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
-    `extrapolation` says what the recipe changes from the widest proxy to the target. `calibration`
-    holds the exponents of a recipe whose decay is `measured`.
+    `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
+    `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
+    recipe whose decay is `measured`. `tuned_for` is what the hyperparameters hold for, as plain
+    JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions.
     """
 
     recipe: str
@@ -52,6 +55,8 @@ class Prediction:
     base_tokens: int | None = None
     extrapolation: tuple[Extrapolation, ...] = ()
     calibration: Calibration | None = None
+    at_target: TargetValues | None = None
+    tuned_for: Mapping[str, Any] | None = None
 
     if not TYPE_CHECKING:
         __getattr__ = renamed(
@@ -87,7 +92,7 @@ class Prediction:
             target_tokens=target.tokens if longer else None,
             base_batch_size=base.batch_size if longer else None,
             base_tokens=base.tokens if longer else None,
-            extrapolation=extrapolate(recipe, family, proxy, target),
+            extrapolation=extrapolate(recipe, family, proxy, target, base),
         )
 
     def calibrated(self, found: Calibrated) -> "Prediction":
@@ -107,6 +112,17 @@ class Prediction:
             notes=(*self.notes, *found.notes),
         )
 
+    def __str__(self) -> str:
+        """What was tuned, what the target is trained with, and how far that can be trusted."""
+        rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
+        head = (
+            f"{self.recipe} for width {self.target_width}, as it reads at the base width "
+            f"{self.base_width}: learning rate {self.learning_rate:.4g} (log2 "
+            f"{rate.text('z.2f')}), weight decay {self.weight_decay:.4g}."
+        )
+        table = [str(self.at_target)] if self.at_target else []
+        return "\n".join([head, *table, *self.notes, *map(str, self.extrapolation)])
+
     def _repr_html_(self) -> str:
         """What to train the target with, for notebooks."""
         rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
@@ -120,7 +136,8 @@ class Prediction:
             *(["note", note] for note in self.notes),
             *(["extrapolation", str(each)] for each in self.extrapolation),
         ]
-        return html_table(f"Hyperparameters for width {self.target_width}", rows)
+        shown = html_table(f"Hyperparameters for width {self.target_width}", rows)
+        return shown + (self.at_target._repr_html_() if self.at_target else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`."""
@@ -135,6 +152,8 @@ class Prediction:
                 | {"factor": float(each.factor), "effects": dict(each.effects)}
                 for each in self.extrapolation
             ],
+            "at_target": self.at_target.to_json() if self.at_target else None,
+            "tuned_for": dict(self.tuned_for) if self.tuned_for else None,
         }
 
     @classmethod
@@ -169,6 +188,7 @@ class Prediction:
             fields: dict[str, Any] = dict(calibration)
             fields |= {name: tuple(fields[name]) for name in {"paths", "exponents"} & fields.keys()}
             calibration = Calibration(**fields)
+        at_target = content.get("at_target")
         return cls(
             **{
                 **content,
@@ -176,6 +196,7 @@ class Prediction:
                 **sequences,
                 "extrapolation": extrapolation,
                 "calibration": calibration,
+                "at_target": TargetValues.from_json(at_target) if at_target else None,
             }
         )
 
@@ -269,6 +290,7 @@ def _proxies(swept: set[int], target: int, wanted: Sequence[int] | None) -> tupl
 
 def _extrapolation(content: Mapping[str, Any]) -> Extrapolation:
     fields = {name: value for name, value in dict(content).items() if name != "factor"}
+    fields.setdefault("base", fields["start"])  # over which files of earlier versions have factors
     return Extrapolation(**{**fields, "evidence": Evidence(**fields.get("evidence", {}))})
 
 

@@ -92,7 +92,7 @@ def named_recipe(name: str) -> Recipe | None:
     return None if name.partition("+")[2] == decay_rules.MEASURED else Recipe.parse(name)
 
 
-def predicted_slope(recipe: Recipe | None) -> float:
+def predicted_slope(recipe: Recipe | str | None) -> float:
     """Return the width slope of sigma_1 of a settled hidden matrix under AdamW.
 
     sigma_1 ~ sqrt(step / decay) m^(3/4) with step ~ m^e and decay ~ m^x gives 3/4 + (e - x) / 2.
@@ -107,6 +107,7 @@ def predicted_slope(recipe: Recipe | None) -> float:
 
     Source: arXiv 2510.15262.
     """
+    recipe = None if recipe is None else Recipe.of(recipe)
     if recipe is None or recipe.exponents(Role.HIDDEN).measured:
         return 0.0
     return round(PUBLISHED_P + (step_exponent(recipe) - decay_exponent(recipe)) / 2, 12)

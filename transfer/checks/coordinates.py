@@ -13,7 +13,7 @@ from transfer.checks.measured_sizes import MakeOptimizer, SizeKey, measure_sizes
 from transfer.checks.model_under_test import ModelUnderTest, user_model
 from transfer.checks.predictions import Predictions
 from transfer.checks.rows import CheckRow
-from transfer.errors import TransferError
+from transfer.errors import TransferError, explained, explained_calls
 from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
 from transfer.text_table import aligned
@@ -89,7 +89,7 @@ def check_coordinates(
     make_optimizer: MakeOptimizer | None = None,
     family: Family = "entrywise",
     learning_rate_exponent: float = 0.0,
-    against: Recipe | None = None,
+    against: Recipe | str | None = None,
     seeds: int = 4,
     steps: int = 4,
     progress: Callable[[float], None] = lambda fraction: None,
@@ -140,12 +140,20 @@ def check_coordinates(
             f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "
             "slope or no interval; expected at least two widths, two seeds and one step."
         )
-    make_optimizer = make_optimizer or functools.partial(_default, model.recipe, family)
-    against = against or model.recipe
+    make_optimizer = explained_calls(
+        make_optimizer or functools.partial(_default, model.recipe, family),
+        "make_optimizer",
+        "a function from the layout to an optax transformation",
+    )
+    against = model.recipe if against is None else Recipe.of(against)
     measured = {}
     for done, width in enumerate(widths):
         progress(done / len(widths))
-        measured[width] = measure_sizes(model, width, range(seeds), steps, make_optimizer)
+        with explained(
+            f"The forward pass, its gradient or the optimizer at width {width}",
+            "a model that can be differentiated with inputs=, and an optimizer of optax for it",
+        ):
+            measured[width] = measure_sizes(model, width, range(seeds), steps, make_optimizer)
     progress(1.0)
     predictions = Predictions(
         Slopes(against, family, learning_rate_exponent),
@@ -167,7 +175,7 @@ def check(
     widths: Sequence[int],
     *,
     base_width: int,
-    recipe: Recipe,
+    recipe: Recipe | str,
     inputs: Any,
     apply: Callable[..., Any] | None = None,
     axes: Mapping[str, str] | None = None,

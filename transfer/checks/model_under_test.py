@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 
-from transfer.errors import TransferError
+from transfer.errors import TransferError, explained
 from transfer.models import ModelConfig, forward_pass, initialize, model_layout
 from transfer.scaling import Hyperparameters, Layout, Recipe
 from transfer.tracing import infer_layout, rescale_init
+from transfer.tracing.infer import OWN_CALL, explained_model
 from transfer.tracing.user_model import Inputs, UserModel, concrete
 
 
@@ -33,7 +34,7 @@ def user_model(
     build: Callable[[int, int], Any],
     *,
     base_width: int,
-    recipe: Recipe,
+    recipe: Recipe | str,
     inputs: Any,
     apply: Callable[..., Any] | None = None,
     axes: Mapping[str, str] | None = None,
@@ -47,6 +48,9 @@ def user_model(
     """
     batch = Inputs.of(inputs)
     multiplied = tuple(multiplied)
+    recipe = Recipe.of(recipe)
+
+    build, apply = explained_model(build, apply)
 
     @functools.cache
     def layout(width: int) -> Layout:
@@ -62,10 +66,12 @@ def user_model(
 
     @functools.cache
     def base(seed: int) -> Any:
-        return concrete(build(base_width, seed), seed, apply, batch).parameters
+        with explained(*OWN_CALL):
+            return concrete(build(base_width, seed), seed, apply, batch).parameters
 
     def draw(width: int, seed: int) -> UserModel:
-        model = concrete(build(width, seed), seed, apply, batch)
+        with explained(*OWN_CALL):
+            model = concrete(build(width, seed), seed, apply, batch)
         if model.forward is None:
             raise TransferError(
                 "A tree of parameters has no forward pass to check; expected apply=."
@@ -82,11 +88,13 @@ def built_in_model(
     config: ModelConfig,
     *,
     base_width: int,
-    recipe: Recipe,
+    recipe: Recipe | str,
     inputs: jax.Array,
     hyperparameters: Hyperparameters,
 ) -> ModelUnderTest:
     """Return a model of this library to check, with the init and multipliers of the recipe."""
+
+    recipe = Recipe.of(recipe)
 
     def at(width: int) -> Any:
         return dataclasses.replace(config, width=width)  # type: ignore[type-var]

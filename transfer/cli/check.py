@@ -36,6 +36,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv)
     flags.define_run(values)
+    flags.define_compilation_cache(values)
     absl_flags.DEFINE_list(
         "widths",
         [],
@@ -61,12 +62,13 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Measure, print and write; the exit status tells whether theory holds."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     from transfer.checks import check_coordinates
     from transfer.cli.console import console, measuring, say
     from transfer.report import coordinate_table
     from transfer.report.coordinate_figure import coordinate_figure
     from transfer.report.style import to_png
+    from transfer.training.compilation_cache import use_compilation_cache
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     widths = _widths(values["widths"].value or (), experiment)
@@ -75,7 +77,7 @@ def run(values: absl_flags.FlagValues) -> int:
     checks = {}
     for name, zero in (("random init", False), ("zero init", True)):
         model = _model_under_test(experiment, zero)
-        with measuring(f"measuring {name}") as progress:
+        with use_compilation_cache(), measuring(f"measuring {name}") as progress:
             checks[name] = check_coordinates(
                 model,
                 widths,

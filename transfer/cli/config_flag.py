@@ -65,7 +65,7 @@ class _ConfigFile(flags.ArgumentParser):
         """Read the file; raises `TransferError` with the line where it fails."""
         from ml_collections import ConfigDict
 
-        file = Path(argument)
+        file = Path(argument).expanduser()
         if not file.is_file():
             raise TransferError(
                 f"There is no config file {file}; expected a Python file with a get_config "

@@ -5,17 +5,35 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from transfer.cli.time_left import TimeLeft, in_words
 from transfer.run_directory import RunDirectory, TrialResult
-from transfer.sweeps import Reporter, group_line
+from transfer.sweeps import Reporter, group_line, split_line
 from transfer.training import TrialGroup
 
 if TYPE_CHECKING:
     from transfer.analysis import SweepVerdict
 
+
+class _Console(Console):
+    """A console that says by an exception that nobody reads it any more, as `print` does."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 # No markup or emoji codes: a path may hold brackets and colons.
-console = Console(highlight=False, markup=False, emoji=False)
+console = _Console(highlight=False, markup=False, emoji=False)
 
 
 def say(sentence: str) -> None:
@@ -23,12 +41,12 @@ def say(sentence: str) -> None:
     console.print(sentence, soft_wrap=not console.is_terminal)
 
 
-def _bar(transient: bool = False) -> Progress:
+def _bar(time_left: ProgressColumn, transient: bool = False) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
+        time_left,
         TextColumn("left"),
         console=console,
         disable=not console.is_terminal,
@@ -36,8 +54,28 @@ def _bar(transient: bool = False) -> Progress:
     )
 
 
+class _SecondsLeft(ProgressColumn):
+    """The time left as `TimeLeft` estimates it, which knows of compiling."""
+
+    def __init__(self, time_left: TimeLeft):
+        self._time_left = time_left
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Show minutes and seconds."""
+        seconds = self._time_left.seconds()
+        if seconds is None:
+            return Text("-:--", style="progress.remaining")
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        shown = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        return Text(shown, style="progress.remaining")
+
+
 class SweepProgress(Reporter):
     """A bar over all groups with the time left, and a line for each group that is done.
+
+    Without a terminal there is no bar, and each line says the time left.
 
     Arguments:
       opening: a sentence that is said when the work begins, instead of how much is done already.
@@ -45,7 +83,8 @@ class SweepProgress(Reporter):
 
     def __init__(self, opening: str = ""):
         self._opening = opening
-        self._bar = _bar()
+        self._time_left = TimeLeft()
+        self._bar = _bar(_SecondsLeft(self._time_left))
         self._task: TaskID | None = None
         self._total = self._done = 0.0
         self._shares: dict[TrialGroup, float] = {}
@@ -58,8 +97,9 @@ class SweepProgress(Reporter):
         if self._task is not None:
             self._bar.stop()
 
-    def begin(self, work: float, done: int, missing: int) -> None:
+    def begin(self, work: float, groups: int, done: int, missing: int) -> None:
         """See `Reporter`; work that was announced before is not counted twice."""
+        self._time_left.announce(work, groups)
         self._total = max(self._total, self._done + work)
         if self._task is not None:
             self._bar.update(self._task, total=self._total)
@@ -73,17 +113,32 @@ class SweepProgress(Reporter):
 
     def start(self, group: TrialGroup, work: float) -> None:
         """See `Reporter`."""
+        self._time_left.start(group, work)
         self._shares[group], self._fractions[group] = work, 0.0
         self._show(f"{group} compiling")
 
+    def compiled(self, group: TrialGroup, fraction: float) -> None:
+        """See `Reporter`."""
+        self._time_left.compiled(group, fraction)
+        self._fractions[group] = fraction
+        self._show(f"{group} training")
+
     def step(self, group: TrialGroup, fraction: float, loss: float) -> None:
         """See `Reporter`."""
+        self._time_left.step(group, fraction)
         self._fractions[group] = fraction
         self._show(f"{group} loss {loss:.3f}")
 
     def wait(self, group: TrialGroup, what: str) -> None:
         """See `Reporter`."""
         say(f"{group} waits for {what}, which no machine of the cluster has so far.")
+
+    def split(self, group: TrialGroup, parts: Sequence[TrialGroup], reason: str) -> None:
+        """See `Reporter`."""
+        self._time_left.split(group, len(parts))
+        self._shares.pop(group, None)
+        self._fractions.pop(group, None)
+        say(split_line(group, parts, reason))
 
     def lose(self, group: TrialGroup) -> None:
         """See `Reporter`."""
@@ -93,8 +148,11 @@ class SweepProgress(Reporter):
         """See `Reporter`."""
         self._done += self._shares.pop(group)
         del self._fractions[group]
+        self._time_left.finish(group)
         self._show()
-        say(group_line(group, trials))
+        seconds = self._time_left.seconds()
+        left = "" if console.is_terminal or not seconds else f", {in_words(seconds)} left"
+        say(group_line(group, trials) + left)
 
     def _show(self, newest: str = "") -> None:
         """Move the bar, and say the newest of what is going on."""
@@ -109,7 +167,7 @@ class SweepProgress(Reporter):
 @contextlib.contextmanager
 def measuring(what: str) -> Iterator[Callable[[float], None]]:
     """A bar for work whose parts report the fraction done."""
-    with _bar(transient=True) as bar:
+    with _bar(TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
 

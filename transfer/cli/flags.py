@@ -24,6 +24,17 @@ def define_run(values: flags.FlagValues, default: str | None = None) -> None:
     flags.DEFINE_string("run", default, text, flag_values=values)
 
 
+def define_compilation_cache(values: flags.FlagValues) -> None:
+    """--compilation_cache=FOLDER|none."""
+    flags.DEFINE_string(
+        "compilation_cache",
+        None,
+        "folder where compiled programs are kept for later runs, or none (default: "
+        "transfer/compiled in the user's cache folder)",
+        flag_values=values,
+    )
+
+
 def experiment(values: flags.FlagValues) -> "Experiment":
     """Return the experiment that the flags describe, or say what is missing."""
     from transfer.config import read
@@ -81,6 +92,11 @@ def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
     )
     content = run.config() or {}
     return task, {
-        "data_fingerprint": content.get("data_fingerprint"),
+        "data_fingerprint": recorded_fingerprint(run) or None,
         **content.get("provenance", {}),
     }
+
+
+def recorded_fingerprint(run: "RunDirectory") -> str:
+    """Return the fingerprint of the data that a run directory was made from, empty if unknown."""
+    return str((run.config() or {}).get("data_fingerprint") or "")

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
 import traceback
@@ -18,6 +19,7 @@ from types import ModuleType
 from absl import flags
 
 from transfer import termination
+from transfer.cli import platform
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
 from transfer.distributed import job, supervisor, timeouts
@@ -39,13 +41,16 @@ VERBS = {
 
 # Verbs that several processes run as one; the others are for a single process.
 MULTI_PROCESS_VERBS = ("sweep", "train")
+# What a shell reports of a command that SIGPIPE has ended.
+_READER_GONE = 128 + signal.SIGPIPE
 STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
     2: "wrong usage",
     termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
     timeouts.PEER_LOST: "another process of the job is gone or stuck: the same command goes on",
-    130: "interrupted: the same command goes on",
+    termination.INTERRUPTED: "interrupted by Ctrl-C; training has saved: the same command goes on",
+    _READER_GONE: "nobody reads what it prints any more, as in transfer explain ... | head",
 }
 
 _USAGE = "usage: transfer VERB [--config=FILE.py] [--config.section.key=value ...] [--run=DIR]"
@@ -53,7 +58,14 @@ _USAGE = "usage: transfer VERB [--config=FILE.py] [--config.section.key=value ..
 
 def run() -> None:
     """Entry point of the `transfer` command."""
-    sys.exit(main(sys.argv))
+    try:
+        status = main(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be printed, when the interpreter ends too, goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _READER_GONE
+    sys.exit(status)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -97,12 +109,18 @@ def _do(verb: str, argv: Sequence[str]) -> int:
         return timeouts.PEER_LOST if isinstance(error, job.AloneError) else 1
     except termination.TerminatedError as error:
         if job.is_first_or_alone():
-            _complain(f"transfer {verb}", f"{error} The same command goes on from there.")
-        return termination.STATUS
+            said = str(error).rstrip(".")
+            _complain(f"transfer {verb}", f"{said}; the same command goes on from there.")
+        return error.status
     except KeyboardInterrupt:
-        _complain(f"transfer {verb}", "interrupted; the same command goes on from here.")
-        return 130
+        _complain(f"transfer {verb}", "interrupted; run the same command again.")
+        return termination.INTERRUPTED
+    except BrokenPipeError:
+        raise
     except Exception as error:
+        if sentence := platform.missing(error):
+            _complain(f"transfer {verb}", sentence)
+            return 1
         if not job.joined():
             raise
         if sentence := job.lost_process(error):
@@ -185,7 +203,14 @@ def _illegal_value(message: str, values: flags.FlagValues) -> str:
         from transfer.config import expected
 
         return f'--{name} is "{value}"; expected {expected(name.removeprefix("config."))}.'
-    kind = "a whole number" if values[name].flag_type() == "int" else "another value"
+    flag = values[name]
+    choices = getattr(flag.parser, "enum_values", None)
+    if choices:
+        kind = f"{' or '.join(choices)}{nearest(value, choices)}"
+    else:
+        kind = {"int": "a whole number", "bool": "true or false"}.get(
+            flag.flag_type(), "another value"
+        )
     return f'--{name} is "{value}"; expected {kind}.'
 
 

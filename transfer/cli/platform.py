@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from transfer.distributed import job
@@ -10,14 +11,15 @@ from transfer.distributed import job
 MAX_CPU_DEVICES = 8
 
 
-def prepare(platforms: str = "") -> None:
+def prepare(platforms: str = "", compilation_cache: str | None = None) -> None:
     """Keep JAX from probing for hardware that is not there, and give each CPU core a device.
 
     An installed libtpu makes JAX look for a TPU and complain at length when there is none. On a CPU
     the trials of a population are spread over the devices, so one per core keeps all cores busy;
     small models leave them idle otherwise. `JAX_PLATFORMS` and `JAX_NUM_CPU_DEVICES`, where the
     user sets them, are left alone. JAX may be imported already, but not asked for its devices.
-    Given `platforms`, JAX uses those, whatever there is and whatever is set.
+    Given `platforms`, JAX uses those, whatever there is and whatever is set. `compilation_cache` is
+    what the flag says: a folder, `none`, or nothing.
     """
     tpu = job.has_tpu()
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
@@ -29,9 +31,35 @@ def prepare(platforms: str = "") -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         _settle("JAX_NUM_CPU_DEVICES", min(cores or 1, MAX_CPU_DEVICES))
 
+    if compilation_cache:
+        if compilation_cache != "none":
+            # A worker of a cluster starts in another folder.
+            compilation_cache = os.path.abspath(os.path.expanduser(compilation_cache))
+        os.environ["TRANSFER_COMPILATION_CACHE"] = compilation_cache
+
 
 def _settle(name: str, value: str | int) -> None:
     os.environ[name] = str(value)
     # The environment is read when JAX is imported, which reading a configuration does.
     if jax := sys.modules.get("jax"):
         jax.config.update(name.lower(), value)
+
+
+def missing(error: Exception) -> str:
+    """Return a sentence if an error says that JAX lacks the platform it was told, else nothing.
+
+    Example:
+      >>> missing(RuntimeError("out of memory"))
+      ''
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    frames = traceback.extract_tb(error.__traceback__)
+    # JAX has no type of error for it, and without a plugin of that name not even a message.
+    if not asked or not frames or Path(frames[-1].filename).name != "xla_bridge.py":
+        return ""
+    reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+    return (
+        f'JAX_PLATFORMS is "{asked}", which JAX cannot use here '
+        f"({reason or 'it has nothing installed for it'}); expected a platform of this machine, "
+        "such as JAX_PLATFORMS=cpu, or the JAX that is built for that one."
+    )

@@ -4,16 +4,20 @@ The target may have another width, depth, batch size (in windows) and number of 
 given stays as in the sweep. Depth needs a recipe.depth and the last two a recipe.horizon in the
 sweep's configuration. The file is what `transfer train --hyperparameters=FILE` takes.
 
+It prints the absolute learning rate, decay, epsilon, init std and multiplier of each role at the
+target, for use elsewhere. The file also holds them, and what it was tuned for.
+
 --decay=measured lets the decay of each hidden matrix follow the exponent that the singular values
 of the proxies ask for: measured at all of them but the widest, and verified at that one.
 """
 
+import dataclasses
 import typing
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from transfer.cli import flags
+from transfer.cli import flags, platform
 
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
@@ -43,9 +47,10 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
-    from transfer.analysis import Estimate, predict
+    platform.prepare()
+    from transfer.analysis import predict
     from transfer.errors import TransferError
-    from transfer.sweeps import extrapolated
+    from transfer.sweeps import extrapolated, tuned_for
 
     directory = flags.run_directory(values)
     trials = directory.require_trials()
@@ -79,17 +84,12 @@ def run(values: absl_flags.FlagValues) -> int:
     prediction = predict(trials, recipe, width, proxies)
     if decay:
         prediction = _with_measured_decay(experiment, directory, prediction)
-    prediction = extrapolated(experiment, prediction, **asked)
-    file = directory.write_json("hyperparameters.json", prediction.to_json())
-    rate = Estimate(prediction.log2_learning_rate, prediction.log2_learning_rate_interval)
-    print(
-        f"{prediction.recipe} at width {prediction.target_width}: "
-        f"log2 learning rate {rate.text('z.2f')}, that is {prediction.learning_rate:.4g}; "
-        f"weight decay {prediction.weight_decay:.4g}, as they read at width "
-        f"{prediction.base_width}."
+    prediction = dataclasses.replace(
+        extrapolated(experiment, prediction, **asked),
+        tuned_for=tuned_for(experiment, flags.recorded_fingerprint(directory)),
     )
-    for note in (*prediction.notes, *prediction.extrapolation):
-        print(note)
+    file = directory.write_json("hyperparameters.json", prediction.to_json())
+    print(prediction)
     print(
         f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."
     )

@@ -5,6 +5,7 @@ target, trains the target with it, checks it against a small sweep there, and wr
 Running it again goes on from what is done.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
@@ -18,11 +19,12 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv, default=flags.config_file("quickstart"))
     flags.define_run(values, default="runs/quickstart")
+    flags.define_compilation_cache(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Sweep, predict, train, check and report."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     with listening() as asked_to_stop:
         return _run(values, asked_to_stop)
 
@@ -32,7 +34,14 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.cli.console import SweepProgress, show_verdict
     from transfer.errors import TransferError
     from transfer.report import write_report
-    from transfer.sweeps import LocalLauncher, declared_groups, extrapolated, run_sweep, run_target
+    from transfer.sweeps import (
+        LocalLauncher,
+        declared_groups,
+        extrapolated,
+        run_sweep,
+        run_target,
+        tuned_for,
+    )
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target, widths = experiment.model.width, experiment.sweep.widths
@@ -42,16 +51,20 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             f"model.width, the target, is {target}; expected one above every width of "
             f"sweep.widths, {', '.join(map(str, widths))}."
         )
-    narrowest = [group for group in proxies if group.shape.width == min(widths)]
-    seeds, points = len(experiment.sweep.seeds), len(proxies[0].trials)
-    recipes = [str(recipe) for group in narrowest for recipe in group.recipes]
+    (narrowest, *_) = proxies
+    seeds, points = len(experiment.sweep.seeds), len({t.hyperparameters for t in narrowest.trials})
     opening = (
-        f"Training {points // seeds} learning rates x {seeds} seeds at widths "
-        f"{', '.join(map(str, widths))} for {' and '.join(recipes)}, then the target of width "
-        f"{target}."
+        f"Training {points} learning rates x {seeds} seeds at widths "
+        f"{', '.join(map(str, widths))} for {' and '.join(map(str, narrowest.recipes))}, then the "
+        f"target of width {target}."
     )
     # For the time left: the target gets the prediction and about three points around the optimum.
-    expected = [experiment.group(target, group.trials[: 4 * seeds]) for group in narrowest]
+    expected = [
+        experiment.group(
+            target, [trial for trial in narrowest.trials if trial.recipe == recipe][: 4 * seeds]
+        )
+        for recipe in narrowest.recipes
+    ]
 
     launcher = LocalLauncher(asked_to_stop)
     with SweepProgress(opening) as progress:
@@ -63,9 +76,12 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
             kind="quickstart",
             followed_by=expected,
         )
-        for recipe in recipes:
+        for recipe in map(str, narrowest.recipes):
             narrower = [trial for trial in directory.trials() if trial.width < target]
-            prediction = extrapolated(experiment, predict(narrower, recipe, target))
+            prediction = dataclasses.replace(
+                extrapolated(experiment, predict(narrower, recipe, target)),
+                tuned_for=tuned_for(experiment, flags.recorded_fingerprint(directory)),
+            )
             run_target(experiment, directory, prediction, progress, launcher=launcher)
             if recipe == str(experiment.recipe.build()):
                 directory.write_json("hyperparameters.json", prediction.to_json())

@@ -1,7 +1,7 @@
 """Trains every trial of the sweep that --config declares and adds it to --run.
 
 Running the same command again does only what is missing. --launcher=ray runs groups, the trials of
-one width and recipe, side by side on a cluster, or on one that it starts here.
+one width, side by side on a cluster, or on one that it starts here.
 """
 
 import typing
@@ -21,12 +21,13 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv)
     flags.define_run(values)
+    flags.define_compilation_cache(values)
     launcher.define(values)
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Run the sweep."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     launching = launcher.read(values)
     if launching is not None:
         # This process is alone, also on a machine of a pod: what works together is elsewhere.

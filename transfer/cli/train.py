@@ -2,6 +2,9 @@
 
 The same command goes on from the last checkpoint. --hyperparameters takes what `transfer predict`
 wrote: the target's width, depth, batch size and length, recipe, learning rate, decay, multipliers.
+A configuration of another width, depth, batch size or length than the sweep's is moved to where the
+recipe has a rule for it. Whatever else it changes (the optimizer, the data) is refused, because the
+hyperparameters were not tuned for it; --allow_mismatch trains it all the same.
 """
 
 import json
@@ -9,6 +12,7 @@ import typing
 from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
+from etils import epath
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
@@ -16,20 +20,28 @@ from transfer.cli.multi_process_cli import multi_process
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
+    from transfer.sweeps import Adopted
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     define_config(values, argv)
     flags.define_run(values)
+    flags.define_compilation_cache(values)
     absl_flags.DEFINE_string(
         "hyperparameters", None, "a hyperparameters.json from predict", flag_values=values
+    )
+    absl_flags.DEFINE_boolean(
+        "allow_mismatch",
+        False,
+        "train a configuration that --hyperparameters was not tuned for (default: refuse it)",
+        flag_values=values,
     )
 
 
 def run(values: absl_flags.FlagValues) -> int:
     """Train, or go on training."""
-    platform.prepare()
+    platform.prepare(compilation_cache=values["compilation_cache"].value)
     with multi_process() as asked_to_stop:
         return _run(values, asked_to_stop)
 
@@ -39,15 +51,22 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     from transfer.sweeps import run_single
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
-    predicted = values["hyperparameters"].value
+    predicted, tuned_on = str(values["hyperparameters"].value or ""), None
     if predicted:
-        experiment = with_hyperparameters(experiment, predicted)
+        allowed = bool(values["allow_mismatch"].value)
+        target = with_hyperparameters(experiment, predicted, allow_mismatch=allowed)
+        experiment = target.experiment
+        if target.data_fingerprint:
+            tuned_on = target.data_fingerprint, predicted
+        for note in target.notes:
+            say(note)
     with SweepProgress() as progress:
         trial = run_single(
             experiment,
             directory.path,
             progress,
             origin="predicted" if predicted else "sweep",
+            tuned_on=tuned_on,
             asked_to_stop=asked_to_stop,
         )
     say(
@@ -59,23 +78,25 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     return 0
 
 
-def with_hyperparameters(experiment: "Experiment", file: str) -> "Experiment":
-    """Return the experiment of a prediction's target, with its hyperparameters.
+def with_hyperparameters(
+    experiment: "Experiment", file: str, *, allow_mismatch: bool = False
+) -> "Adopted":
+    """Return what trains the target of a prediction, with its hyperparameters.
 
-    Raises `TransferError` when the file is missing or no prediction, or when it was made for
-    another base, where its numbers would mean something else.
+    Raises `TransferError` when the file is missing or no prediction, or when it was tuned for
+    another configuration, where its numbers would mean something else.
     """
     from transfer.analysis import Prediction
     from transfer.errors import TransferError
-    from transfer.sweeps import target_experiment
+    from transfer.sweeps import adopted
 
     try:
-        with open(file) as stream:
-            prediction = Prediction.from_json(json.load(stream))
+        content = json.loads(epath.Path(file).expanduser().read_text())
+        prediction = Prediction.from_json(content)
         _ = prediction.hyperparameters  # multipliers of other names are a TypeError
-    except (OSError, ValueError, TypeError, TransferError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, TransferError) as error:
         raise TransferError(
             f"The hyperparameters {file} cannot be read ({str(error).rstrip('.')}); expected what "
             "transfer predict wrote."
         ) from None
-    return target_experiment(experiment, prediction)
+    return adopted(experiment, prediction, allow_mismatch=allow_mismatch)

@@ -81,9 +81,14 @@ class LocalRows:
 
 def process_allgather(tree: Any) -> Any:
     """Return arrays whole on every host, whichever devices hold their shards."""
+    return jax.tree.map(np.asarray, gathered(tree))
+
+
+def gathered(tree: Any) -> Any:
+    """Return arrays of which every host can read the whole, without waiting for them."""
     if jax.process_count() > 1 and (leaves := jax.tree.leaves(tree)):
-        tree = _gather(leaves[0].sharding.mesh)(tree)
-    return jax.tree.map(np.asarray, tree)
+        return _gather(leaves[0].sharding.mesh)(tree)
+    return tree
 
 
 @functools.cache

@@ -23,7 +23,7 @@ def export_llama(
     by, goes into the query: its matrix, or the gain of its norm. All are float32.
     Raises `TransferError` when the folder holds a checkpoint already.
     """
-    folder = epath.Path(folder)
+    folder = epath.Path(folder).expanduser()
     if (folder / "config.json").exists() or (folder / "model.safetensors").exists():
         raise TransferError(
             f"{folder} holds a checkpoint already; expected a new or empty folder: nothing is "

@@ -6,24 +6,27 @@ averages of batch normalization; a model without it has none.
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Protocol, Self, cast
 
 import jax
 import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from transfer.errors import TransferError
+from transfer.models.draws import standard_normals
 from transfer.models.layers import exact
 from transfer.models.scores import Scores, scores
 from transfer.models.variables import Multiplier
+from transfer.recipe_arrays import AnyRecipe, RecipeArrays, resolved
 from transfer.scaling import Annotated, Hyperparameters, Layout, Parameter, Recipe, Role
 
 Arrays = dict[str, Any]
 
 
-class ModelConfig(Protocol):
+class ModelConfig(Hashable, Protocol):
     """The interface of every model family's configuration."""
 
     @property
@@ -122,8 +125,15 @@ def model_layout(config: ModelConfig, base_width: int, base_layers: int = 0) -> 
         )
     )
 
+    def annotated(declared: Mapping[type, Any], kind: type) -> dict[str, Annotated]:
+        return {_path(keys): each.annotated for keys, each in declared[kind].items()}
+
     def compare(kind: type) -> Layout:
-        return Layout.compare(base=base[kind], probe=probe[kind], target=target[kind])
+        return Layout.compare(
+            base=annotated(base, kind),
+            probe=annotated(probe, kind),
+            target=annotated(target, kind),
+        )
 
     return ModelLayout(parameters=compare(nnx.Param), multipliers=compare(Multiplier))
 
@@ -131,37 +141,52 @@ def model_layout(config: ModelConfig, base_width: int, base_layers: int = 0) -> 
 def initialize(
     config: ModelConfig,
     layout: ModelLayout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     hyperparameters: Hyperparameters,
     key: jax.Array,
+    *,
+    at_once: bool = True,
 ) -> tuple[Arrays, Arrays]:
     """Draw parameters and set multipliers as a recipe says; returns both as nested dictionaries.
 
     Both are float32, or float64 for a model in float64: the same draw, scaled more exactly.
-    Jittable, with the key and the hyperparameters traced.
+    Jittable, with the key, the hyperparameters and the recipe's numbers traced.
+
+    Arguments:
+      key: a threefry key, as `jax.random.key` makes them by default.
+      at_once: draw all weights from one stream at once; see `standard_normals`. Either way gives
+        the same bits.
     """
+    recipe = resolved(recipe)
     dtype = exact(jnp.dtype(config.dtype))
-    module = config.build(nnx.Rngs(params=key))
-    parameters, multipliers = nnx.state(module, nnx.Param, Multiplier)
+    random = {
+        path: parameter.shape
+        for path, parameter in layout.parameters.items()
+        if parameter.base_std is not None
+    }
+    units = standard_normals(key, random, at_once=at_once)
 
-    def scaled(path: str, unit: jax.Array) -> jax.Array:
-        unit, std = unit.astype(dtype), recipe.init_std(layout.parameters[path])
-        return unit if std is None else unit * (std * hyperparameters.init_scale)
+    def start(path: str, declared: _Declared) -> jax.Array:
+        std = recipe.init_std(layout.parameters[path])
+        if std is None:
+            return jnp.full(declared.shape, declared.start, dtype)
+        return units[path].astype(dtype) * jnp.asarray(std * hyperparameters.init_scale, dtype)
 
-    def value(path: str, unit: jax.Array) -> jax.Array:
-        declared = layout.multipliers[path]
-        base = 1.0 if declared.base_std is None else declared.base_std
-        knob = _knob(declared, hyperparameters)
-        return unit.astype(dtype) * (base * recipe.multiplier(declared) * knob)
+    def scale(path: str, declared: _Declared) -> jax.Array:
+        value = multiplier_value(layout.multipliers[path], recipe, hyperparameters)
+        return jnp.full(declared.shape, value, dtype)
 
-    return (
-        map_paths(scaled, nnx.to_pure_dict(parameters)),
-        map_paths(value, nnx.to_pure_dict(multipliers)),
+    declared = _declare(config)
+    return tuple(  # type: ignore[return-value]
+        map_paths(make, traverse_util.unflatten_dict(declared[kind]))
+        for kind, make in ((nnx.Param, start), (Multiplier, scale))
     )
 
 
 def initial_statistics(config: ModelConfig) -> Arrays:
     """Statistics before any batch: means of 0 and variances of 1, in float32 or better."""
+    if not _declare(config)[nnx.BatchStat]:
+        return {}
     dtype = exact(jnp.dtype(config.dtype))
     # Under jit the unused parameters are never drawn.
     state = jax.jit(lambda: nnx.state(config.build(nnx.Rngs(0)), nnx.BatchStat))()
@@ -248,8 +273,12 @@ def _pass(config: ModelConfig) -> Callable[..., Any]:
 def map_paths(function: Callable[[str, Any], Any], tree: Arrays) -> Arrays:
     """Map function(path, leaf) over a nested dictionary."""
     flat = traverse_util.flatten_dict(tree)
-    mapped = {keys: function(".".join(map(str, keys)), leaf) for keys, leaf in flat.items()}
+    mapped = {keys: function(_path(keys), leaf) for keys, leaf in flat.items()}
     return traverse_util.unflatten_dict(mapped)
+
+
+def _path(keys: tuple[Any, ...]) -> str:
+    return ".".join(map(str, keys))
 
 
 def parameter_count(layout: Layout) -> int:
@@ -257,21 +286,45 @@ def parameter_count(layout: Layout) -> int:
     return sum(math.prod(parameter.shape) for parameter in layout.values())
 
 
-def _knob(declared: Parameter, hyperparameters: Hyperparameters) -> float:
+def multiplier_value(
+    declared: Parameter, recipe: Recipe | RecipeArrays, hyperparameters: Hyperparameters
+) -> Any:
+    """The number in the forward pass that a declared multiplier stands for."""
+    base = 1.0 if declared.base_std is None else declared.base_std
     if declared.activations and declared.axes.inputs:
-        return hyperparameters.attention_logits
-    if declared.role == Role.INPUT:
-        return hyperparameters.embedding_output
-    return hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+        knob = hyperparameters.attention_logits
+    elif declared.role == Role.INPUT:
+        knob = hyperparameters.embedding_output
+    else:
+        knob = hyperparameters.readout_output if declared.role == Role.OUTPUT else 1.0
+    return base * recipe.multiplier(declared) * knob
 
 
-def _declare(config: ModelConfig) -> dict[type, dict[str, Annotated]]:
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    declared: dict[type, dict[str, Annotated]] = {nnx.Param: {}, Multiplier: {}}
-    for kind, found in declared.items():
-        for keys, variable in nnx.to_flat_state(nnx.state(module, kind)):
-            found[".".join(map(str, keys))] = variable.get_metadata("annotated")
-    return declared
+@dataclasses.dataclass(frozen=True)
+class _Declared:
+    """A variable of a model: its shape, its annotation, and what a constant starts at."""
+
+    shape: tuple[int, ...]
+    annotated: Annotated
+    start: float
+
+
+@functools.cache
+def _declare(config: Hashable) -> Mapping[type, Mapping[tuple[Any, ...], _Declared]]:
+    """The variables of a model configuration by their keys in its module; nothing is allocated."""
+    model = cast(ModelConfig, config)
+    module = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
+    return {
+        kind: {
+            keys: _Declared(
+                tuple(variable.shape),
+                variable.get_metadata().get("annotated"),
+                variable.get_metadata().get("start", 0.0),
+            )
+            for keys, variable in nnx.to_flat_state(nnx.state(module, kind))
+        }
+        for kind in (nnx.Param, Multiplier, nnx.BatchStat)
+    }
 
 
 def _filled(state: nnx.State, values: Arrays) -> nnx.State:

@@ -34,7 +34,7 @@ def weight(
 def constant(axes: str, shape: tuple[int, ...], value: float) -> nnx.Param:
     """Declare a parameter that starts at a constant: a gain at 1, a bias at 0."""
     annotated = Annotated(axes=Axes.parse(axes), shape=shape)
-    return nnx.Param(jnp.full(shape, value, jnp.float32), annotated=annotated)
+    return nnx.Param(jnp.full(shape, value, jnp.float32), annotated=annotated, start=value)
 
 
 def multiplier(axes: str, shape: tuple[int, ...], *, gain: float | None = None) -> Multiplier:

@@ -19,11 +19,12 @@ if typing.TYPE_CHECKING:
     from transfer.optim.factors import LearningRate, Scalar, gradient_norm, scaled
     from transfer.optim.matrix_wise import adafactor, muon
     from transfer.optim.momentum import lion, sgd
-    from transfer.optim.schedules import schedule
+    from transfer.optim.schedules import SCHEDULES, schedule
     from transfer.scaling import Family
 
 __all__ = [
     "OPTIMIZERS",
+    "SCHEDULES",
     "LearningRate",
     "Optimizer",
     "Scalar",
@@ -91,6 +92,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 
 _MODULES = {name: each.module for name, each in OPTIMIZERS.items()} | {
     "LearningRate": "factors",
+    "SCHEDULES": "schedules",
     "Scalar": "factors",
     "gradient_norm": "factors",
     "scaled": "factors",

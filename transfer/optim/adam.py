@@ -15,7 +15,8 @@ import optax
 from transfer.optim.factors import LearningRate, Scalar, precise, require_whole, scaled
 from transfer.optim.matrices import matrices, restored
 from transfer.pytree_paths import map_leaves
-from transfer.scaling import Layout, Recipe
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout
 
 
 def adamw(
@@ -23,7 +24,7 @@ def adamw(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -39,7 +40,7 @@ def adamw(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -70,7 +71,7 @@ def nadam(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -91,7 +92,7 @@ def nadam(
     arguments and errors are those of `scaled`.
 
     Example:
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -123,7 +124,7 @@ def adam_atan2(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     a: Scalar = 1.0,
@@ -140,7 +141,7 @@ def adam_atan2(
     arguments and errors are those of `scaled`.
 
     Example:
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -194,7 +195,7 @@ def adamp(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -215,7 +216,7 @@ def adamp(
     other arguments and errors are those of `scaled`.
 
     Example:
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, 1), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(2))
@@ -229,7 +230,7 @@ def adamp(
     Source: Heo et al., arXiv 2006.08217 (Algorithm 2).
     """
     require_whole(layout, "The projection of AdamP")
-    decay = {path: rule.weight_decay for path, rule in recipe.rules(layout).items()}
+    decay = {path: rule.weight_decay for path, rule in resolved(recipe).rules(layout).items()}
     return scaled(
         _scale_by_adamp(
             optax.scale_by_adam(b1, b2, eps), layout, delta, precise(weight_decay), decay, wd_ratio

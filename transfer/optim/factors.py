@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import optax
 
 from transfer.errors import TransferError
-from transfer.pytree_paths import flatten, leaves, map_leaves
-from transfer.scaling import Family, Layout, Recipe, Role, Rule
+from transfer.pytree_paths import flatten, leaves, map_leaves, require_real
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Family, Layout, Role, Rule
 
 Scalar = float | jax.Array
 LearningRate = Scalar | Callable[[Any], Any]
@@ -36,7 +37,7 @@ def scaled(
     *,
     family: Family,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     clip: Scalar | None = None,
     input_learning_rate: Scalar = 1.0,
     readout_learning_rate: Scalar = 1.0,
@@ -68,7 +69,7 @@ def scaled(
     other than the layout's.
 
     Example:
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -81,7 +82,7 @@ def scaled(
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
-    rules = recipe.rules(layout, family)
+    rules = resolved(recipe).rules(layout, family)
     if not isinstance(direction, optax.GradientTransformation):
         raise TransferError(
             f"The direction is a {type(direction).__name__}; expected an optax transformation such "
@@ -98,12 +99,14 @@ def scaled(
             )
     inner = optax.with_extra_args_support(direction)
     knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
-    never_decays = isinstance(weight_decay, int | float) and weight_decay == 0
-    decays = not never_decays and any(rule.weight_decay for rule in rules.values())
+    decaying = {path for path, rule in rules.items() if not _is(rule.weight_decay, 0.0)}
+    decays = bool(decaying) and not _is(weight_decay, 0.0)
 
     def at_base_size(path: str, gradient: jax.Array) -> jax.Array:
         epsilon = rules[path].epsilon
-        return gradient * (1.0 / epsilon) if rescale_gradients and epsilon != 1.0 else gradient
+        if not rescale_gradients or _is(epsilon, 1.0):
+            return gradient
+        return gradient * jnp.asarray(1.0 / epsilon, gradient.dtype)
 
     # Arguments have optax's names, because its wrappers pass them by name.
     def init(params: Any) -> ScaledState:
@@ -129,7 +132,7 @@ def scaled(
             path: str, step: jax.Array, gradient: jax.Array, *weights: jax.Array
         ) -> jax.Array:
             rule = rules[path]
-            if decays and rule.weight_decay:
+            if decays and path in decaying:
                 decay = precise(weight_decay) * rule.weight_decay
                 step = step + jnp.asarray(decay, step.dtype) * weights[0]
             size = rate * (rule.learning_rate * precise(knobs.get(rule.role, 1.0)))
@@ -150,7 +153,7 @@ def scaled(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
+def gradient_norm(gradients: Any, layout: Layout, recipe: AnyRecipe) -> jax.Array:
     """Return the norm of the gradient that `clip` bounds: sqrt(sum_l c_l |g_l|^2).
 
     c_l is 1 for raw clipping. For the invariant norm it is the form's full-alignment SGD
@@ -159,7 +162,7 @@ def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
     paths or shapes other than the layout's.
 
     Example:
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> gain = lambda n: {"gain": Annotated(axes=Axes.parse("head_dim"), shape=(4,))}
       >>> layout = Layout.compare(base=gain(2), probe=gain(4), target=gain(8))
       >>> gradients = {"gain": jnp.full(4, 200.0, jnp.float16)}  # whose squares are inf in float16
@@ -168,7 +171,7 @@ def gradient_norm(gradients: Any, layout: Layout, recipe: Recipe) -> jax.Array:
     """
     require_whole(layout, "The norm of a gradient")
     require_layout(layout, gradients)
-    return _norm(gradients, recipe.rules(layout))
+    return _norm(gradients, resolved(recipe).rules(layout))
 
 
 def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
@@ -179,6 +182,11 @@ def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
     return jnp.sqrt(sum(squares, start=jnp.zeros((), jnp.float32)))
 
 
+def _is(value: Any, number: float) -> bool:
+    """Whether a number is known to be this one; a traced one may be any."""
+    return isinstance(value, int | float) and value == number
+
+
 def precise(value: Any) -> Any:
     """Return an array in float32 or better; a Python number, which takes any dtype, as it is."""
     if isinstance(value, int | float):
@@ -187,12 +195,13 @@ def precise(value: Any) -> Any:
 
 
 def require_layout(layout: Layout, tree: Any) -> None:
-    """Raise `TransferError` unless a tree has the layout's paths and shapes.
+    """Raise `TransferError` unless a tree has the layout's paths and shapes, in real numbers.
 
     Parameters that optax has masked may be missing.
     """
     nodes = flatten(tree, is_leaf=_is_masked)
     given = {path: node for path, node in nodes if not _is_masked(node)}
+    require_real(given)
     layout.require(given, (path for path, node in nodes if _is_masked(node)))
     # A leaf without a shape is a Python number.
     layout.require_shapes({name: getattr(leaf, "shape", ()) for name, leaf in given.items()})

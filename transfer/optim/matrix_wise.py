@@ -13,7 +13,8 @@ import optax.contrib
 from transfer.optim.factors import LearningRate, Scalar, scaled
 from transfer.optim.matrices import per_matrix, with_groups_apart
 from transfer.pytree_paths import map_leaves
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Parameter, Role
 
 
 def muon(
@@ -21,7 +22,7 @@ def muon(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     momentum: Scalar = 0.95,
     nesterov: bool = True,
     b1: Scalar = 0.9,
@@ -46,7 +47,7 @@ def muon(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -121,7 +122,7 @@ def adafactor(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     decay_rate: Scalar = 0.8,
     clipping_threshold: Scalar = 1.0,
     eps: Scalar = 1e-30,
@@ -147,7 +148,7 @@ def adafactor(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
@@ -160,7 +161,7 @@ def adafactor(
     Source: Shazeer & Stern, arXiv 1804.04235 (Algorithms 4 and 5); exponents of arXiv 2407.05872
     (Table 1).
     """
-    rules = recipe.rules(layout, "relative")
+    rules = resolved(recipe).rules(layout, "relative")
 
     def step(parameter: Parameter) -> optax.GradientTransformation:
         return optax.chain(

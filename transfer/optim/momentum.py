@@ -3,7 +3,8 @@
 import optax
 
 from transfer.optim.factors import LearningRate, Scalar, scaled
-from transfer.scaling import Layout, Recipe
+from transfer.recipe_arrays import AnyRecipe
+from transfer.scaling import Layout
 
 
 def sgd(
@@ -11,7 +12,7 @@ def sgd(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     momentum: Scalar = 0.0,
     nesterov: bool = False,
     clip: Scalar | None = None,
@@ -26,7 +27,7 @@ def sgd(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("vocab -> embed")
       >>> table = lambda n: {"table": Annotated(axes=axes, shape=(3, n), std=1.0)}
       >>> layout = Layout.compare(base=table(2), probe=table(4), target=table(8))
@@ -56,7 +57,7 @@ def lion(
     weight_decay: Scalar = 0.0,
     *,
     layout: Layout,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     b1: Scalar = 0.9,
     b2: Scalar = 0.99,
     clip: Scalar | None = None,
@@ -71,7 +72,7 @@ def lion(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from transfer.scaling import Annotated, Axes
+      >>> from transfer.scaling import Annotated, Axes, Recipe
       >>> axes = Axes.parse("embed -> ffn")
       >>> kernel = lambda n: {"up": Annotated(axes=axes, shape=(n, n), gain=1.0)}
       >>> layout = Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))

@@ -6,6 +6,8 @@ import optax
 
 from transfer.errors import TransferError, nearest
 
+SCHEDULES = ("constant", "linear", "cosine", "wsd")
+
 
 def schedule(name: str, steps: int, warmup: int = 0, decay: int = 0) -> optax.Schedule:
     """A learning-rate schedule with peak 1 after `warmup` linear steps.

@@ -5,7 +5,7 @@ topology -> mesh -> the program of a group, compiled -> memory, products, traffi
 """
 
 from transfer.plan.fitting import Fit, fit
-from transfer.plan.plan import Plan, make_plan
+from transfer.plan.plan import Plan, make_plan, step_flops
 from transfer.plan.program import TooLargeError
 from transfer.plan.sweep import SweepPlan, plan_sweep
 from transfer.plan.table import plan_table, sweep_table, too_large
@@ -19,6 +19,7 @@ __all__ = [
     "make_plan",
     "plan_sweep",
     "plan_table",
+    "step_flops",
     "sweep_table",
     "too_large",
 ]

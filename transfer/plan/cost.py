@@ -4,28 +4,21 @@ XLA's own analysis counts the body of a loop once, and nothing inside a kernel.
 """
 
 import dataclasses
-import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from transfer.plan.collectives import Collective, collective
-from transfer.plan.hlo import Buffer, Computation, Instruction, Module
+from transfer.plan.hlo import Computation, Instruction, Module
 from transfer.plan.loops import trips
 from transfer.plan.products import flops
+from transfer.plan.traffic import traffic
 
-# What moves nothing: names for parts of other buffers, and where an exchange ends.
-_FREE = {
-    "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier",
-    "partition-id", "replica-id", "add-dependency", "while", "conditional", "domain",
-}  # fmt: skip
-# Custom calls that name a place or a promise.
-_FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AssumeGather", "PrepareAsyncCall")
-# Collectives that return what they are given beside what they make of it; the others return that.
-_RETURN_OPERANDS = ("all-gather-start", "collective-permute-start")
-_SLICES = ("slice", "dynamic-slice", "gather")
 # What runs a computation once, maybe beside the others: "call-start" on a SparseCore.
 _CALLS = ("call", "call-start", "async-start")
-_LAZY = {"bitcast", "convert", "copy", "reshape", "transpose"}
+# Where an instruction comes from: the path of JAX's operation, and the stack of Python's calls.
+_OPERATION = re.compile(r'op_name="([^"]*)"')
+_FRAME = re.compile(r"stack_frame_id=(\d+)")
 
 
 @dataclasses.dataclass
@@ -35,6 +28,7 @@ class Cost:
     Fields:
       flops: of matrix products and convolutions.
       bytes: read from and written to the main memory, by instructions one by one.
+      origins: the same bytes by the instructions' `origin`.
       messages: collectives, and how often each happens.
       open: loops whose length only a run tells, whose bodies count once, outer ones first.
       unknown: kernels whose FLOPs are not known, and not counted.
@@ -42,6 +36,7 @@ class Cost:
 
     flops: float = 0.0
     bytes: float = 0.0
+    origins: dict[str, float] = dataclasses.field(default_factory=dict)
     messages: Counter[Collective] = dataclasses.field(default_factory=Counter)
     open: list[str] = dataclasses.field(default_factory=list)
     unknown: list[str] = dataclasses.field(default_factory=list)
@@ -59,7 +54,13 @@ def cost(module: Module, devices: int) -> Cost:
     return total
 
 
-def _add(total: Cost, module: Module, computation: Computation, times: float, devices: int) -> None:
+def _add(
+    total: Cost,
+    module: Module,
+    computation: Computation,
+    times: float,
+    devices: int,
+) -> None:
     for instruction in computation:
         _add_own(total, module, instruction, computation, times, devices)
         if instruction.operation == "while":
@@ -75,9 +76,11 @@ def _add(total: Cost, module: Module, computation: Computation, times: float, de
             for name in instruction.called("to_apply") + instruction.called("calls"):
                 _add(total, module, module.computations[name], times, devices)
         elif instruction.operation == "fusion":
-            (inside,) = instruction.called("calls")
-            _add_inside(total, module, module.computations[inside], times, devices)
-        total.bytes += times * _traffic(module, instruction, computation)
+            _add_inside(total, module, module.inside(instruction), times, devices)
+        if moved := times * traffic(module, instruction, computation):
+            total.bytes += moved
+            name = origin(instruction, module)
+            total.origins[name] = total.origins.get(name, 0.0) + moved
 
 
 def _add_own(
@@ -103,12 +106,15 @@ def _add_inside(
     for instruction in computation:
         _add_own(total, module, instruction, computation, times, devices)
         if instruction.operation == "fusion":
-            (inside,) = instruction.called("calls")
-            _add_inside(total, module, module.computations[inside], times, devices)
+            _add_inside(total, module, module.inside(instruction), times, devices)
 
 
 def _add_branch(
-    total: Cost, module: Module, instruction: Instruction, times: float, devices: int
+    total: Cost,
+    module: Module,
+    instruction: Instruction,
+    times: float,
+    devices: int,
 ) -> None:
     names = instruction.called("branch_computations") or (
         *instruction.called("true_computation"),
@@ -122,81 +128,46 @@ def _add_branch(
     costliest = max(branches, key=lambda branch: (branch.flops, branch.bytes))
     total.flops += costliest.flops
     total.bytes += costliest.bytes
+    for name, moved in costliest.origins.items():
+        total.origins[name] = total.origins.get(name, 0.0) + moved
     total.messages += costliest.messages
     total.open += costliest.open
     total.unknown += costliest.unknown
 
 
-def _traffic(module: Module, instruction: Instruction, computation: Computation) -> float:
-    """Bytes that an instruction moves to and from the main memory."""
-    operation = instruction.operation
-    if operation in _FREE or operation in _CALLS or operation.endswith(("-done", "-update")):
-        return 0.0
-    if operation == "custom-call" and any(each in instruction.attributes for each in _FREE_CALLS):
-        return 0.0
-    read, written = computation.buffers(instruction), instruction.outputs
-    if operation == "fusion":
-        (inside,) = instruction.called("calls")
-        return _fusion_traffic(module.computations[inside], read, written)
-    if operation.removesuffix("-start") in _SLICES:
-        # Nothing is read but the slice. A start returns what it is of, the slice, and a flag.
-        part = written[1:2] if operation.endswith("-start") else written
-        return _main(part) + _part(read[0], part) + _main(read[1:])
-    if operation == "copy-start":
-        return _main(written[:2])
-    if operation == "dynamic-update-slice":
-        return 2 * _main(read[1:2])
-    if operation == "scatter":
-        return _main(read[1:]) + _main(read[-1:])
-    if operation in _RETURN_OPERANDS:
-        return _main(written[: 2 * len(read)])
-    return _main([*read, *written])
+def origin(instruction: Instruction, module: Module) -> str:
+    """Name a function and the pass that it is in, such as "RMSNorm, backward".
+
+    A fusion is named after its last operation. What the compiler adds, such as copies, and the
+    slices by which a scan over layers stacks its activations, go by the operation's own name.
+
+    Example:
+      >>> from transfer.plan.hlo import parse
+      >>> program = '''ENTRY %main (a: f32[2]) -> f32[2] {
+      ...   %a = f32[2]{0} parameter(0)
+      ...   ROOT %b = f32[2]{0} negate(%a), metadata={op_name="jit(f)/jvp()/neg" stack_frame_id=3}
+      ... }'''
+      >>> module = parse(program)
+      >>> origin(module.entry.root, dataclasses.replace(module, functions={3: "rotary"}))
+      'rotary, forward'
+    """
+    for each in _described(instruction, module):
+        operation, frame = _OPERATION.search(each.attributes), _FRAME.search(each.attributes)
+        name = module.functions.get(int(frame[1])) if frame else None
+        if name is None and operation is None:
+            continue
+        path = operation[1] if operation else ""
+        name = name or path.rpartition("/")[2]
+        if "rematted_computation" in path:
+            return f"{name}, forward again"
+        if "transpose(" in path:
+            return f"{name}, backward"
+        return f"{name}, forward" if "jvp(" in path else name
+    return instruction.operation.removesuffix("-start")
 
 
-def _fusion_traffic(inside: Computation, read: list[Buffer], written: tuple[Buffer, ...]) -> float:
-    """A fusion reads the slices that it takes of an operand, and writes those that it updates."""
-    moved = 0.0
-    for parameter, buffer in zip(inside.parameters, read, strict=False):
-        slices = _slices(inside, parameter)
-        moved += _main([buffer]) if slices is None else min(slices, 1.0) * _main([buffer])
-    root = inside.root
-    roots = [root]
-    if root.operation == "tuple":
-        roots = [inside.instructions[name] for name in root.operands]
-    for result, buffer in zip(roots, written, strict=False):
-        while result.operation in _LAZY and result.operands:
-            result = inside.instructions[result.operands[0]]
-        share = 1.0
-        if result.operation == "dynamic-update-slice":
-            update = inside.instructions[result.operands[1]].outputs[0]
-            share = math.prod(update.shape) / max(1, math.prod(buffer.shape))
-        moved += share * _main([buffer])
-    return moved
-
-
-def _slices(inside: Computation, parameter: Instruction) -> float | None:
-    """The share of a parameter that a fusion reads; None where it reads all of it."""
-    whole, share = math.prod(parameter.outputs[0].shape) or 1, 0.0
-    pending = [parameter]
-    while pending:
-        instruction = pending.pop()
-        for user in inside.users[instruction.name]:
-            first = user.operands[0] == instruction.name
-            if user.operation in _SLICES and first:
-                share += math.prod(user.outputs[0].shape) / whole
-            elif user.operation == "dynamic-update-slice" and first:
-                continue  # what is not updated stays where it is
-            elif user.operation in _LAZY:
-                pending.append(user)
-            else:
-                return None
-    return share
-
-
-def _part(buffer: Buffer, outputs: Sequence[Buffer]) -> float:
-    """Bytes of a part as large as the outputs, read from where the whole lies."""
-    return sum(output.size for output in outputs) if buffer.space == 0 else 0.0
-
-
-def _main(buffers: Sequence[Buffer]) -> float:
-    return sum(buffer.size for buffer in buffers if buffer.space == 0)
+def _described(instruction: Instruction, module: Module) -> Iterator[Instruction]:
+    """An instruction, and what is inside of a fusion, the last first."""
+    yield instruction
+    if instruction.operation == "fusion":
+        yield from reversed(list(module.inside(instruction)))

@@ -31,30 +31,33 @@ class CostEstimate:
     """Seconds of one step of all trials, on each device.
 
     Fields:
-      products: at the peak of the matrix units.
-      traffic: to and from memory, at its full bandwidth, by instructions one by one.
+      products: of the compiled products at the peak of the matrix units.
+      traffic: of the least bytes to and from memory, at its full bandwidth. No program moves fewer.
       exchange: of all messages, one after another.
+      moved: of the bytes that the compiled program moves, which is no bound: another schedule of
+        the same products moves fewer.
       useful: the share of the compiled products' time that the model's own would take, in seconds.
     """
 
     products: float
     traffic: float
     exchange: float
+    moved: float
     useful: float
 
     @property
     def step(self) -> float:
-        """The longest of them: a step in which all overlap."""
+        """The longest of the first three: a step in which all overlap."""
         return max(self.products, self.traffic, self.exchange)
 
     @property
     def apart(self) -> float:
-        """Their sum: a step in which nothing overlaps."""
-        return self.products + self.traffic + self.exchange
+        """A step in which the program as compiled overlaps nothing."""
+        return self.products + self.moved + self.exchange
 
     @property
     def bound(self) -> str:
-        """What a step waits for."""
+        """What limits a step: the longest of the first three."""
         return max(("products", "traffic", "exchange"), key=lambda name: getattr(self, name))
 
     @property
@@ -98,16 +101,24 @@ def _bandwidth(message: Collective, topology: Topology, devices: np.ndarray) -> 
 
 
 def estimate(
-    cost: Cost, messages: Sequence[Exchange], topology: Topology, model_flops: float
+    cost: Cost,
+    least: float,
+    messages: Sequence[Exchange],
+    topology: Topology,
+    model_flops: float,
 ) -> CostEstimate:
-    """Put the roofline together; `model_flops` are a device's share of the model's own.
+    """Put the roofline together.
 
-    They are among the compiled ones, so that the utilisation is at most 1.
+    Arguments:
+      least: the bytes that any program moves in a step.
+      model_flops: a device's share of the model's own. They are among the compiled ones, so that
+        the utilisation is at most 1.
     """
     chip = topology.chip
     return CostEstimate(
         products=cost.flops / chip.device_peak,
-        traffic=cost.bytes / chip.device_bandwidth,
+        traffic=least / chip.device_bandwidth,
         exchange=sum(each.seconds for each in messages),
+        moved=cost.bytes / chip.device_bandwidth,
         useful=model_flops / chip.device_peak,
     )

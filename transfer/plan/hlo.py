@@ -9,6 +9,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from transfer.plan.frames import functions
+
 _BITS = {"pred": 8, "token": 0, "opaque": 0, "c64": 64, "c128": 128, "bf16": 16}
 _ARRAY = re.compile(r"([a-z]+\d*[a-z0-9]*)\[([\d,<=]*)\](?:\{([^{}]*)\})?")
 _SPACE = re.compile(r"S\((\d+)\)")
@@ -94,10 +96,16 @@ class Computation:
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A program."""
+    """A program, and the functions that it was traced in by the number of a stack of calls."""
 
     computations: Mapping[str, Computation]
     entry: Computation
+    functions: Mapping[int, str]
+
+    def inside(self, fusion: Instruction) -> Computation:
+        """What a fusion computes."""
+        (name,) = fusion.called("calls")
+        return self.computations[name]
 
 
 def parse(text: str) -> Module:
@@ -120,7 +128,7 @@ def parse(text: str) -> Module:
         found = [_instruction(line) for line in lines]
         root = next(each for each, line in zip(found, lines, strict=True) if "  ROOT " in line[:7])
         computations[name] = Computation(name, {each.name: each for each in found}, root)
-    return Module(computations, computations[entry])
+    return Module(computations, computations[entry], functions(text))
 
 
 def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:

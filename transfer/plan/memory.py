@@ -6,10 +6,8 @@ from typing import Any
 
 import jax
 
-from transfer import sharding
-from transfer.models import initialize
+from transfer.plan.activations import traced_activations
 from transfer.plan.program import Program
-from transfer.scaling import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +63,7 @@ def memory(program: Program, limit: float) -> Memory:
         optimizer=optimizer,
         inputs=analysis.argument_size_in_bytes + new - parameters - optimizer,
         temporaries=analysis.temp_size_in_bytes,
-        activations=_activations(program),
+        activations=traced_activations(program),
         code=analysis.generated_code_size_in_bytes,
         peak=analysis.peak_memory_in_bytes,
         limit=limit,
@@ -79,51 +77,3 @@ def _bytes(tree: Any, shardings: Any) -> float:
         return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
 
     return sum(jax.tree.leaves(jax.tree.map(part, tree, shardings)), 0.0)
-
-
-def _activations(program: Program) -> float:
-    """Bytes that grow with the batch among those that a forward pass leaves for its gradient."""
-    population = program.population
-    shape = population.mesh.shape
-    ways = shape[sharding.DATA] * shape[sharding.FSDP]
-    at_a_time = program.batch_size // population.training.microbatches
-    examples = math.ceil(at_a_time / ways)
-    at_once = 1
-    if population.execution == "vectorized":
-        at_once = math.ceil(program.trials / shape[sharding.TRIAL])
-    grown = _kept(program, 2 * examples) - _kept(program, examples)
-    return at_once * grown / shape[sharding.TENSOR]
-
-
-def _kept(program: Program, examples: int) -> float:
-    population = program.population
-    loss = population.task.loss(population.model)
-    parameters, multipliers = jax.eval_shape(
-        lambda: initialize(
-            population.model,
-            population.layout,
-            population.recipe,
-            Hyperparameters(learning_rate=1.0, weight_decay=0.0),
-            jax.random.key(0),
-        )
-    )
-    statistics = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
-        program.arguments[0].statistics,
-    )
-    batch = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[3:]), leaf.dtype),
-        program.arguments[2],
-    )
-
-    def backward(parameters: Any, multipliers: Any, statistics: Any, batch: Any) -> Any:
-        def forward(parameters: Any) -> Any:
-            return loss(parameters, multipliers, statistics, batch, training=True)
-
-        _, back, _ = jax.vjp(forward, parameters, has_aux=True)
-        return back
-
-    jaxpr = jax.make_jaxpr(backward)(parameters, multipliers, statistics, batch).jaxpr
-    given = {id(variable) for variable in jaxpr.invars}
-    kept = {id(each): each.aval for each in jaxpr.outvars if id(each) not in given}
-    return float(sum(aval.size * aval.dtype.itemsize for aval in kept.values()))

@@ -1,6 +1,7 @@
 """The plan of one program: what it takes of a chip, what it costs, how long a step is at best."""
 
 import dataclasses
+import heapq
 import math
 from typing import Any
 
@@ -11,10 +12,15 @@ from transfer.models import TransformerConfig, count, parameter_count
 from transfer.plan import hlo
 from transfer.plan.cost import Cost, cost
 from transfer.plan.estimate import CostEstimate, Exchange, estimate, exchanges
+from transfer.plan.least import LeastTraffic, least_traffic
 from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
 from transfer.tpu.topology import Topology
-from transfer.training import TrialGroup
+from transfer.training import Population, TrialGroup
+from transfer.training.task import Batch
+
+# How many functions are named by the bytes that they move.
+_ORIGINS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,10 @@ class Plan:
         those that the causal mask leaves.
       own_flops: the share of a device, at most what is compiled for it, which leaves out products
         with the padding of images and the gradient of what a model is given.
-      compiled_flops, bytes: what a device does in a step.
+      compiled_flops: what a device computes in a step.
+      least: the bytes that any program moves between a device and its memory in a step.
+      bytes: those that the compiled program moves.
+      origins: the functions that move most of them, with the bytes of each.
       unknown: kernels whose FLOPs are not counted.
       open: loops of unknown length, but that over steps, of which one trip is counted.
       seconds: that compiling took.
@@ -47,7 +56,9 @@ class Plan:
     model_flops: float
     own_flops: float
     compiled_flops: float
+    least: LeastTraffic
     bytes: float
+    origins: dict[str, float]
     unknown: tuple[str, ...]
     open: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
@@ -70,6 +81,7 @@ class Plan:
         """Plain numbers and text."""
         content = dataclasses.asdict(self) | {"topology": str(self.topology)}
         content["memory"] |= {"total": self.memory.total}
+        content["least"] |= {"total": self.least.total}
         content["estimate"] |= {
             "step": self.estimate.step,
             "apart": self.estimate.apart,
@@ -100,8 +112,13 @@ def read_program(group: TrialGroup, topology: Topology, program: Program) -> Pla
     devices = math.prod(shape.values())
     total: Cost = cost(hlo.parse(program.text), devices)
     messages = exchanges(total, topology, shape, mesh.devices)
-    model_flops = len(group.trials) * _flops(program)
+    batch = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), program.arguments[2]
+    )
+    model_flops = len(group.trials) * step_flops(program.population, batch)
     own_flops = min(model_flops / devices, total.flops)
+    held = memory(program, topology.chip.usable * 2**30)
+    least = least_traffic(program, held, topology.chip.on_chip * 2**20)
     return Plan(
         topology=topology,
         width=group.shape.width,
@@ -112,31 +129,30 @@ def read_program(group: TrialGroup, topology: Topology, program: Program) -> Pla
         mesh=shape,
         batch_size=program.batch_size,
         parameters=parameter_count(program.population.layout.parameters),
-        memory=memory(program, topology.chip.usable * 2**30),
+        memory=held,
         model_flops=model_flops,
         own_flops=own_flops,
         compiled_flops=total.flops,
+        least=least,
         bytes=total.bytes,
+        origins=dict(heapq.nlargest(_ORIGINS, total.origins.items(), key=lambda each: each[1])),
         unknown=tuple(total.unknown),
         # The loop over steps comes first: all others are inside.
         open=tuple(total.open[1:]),
         exchanges=tuple(messages),
-        estimate=estimate(total, messages, topology, own_flops),
+        estimate=estimate(total, least.total, messages, topology, own_flops),
         traced=program.traced,
         seconds=program.seconds,
     )
 
 
-def _flops(program: Program) -> float:
-    """FLOPs of a training step of one trial: those of its products, whatever way they are taken.
+def step_flops(population: Population, batch: Batch) -> float:
+    """FLOPs of a training step of one trial: 3 times the products of a forward pass.
 
-    Of T x T pairs of tokens a causal mask leaves T (T + 1) / 2, and those alone are the model's;
-    its kernel leaves out the others but for blocks on the diagonal.
+    A causal mask leaves T (T + 1) / 2 of the T x T pairs of tokens, and those alone are the
+    model's; its kernel leaves out the others but for blocks on the diagonal. `batch` holds the
+    shapes of one.
     """
-    population = program.population
-    batch = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), program.arguments[2]
-    )
     inputs, _ = jax.eval_shape(population.task.split, batch)
     model = population.model.plain()
     forward = count(model, inputs).flops

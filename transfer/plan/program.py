@@ -11,6 +11,7 @@ import jax
 from jax.sharding import Mesh
 
 from transfer.errors import TransferError
+from transfer.sharding import TRIAL
 from transfer.tpu.topology import Topology
 from transfer.training import Population, TrialGroup, build_population, group_mesh
 
@@ -38,6 +39,21 @@ class Program:
     arguments: Any
     traced: float
     seconds: float
+
+    @property
+    def slots_on_device(self) -> int:
+        """How many trials a device has room for."""
+        return self.arguments[0].step.shape[0] // self.population.mesh.shape[TRIAL]
+
+    @property
+    def trials_on_device(self) -> int:
+        """How many trials a device trains."""
+        return math.ceil(self.trials / self.population.mesh.shape[TRIAL])
+
+    @property
+    def trials_at_once(self) -> int:
+        """How many of them it trains at a time: all that are vectorized, else one."""
+        return self.trials_on_device if self.population.execution == "vectorized" else 1
 
     @property
     def text(self) -> str:

@@ -36,6 +36,8 @@ def plan_table(plan: "Plan") -> "Group":
         Text(),
         _exchanges(plan) if plan.exchanges else Text("No device sends another anything."),
         Text(),
+        _rows("bytes moved as compiled, by function", ("", "share"), _origins(plan)),
+        Text(),
         Text(_time(plan)),
     )
 
@@ -132,9 +134,22 @@ def _work(plan: "Plan") -> Iterator[tuple[str, str, str]]:
     estimate = plan.estimate
     yield "the model's FLOPs", _quantity(plan.own_flops), _seconds(estimate.useful)
     yield "compiled FLOPs", _quantity(plan.compiled_flops), _seconds(estimate.products)
-    yield "bytes to and from memory", _quantity(plan.bytes), _seconds(estimate.traffic)
+    least = plan.least
+    yield "least bytes to and from memory", _quantity(least.total), _seconds(estimate.traffic)
+    for name, size in (
+        ("  parameters and optimizer", least.state),
+        ("  gradients", least.gradients),
+        ("  activations kept", least.activations),
+    ):
+        yield name, _quantity(size), ""
+    yield "bytes moved as compiled", _quantity(plan.bytes), _seconds(estimate.moved)
     sent = sum(each.sent for each in plan.exchanges)
     yield "bytes sent to others", _quantity(sent), _seconds(estimate.exchange)
+
+
+def _origins(plan: "Plan") -> Iterator[tuple[str, str, str]]:
+    for name, size in plan.origins.items():
+        yield name, _quantity(size), f"{size / plan.bytes:.0%}"
 
 
 def _exchanges(plan: "Plan") -> "Table":
@@ -152,12 +167,12 @@ def _exchanges(plan: "Plan") -> "Table":
 
 def _time(plan: "Plan") -> str:
     estimate = plan.estimate
-    waits = {"products": "its products", "traffic": "memory", "exchange": "its links"}
+    limits = {"products": "its products", "traffic": "memory traffic", "exchange": "its links"}
     left_out = [*plan.unknown, *(f"all but one trip of {loop}" for loop in plan.open)]
     unknown = f" Not counted: {', '.join(left_out)}." if left_out else ""
     peak = "the peak of those that work" if plan.idle else "peak"
     return (
-        f"A step takes {_seconds(estimate.step)} at best, waiting for {waits[estimate.bound]} "
+        f"A step takes {_seconds(estimate.step)} at best, limited by {limits[estimate.bound]} "
         f"({_seconds(estimate.apart)} if nothing overlaps): at most "
         f"{estimate.utilisation:.0%} of {peak} (MFU). {plan.steps:,} steps are at least "
         f"{plan.chip_hours:,.2g} chip-hours.{unknown}"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from transfer import pytree_paths
 from transfer.errors import TransferError
+from transfer.probes.alike import alike
 from transfer.probes.lanczos import Triplets, lanczos
 from transfer.probes.matrices import (
     Product,
@@ -18,7 +19,8 @@ from transfer.probes.matrices import (
     stack_axes,
     vectors_shape,
 )
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Parameter, Role
 
 
 class Spectrum(NamedTuple):
@@ -42,7 +44,7 @@ def top_singular_values(
     layout: Layout,
     *,
     k: int = 4,
-    recipe: Recipe | None = None,
+    recipe: AnyRecipe | None = None,
     pairs: int | None = None,
 ) -> dict[str, jax.Array]:
     """The k largest singular values of every hidden matrix, largest first, by path.
@@ -64,8 +66,7 @@ def top_singular_values(
       >>> top_singular_values({"up": jnp.diag(jnp.array([1.0, 3.0, 2.0]))}, layout, k=2)["up"]
       Array([3., 2.], dtype=float32)
     """
-    if k < 1:
-        raise TransferError(f"k is {k}; expected the number of singular values, at least 1.")
+    _require_count(k)
     hidden = _hidden(parameters, layout)
     layout.require_shapes({path: weight.shape for path, weight in hidden.items()})
     if pairs is not None:
@@ -100,6 +101,7 @@ def initial_vectors(layout: Layout, k: int, key: jax.Array) -> dict[str, jax.Arr
       >>> initial_vectors(layout, 2, jax.random.key(0))["query"].shape
       (5, 2, 8, 4)
     """
+    _require_count(k)
     shapes = {
         path: vectors_shape(each, min(k, each.fan_in, each.fan_out))
         for path, each in layout.parameters.items()
@@ -118,7 +120,8 @@ def measure_spectrum(
     start: dict[str, jax.Array],
     *,
     pairs: int,
-    recipe: Recipe | None = None,
+    recipe: AnyRecipe | None = None,
+    together: bool = False,
 ) -> Spectrum:
     """The largest singular values of every hidden matrix by Lanczos, with bounds and vectors.
 
@@ -127,8 +130,8 @@ def measure_spectrum(
     true ones, beyond rounding. Started from `initial_vectors`, a flat spectrum (a Gaussian matrix
     of width 2048) takes 16 pairs to 5e-3 and 40 to 1e-4; one that falls as i^-0.18, as trained
     matrices have, 8 to 1e-4. Started from the last measurement's vectors, 4 pairs of a block of
-    four give 1e-3, once the learning rate has warmed up. A single vector does not follow as well:
-    while another direction overtakes it, its value can be 5e-2 too small.
+    four give 1e-3, at worst 2e-3, once the learning rate has warmed up. A single vector does not
+    follow as well: while another direction overtakes it, its value can be 5e-2 too small.
 
     A bound proves that some singular value lies that near. That it is the top one holds with a
     probability over the start. So that this stays so from one measurement to the next, every start
@@ -143,6 +146,9 @@ def measure_spectrum(
       start: `initial_vectors` or the `vectors` of the last measurement; carries k.
       pairs: no more are made than the smaller side over k, which are exact.
       recipe: gives the multipliers of effective weights; without one, those of the parameters.
+      together: whether matrices of one size, up to 32 MiB of them, are measured in one loop, which
+        is compiled once for all of them. It takes a copy of them, and would gather weights that
+        are split over devices.
 
     Raises:
       TransferError: fewer than one pair, or vectors of another model.
@@ -164,11 +170,17 @@ def measure_spectrum(
             f"Asked for {pairs} pairs from the vectors of {', '.join(sorted(start)[:3])}; expected "
             "1 or more, and vectors from initial_vectors with the layout of this very model."
         )
-    measured = {
-        path: _measure(weight, layout[path], start[path], pairs, _multiplier(layout[path], recipe))
-        for path, weight in hidden.items()
-    }
-    return Spectrum(*({path: each[field] for path, each in measured.items()} for field in range(3)))
+    measured = Spectrum({}, {}, {})
+    for group in alike(hidden, layout, together=together):
+        found = _measure(group.weight, group.parameter, group.join(start), pairs)
+        for whole, part in zip(measured, found, strict=True):
+            whole.update(group.split(part))
+    multiplier = {path: _multiplier(layout[path], recipe) for path in hidden}
+    return Spectrum(
+        {path: multiplier[path] * measured.values[path] for path in hidden},
+        {path: multiplier[path] * measured.bounds[path] for path in hidden},
+        {path: measured.vectors[path].reshape(start[path].shape) for path in hidden},
+    )
 
 
 def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
@@ -209,13 +221,21 @@ def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
     return jnp.max(jnp.linalg.svd(frequencies, compute_uv=False))
 
 
+def _require_count(k: int) -> None:
+    if not isinstance(k, int) or k < 1:
+        raise TransferError(
+            f"k is {k}; expected the number of singular values, a whole number of at least 1."
+        )
+
+
 def _hidden(parameters: Any, layout: Layout) -> dict[str, jax.Array]:
-    leaves = pytree_paths.parameters(parameters).items()
-    return {path: leaf for path, leaf in leaves if layout[path].role == Role.HIDDEN}
+    leaves = pytree_paths.parameters(parameters)
+    pytree_paths.require_real(leaves)
+    return {path: leaf for path, leaf in leaves.items() if layout[path].role == Role.HIDDEN}
 
 
-def _multiplier(parameter: Parameter, recipe: Recipe | None) -> float:
-    return 1.0 if recipe is None else recipe.multiplier(parameter)
+def _multiplier(parameter: Parameter, recipe: AnyRecipe | None) -> Any:
+    return 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
 
 
 def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:
@@ -231,9 +251,7 @@ def _exact(weight: jax.Array, parameter: Parameter) -> jax.Array:
 _FRESH = 0.01
 
 
-def _measure(
-    weight: jax.Array, parameter: Parameter, start: jax.Array, pairs: int, multiplier: float
-) -> Triplets:
+def _measure(weight: jax.Array, parameter: Parameter, start: jax.Array, pairs: int) -> Triplets:
     weight = by_fan(weight, parameter)
     k, *side = start.shape[stack_axes(parameter) :]
     smaller = math.prod(side)
@@ -252,8 +270,9 @@ def _measure(
         forward, backward = map(scaled, products(weight, parameter))
         # More pairs than span the smaller side would find nothing new.
         found = lanczos(forward, backward, start, min(pairs, -(-smaller // k)))
-        values, bounds = (jnp.ldexp(multiplier * each, exponent) for each in found[:2])
+        values, bounds = (jnp.ldexp(each, exponent) for each in found[:2])
         return Triplets(values, bounds, found.vectors)
 
     with jax.default_matmul_precision("highest"):
-        return over_stack(one_at_a_time_on_cpu(one), parameter)(weight, start)
+        found: Triplets = over_stack(one_at_a_time_on_cpu(one), parameter)(weight, start)
+    return found

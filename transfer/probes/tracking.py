@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from transfer import pytree_paths
+from transfer.probes.alike import alike
 from transfer.probes.lanczos import Triplets, decompose
 from transfer.probes.matrices import by_fan, one_at_a_time_on_cpu, over_stack
 from transfer.probes.spectrum import Spectrum, initial_vectors, measure_spectrum
-from transfer.scaling import Layout, Parameter, Recipe, Role
+from transfer.recipe_arrays import AnyRecipe, resolved
+from transfer.scaling import Layout, Parameter, Role
 
 # On 2 cores a matrix of 64 x 192 is decomposed in 0.3 ms, which eight pairs of products with a
 # block of four take too; from 96 on LAPACK's threads take 4 ms at best and a hundred on busy cores.
@@ -40,7 +42,8 @@ def track_spectrum(
     *,
     k: int,
     pairs: int,
-    recipe: Recipe | None = None,
+    recipe: AnyRecipe | None = None,
+    together: bool = False,
 ) -> Spectrum:
     """Return the k largest singular values of every hidden matrix, in the cheaper of two ways.
 
@@ -53,6 +56,7 @@ def track_spectrum(
       vectors: `tracked_vectors`, or the `vectors` of the last measurement.
       k: how many values; capped by the smaller side.
       recipe: gives the multipliers of effective weights; without one, those of the parameters.
+      together: whether matrices of one size are compiled as one; see `measure_spectrum`.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes
@@ -66,25 +70,34 @@ def track_spectrum(
     """
     weights = pytree_paths.leaves(parameters)
     small, large = _part(layout, exact=True), _part(layout, exact=False)
-    exact = {
-        path: _decompose(weights[path], parameter, min(k, parameter.fan_in, parameter.fan_out))
-        for path, parameter in small.items()
-    }
+    values: dict[str, jax.Array] = {}
+    bounds: dict[str, jax.Array] = {}
+    for group in alike({path: weights[path] for path in small}, small, together=together):
+        exact = _decompose(group.weight, group.parameter, k)
+        values |= group.split(exact.values)
+        bounds |= group.split(exact.bounds)
     multiplier = {
-        path: 1.0 if recipe is None else recipe.multiplier(parameter)
+        path: 1.0 if recipe is None else resolved(recipe).multiplier(parameter)
         for path, parameter in small.items()
     }
     found = measure_spectrum(
-        {path: weights[path] for path in large}, large, vectors, pairs=pairs, recipe=recipe
+        {path: weights[path] for path in large},
+        large,
+        vectors,
+        pairs=pairs,
+        recipe=recipe,
+        together=together,
     )
     return Spectrum(
-        {path: multiplier[path] * each.values for path, each in exact.items()} | found.values,
-        {path: multiplier[path] * each.bounds for path, each in exact.items()} | found.bounds,
+        {path: multiplier[path] * values[path] for path in small} | found.values,
+        {path: multiplier[path] * bounds[path] for path in small} | found.bounds,
         found.vectors,
     )
 
 
 def _decompose(weight: jax.Array, parameter: Parameter, k: int) -> Triplets:
+    k = min(k, parameter.fan_in, parameter.fan_out)
+
     def one(weight: jax.Array) -> Triplets:
         matrix = weight.reshape(parameter.fan_in, parameter.fan_out)
         matrix = matrix if parameter.fan_in <= parameter.fan_out else matrix.T

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
 from transfer.run_directory.directory import CONFIG, FORMAT, PLAN, RunDirectory
+from transfer.run_directory.lock import LOCK
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
     METRICS_SCHEMA,
@@ -19,6 +20,7 @@ __all__ = [
     "CONFIG",
     "FORMAT",
     "GAINS_SCHEMA",
+    "LOCK",
     "METRICS_SCHEMA",
     "OBJECTIVES",
     "PLAN",

@@ -10,6 +10,7 @@
     DIR/hyperparameters.json       what `transfer predict` found
     DIR/plan.json                  what `transfer plan` found, maybe before anything else
     DIR/report/                    verdict.json, report.html and figures
+    DIR/.lock                      while a process writes: which one, and on which host
 
 A file is written beside its final name and renamed, so a reader never sees half of one, and
 `trials.parquet` is written last: a group is done exactly when its trials are in it.
@@ -19,6 +20,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ from etils import epath
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.markup import html_table
+from transfer.run_directory.lock import exclusive
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
     METRICS_SCHEMA,
@@ -96,6 +99,10 @@ class RunDirectory:
     def tensorboard(self) -> epath.Path:
         """Where TensorBoard finds a folder of events for each trial."""
         return self.path / "tensorboard"
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Be the only process that trains into the directory for the block (`lock.exclusive`)."""
+        return exclusive(self.path)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return the content of a JSON file of the run, or None when it is not there."""

@@ -85,7 +85,7 @@ class Exponents:
         return cls(layers, family)
 
     @classmethod
-    def of(cls, recipe: Recipe, family: Family, hidden_layers: int = 2) -> "Exponents":
+    def of(cls, recipe: Recipe | str, family: Family, hidden_layers: int = 2) -> "Exponents":
         """Return the exponents that a recipe gives when all hidden layers grow alike.
 
         Raises `TransferError` without a hidden layer.
@@ -102,7 +102,7 @@ class Exponents:
             )
         layers = []
         for role in (Role.INPUT, *[Role.HIDDEN] * (hidden_layers - 1), Role.OUTPUT):
-            row = recipe.exponents(role, family)
+            row = Recipe.of(recipe).exponents(role, family)
             layers.append(
                 LayerExponents(**{a: -getattr(row, name).width for a, name in _COLUMNS.items()})
             )

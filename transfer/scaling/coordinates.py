@@ -44,6 +44,9 @@ class Slopes:
     family: Family
     learning_rate: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", Recipe.of(self.recipe))  # which may be a name
+
     def weight(self, role: Role) -> float:
         """Init of w."""
         return self._slope(role, "std")

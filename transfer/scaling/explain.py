@@ -65,7 +65,7 @@ class Explanation(Tabular):
         return f"{self.recipe} for {self.family} optimizers"
 
 
-def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Explanation:
+def explain(layout: Layout, recipe: Recipe | str, family: Family = "entrywise") -> Explanation:
     """Say what a recipe gives each parameter of a layout, at the layout's width and depth.
 
     Example:
@@ -77,7 +77,7 @@ def explain(layout: Layout, recipe: Recipe, family: Family = "entrywise") -> Exp
       ...     print(row.role, row.learning_rate, row.weight_decay)
       hidden 0.25 2.0
     """
-    rows = []
+    recipe, rows = Recipe.of(recipe), []
     for path, rule in recipe.rules(layout, family).items():
         parameter = layout[path]
         rows.append(

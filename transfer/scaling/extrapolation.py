@@ -33,11 +33,16 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Extrapolation:
-    """One axis from `start` to `target`: the factor of each quantity, and the evidence for it."""
+    """One axis from `start` to `target`, and the evidence for it.
+
+    `effects` are the factors of each quantity over what it is at `base`, where hyperparameters read
+    as they stand.
+    """
 
     axis: Axis
     start: int
     target: int
+    base: int
     effects: Mapping[str, float]
     evidence: Evidence
 
@@ -50,45 +55,51 @@ class Extrapolation:
         known = self.evidence
         effects = ", ".join(f"{name} x {factor:.4g}" for name, factor in self.effects.items())
         return (
-            f"{self.axis} {self.start} -> {self.target} (x {float(self.factor):.4g}): "
-            f"{effects or 'nothing changes'}\n"
+            f"{self.axis} {self.start} -> {self.target} (x {float(self.factor):.4g}); over the "
+            f"base run's {self.axis} {self.base}: {effects or 'nothing changes'}\n"
             f"  {', '.join(filter(None, (known.level, known.source)))}: {known.validity}"
         )
 
 
 def extrapolate(
-    recipe: Recipe, family: Family, start: Scale, target: Scale
+    recipe: Recipe | str, family: Family, start: Scale, target: Scale, base: Scale
 ) -> tuple[Extrapolation, ...]:
     """Return what changes from one scale to another, nothing for an axis that stays.
 
+    Factors are over the base run, at which hyperparameters are meant as they stand.
     Raises `TransferError` where the recipe has no rule for an axis that changes.
 
     Example:
-      >>> proxy = Scale(width=64, layers=2, batch_size=16, tokens=10**6)
-      >>> target = dataclasses.replace(proxy, width=256)
-      >>> rates, decay = extrapolate(Recipe("mup"), "linear", proxy, target)
+      >>> base = Scale(width=32, layers=2, batch_size=16, tokens=10**6)
+      >>> proxy = dataclasses.replace(base, width=64)
+      >>> target = dataclasses.replace(base, width=256)
+      >>> rates, decay = extrapolate(Recipe("mup"), "linear", proxy, target, base)
       >>> rates.axis, rates.factor, rates.effects["readout multiplier"], rates.evidence.level
-      ('width', Fraction(4, 1), 0.25, 'theory')
+      ('width', Fraction(4, 1), 0.125, 'theory')
     """
+    recipe = Recipe.of(recipe)
     return (
-        *_width(recipe, family, start, target),
-        *_depth(recipe, family, start, target),
-        *_batch_and_tokens(recipe, family, start, target),
+        *_width(recipe, family, start, target, base),
+        *_depth(recipe, family, start, target, base),
+        *_batch_and_tokens(recipe, family, start, target, base),
     )
 
 
-def _width(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Extrapolation]:
+def _width(
+    recipe: Recipe, family: Family, start: Scale, target: Scale, base: Scale
+) -> Iterator[Extrapolation]:
     if start.width == target.width:
         return
-    wider = dataclasses.replace(start, width=target.width)
-    effects = _effects(recipe, family, start, wider)
+    effects = _effects(recipe, family, base, dataclasses.replace(base, width=target.width))
     decay = {name: effects.pop(name) for name in list(effects) if name.endswith("weight decay")}
-    ends = start.width, target.width
+    ends = start.width, target.width, base.width
     yield _along("width", ends, effects, evidence.of_rates(recipe))
     yield _along("width", ends, decay, evidence.of_decay(recipe, family))
 
 
-def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Iterator[Extrapolation]:
+def _depth(
+    recipe: Recipe, family: Family, start: Scale, target: Scale, base: Scale
+) -> Iterator[Extrapolation]:
     if start.layers == target.layers:
         return
     if not recipe.depth:
@@ -97,17 +108,15 @@ def _depth(recipe: Recipe, family: Family, start: Scale, target: Scale) -> Itera
             "recipe has no rule; expected a sweep with recipe.depth = completep or depth_mup, or "
             "a target of the sweep's own depth."
         )
-    deeper = dataclasses.replace(start, layers=target.layers)
-    effects = _effects(recipe, family, start, deeper)
-    yield _along("depth", (start.layers, target.layers), effects, evidence.DEPTH[recipe.depth])
+    effects = _effects(recipe, family, base, dataclasses.replace(base, layers=target.layers))
+    ends = start.layers, target.layers, base.layers
+    yield _along("depth", ends, effects, evidence.DEPTH[recipe.depth])
 
 
 def _batch_and_tokens(
-    recipe: Recipe, family: Family, start: Scale, target: Scale
+    recipe: Recipe, family: Family, start: Scale, target: Scale, base: Scale
 ) -> Iterator[Extrapolation]:
-    m_batch = Fraction(target.batch_size, start.batch_size)
-    m_tokens = Fraction(target.tokens, start.tokens)
-    if m_batch == m_tokens == 1:
+    if (start.batch_size, start.tokens) == (target.batch_size, target.tokens):
         return
     if not recipe.horizon:
         raise TransferError(
@@ -116,20 +125,25 @@ def _batch_and_tokens(
             "has no rule; expected a sweep with recipe.horizon = sde, or the sweep's own batch "
             "size and number of tokens."
         )
-    if m_batch != 1:
+    if start.batch_size != target.batch_size:
+        m_batch = Fraction(target.batch_size, base.batch_size)
         effects = _settings(recipe, family, m_batch, Fraction(1))
-        ends = start.batch_size, target.batch_size
+        ends = start.batch_size, target.batch_size, base.batch_size
         yield _along("batch", ends, effects, evidence.HORIZON["batch"])
-    if m_tokens != 1:
+    if start.tokens != target.tokens:
+        m_tokens = Fraction(target.tokens, base.tokens)
         effects = _settings(recipe, family, Fraction(1), m_tokens)
-        yield _along("tokens", (start.tokens, target.tokens), effects, evidence.HORIZON["tokens"])
+        ends = start.tokens, target.tokens, base.tokens
+        yield _along("tokens", ends, effects, evidence.HORIZON["tokens"])
 
 
 def _along(
-    axis: Axis, ends: tuple[int, int], effects: Mapping[str, float], known: Evidence
+    axis: Axis, ends: tuple[int, int, int], effects: Mapping[str, float], known: Evidence
 ) -> Extrapolation:
-    start, target = ends
-    return Extrapolation(axis=axis, start=start, target=target, effects=effects, evidence=known)
+    start, target, base = ends
+    return Extrapolation(
+        axis=axis, start=start, target=target, base=base, effects=effects, evidence=known
+    )
 
 
 def _settings(
@@ -164,20 +178,14 @@ _KINDS = {
 }
 
 
-def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dict[str, float]:
-    """What changes for each kind of parameter, seen from `start`.
-
-    Under a measured decay `start` is the widest width it was measured at, and what changes of decay
-    is told for each matrix.
-    """
+def _effects(recipe: Recipe, family: Family, base: Scale, target: Scale) -> dict[str, float]:
+    """What changes for each kind of parameter; a measured decay is told for each matrix."""
     paths: Mapping[str, tuple[str, ...]] = {}
     if isinstance(recipe.decay, Calibration):
         paths = {"hidden": recipe.decay.paths}
-        beyond = dataclasses.replace(recipe.decay, swept=0.0, widest=1.0)
-        recipe = dataclasses.replace(recipe, decay=beyond)
     found: dict[str, float] = {}
     for kind, axes in _KINDS.items():
-        parameter = _parameter(axes, start, target)
+        parameter = _parameter(axes, base, target)
         rules = {
             path: recipe.rule(dataclasses.replace(parameter, path=path), family)
             for path in paths.get(kind, (kind,))
@@ -187,12 +195,12 @@ def _effects(recipe: Recipe, family: Family, start: Scale, target: Scale) -> dic
                 found |= {f"{path} {word}": rule.weight_decay for path, rule in rules.items()}
             elif not (column == "epsilon" and family == "linear"):
                 found[f"{kind} {word}"] = getattr(next(iter(rules.values())), column)
-    branch = _parameter("layers | ->", start, target)
+    branch = _parameter("layers | ->", base, target)
     found["branch multiplier"] = recipe.multiplier(branch)
     return _changed(found)
 
 
-def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
+def _parameter(annotation: str, base: Scale, target: Scale) -> Parameter:
     axes = Axes.parse(annotation)
 
     def shape(scale: Scale) -> tuple[int, ...]:
@@ -203,7 +211,7 @@ def _parameter(annotation: str, start: Scale, target: Scale) -> Parameter:
         path=annotation,
         axes=axes,
         shape=shape(target),
-        base_shape=shape(start),
+        base_shape=shape(base),
         growing=tuple(name == "embed" for name in axes.names),
         gain=None,
         std=None,

@@ -42,7 +42,7 @@ class Recipe(Tabular):
 
     Arguments:
       parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
-        or `unit`.
+        or `unit`; or a whole name, PARAMETRIZATION[/RATES][+DECAY], as `str` prints it.
       rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
         (no alignment); by default `uniform` for standard and ntk, `full` for the others.
       decay: `sqrt`, `constant`, `independent`, a number x for decay ~ m_in^x, or a `Calibration`
@@ -67,6 +67,8 @@ class Recipe(Tabular):
       >>> recipe = Recipe("mup")
       >>> recipe.rates, recipe.decay, str(recipe)
       ('full', 'sqrt', 'mup+sqrt')
+      >>> Recipe("mup+sqrt") == recipe
+      True
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2510.15262 (decay).
     """
@@ -92,6 +94,7 @@ class Recipe(Tabular):
         )
 
     def __post_init__(self) -> None:
+        self._read_name()
         _known("parametrization", self.parametrization, PARAMETRIZATIONS)
         self._resolve("rates", self.rates or self.table.rates)
         if not isinstance(self.decay, Calibration):
@@ -115,6 +118,41 @@ class Recipe(Tabular):
 
     def _resolve(self, field: str, value: str | float) -> None:
         object.__setattr__(self, field, value)
+
+    def _read_name(self) -> None:
+        """Take rates and decay out of a name that holds them."""
+        text = self.parametrization
+        if not isinstance(text, str):
+            raise TransferError(
+                f"The parametrization is {text!r}; expected a name such as mup or mup+sqrt."
+            )
+        name, _, decay = text.partition("+")
+        name, _, rates = name.partition("/")
+        self._resolve("parametrization", name)
+        for field, found in (("rates", rates), ("decay", decay)):
+            beside = getattr(self, field)
+            if found and beside not in ("", found):
+                raise TransferError(
+                    f"The recipe {text} has the {field} {found} in its name and {beside} beside "
+                    "it; expected one of the two."
+                )
+            self._resolve(field, found or beside)
+
+    @classmethod
+    def of(cls, recipe: "Recipe | str") -> "Recipe":
+        """Return a recipe itself, or the one of a name; this is what takes `recipe` does.
+
+        Example:
+          >>> Recipe.of("standard/full+independent").rates
+          'full'
+        """
+        if isinstance(recipe, str):
+            return cls(recipe)
+        if not isinstance(recipe, cls):
+            raise TransferError(
+                f"The recipe is {recipe!r}; expected a transfer.Recipe, or a name such as mup+sqrt."
+            )
+        return recipe
 
     @classmethod
     def parse(cls, text: str, calibration: Calibration = _NO_CALIBRATION) -> "Recipe":
@@ -375,7 +413,7 @@ class Recipe(Tabular):
         return dataclasses.replace(self, reparametrization=self.reparametrization.then(factors))
 
 
-def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = None) -> float:
+def multiplier(layout: Layout, recipe: Recipe | str, path: str, role: Role | None = None) -> float:
     """Return the forward multiplier that a model has to apply to the weight at `path`.
 
     It is `Recipe.multiplier`, for a model of one's own that follows a form with multipliers, such
@@ -396,6 +434,7 @@ def multiplier(layout: Layout, recipe: Recipe, path: str, role: Role | None = No
       >>> multiplier(layout, Recipe("mup"), "w")
       0.25
     """
+    recipe = Recipe.of(recipe)
     recipe.reparametrization.require(layout.whole or layout)
     parameter = layout[path]
     if role is None or role == parameter.role:

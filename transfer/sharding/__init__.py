@@ -1,5 +1,6 @@
 """How arrays and work are sharded over devices: the mesh, the rules, the collectives in a model."""
 
+from transfer.sharding.device_memory import free_memory
 from transfer.sharding.mesh import make_mesh
 from transfer.sharding.mesh_shape import AXES, DATA, FSDP, TENSOR, TRIAL, MeshConfig
 from transfer.sharding.rules import (
@@ -26,6 +27,7 @@ __all__ = [
     "Rules",
     "batches",
     "eval_batches",
+    "free_memory",
     "make_mesh",
     "parameter_spec",
     "per_trial",

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from transfer.errors import TransferError
 from transfer.scaling import Layout
+from transfer.sharding.device_memory import GIB, device_memory
 from transfer.sharding.mesh_shape import AXES, DATA, FSDP, TENSOR, MeshConfig, Wanted, left
 from transfer.sharding.rules import PARAMETERS, parameter_spec
 
@@ -44,7 +45,8 @@ def make_mesh(
       batch_size: of the examples that pass through the model at once.
       parameters: which have to be split.
       devices: of one kind; by default all. Those of a TPU are laid out along its torus.
-      memory: bytes of a device; by default what the device says, and no limit if it says nothing.
+      memory: bytes of a device; by default those of the configuration, else what the device says,
+        and no limit if it says nothing.
 
     Raises:
       TransferError: a size that does not divide the devices, the batch, or an axis of a parameter
@@ -72,7 +74,7 @@ def make_mesh(
         examples=batch_size // along_batch,
         splittable=math.gcd(*_sizes(parameters, FSDP)),
         state=_BYTES_PER_PARAMETER * count / given.get(TENSOR, 1),
-        room=_SHARE * (memory or _memory(devices[0])),
+        room=_SHARE * (memory or config.memory * GIB or device_memory(devices[0])),
     )
     shape = wanted.chosen(lambda shape: _without(devices[: math.prod(shape)], devices) == 0)
     used = devices[: math.prod(shape)]
@@ -97,16 +99,6 @@ def _sizes(parameters: Layout, along: str) -> list[int]:
         for name, place in zip(parameter.axes.names, parameter.axes.places, strict=True)
         if PARAMETERS.get(name) == along and parameter.growing[place]
     ]
-
-
-def _memory(device: Any) -> float:
-    """Bytes of a device; infinite where it does not say, as CPUs and described devices do not."""
-    if jax.process_count() > 1 and device in jax.devices():
-        device = jax.local_devices()[0]  # the only ones that can be asked, and of the same kind
-    statistics = device.memory_stats() if hasattr(device, "memory_stats") else None
-    limit = (statistics or {}).get("bytes_limit", math.inf)
-    # All processes have to come to the same mesh, whatever a few of their bytes are used for.
-    return limit if math.isinf(limit) else 2.0**30 * round(limit / 2**30)
 
 
 def _without(used: Sequence[jax.Device], devices: Sequence[jax.Device]) -> int:

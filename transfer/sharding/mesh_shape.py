@@ -13,12 +13,17 @@ Shape = tuple[int, int, int, int]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """How many devices lie along each axis of the mesh; 0 leaves it to `make_mesh`."""
+    """How many devices lie along each axis of the mesh; 0 leaves it to `make_mesh`.
+
+    `memory` is what training may take of each device, in GiB; 0 leaves it to the device, and on
+    CPUs to the machine (`sharding.free_memory`). Trials that take more are trained in parts.
+    """
 
     trial: int = 0
     data: int = 0
     fsdp: int = 0
     tensor: int = 0
+    memory: float = 0.0
 
     def __post_init__(self) -> None:
         for name in AXES:
@@ -27,6 +32,11 @@ class MeshConfig:
                     f"mesh.{name} is {getattr(self, name)}; expected a number of devices of at "
                     "least 1, or 0 for one that is chosen."
                 )
+        if not 0 <= self.memory < math.inf:
+            raise TransferError(
+                f"mesh.memory is {self.memory}; expected the GiB that training may take of a "
+                "device, or 0 for what the device says."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

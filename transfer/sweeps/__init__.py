@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
+from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
-from transfer.sweeps.reporter import Lines, Reporter, group_line
+from transfer.sweeps.reporter import Lines, Reporter, group_line, split_line
 from transfer.sweeps.run import run_single, run_sweep, run_target, train_groups
 from transfer.sweeps.runner import (
     Launcher,
@@ -19,13 +20,16 @@ from transfer.sweeps.runner import (
 )
 from transfer.sweeps.tables import GroupTables
 from transfer.sweeps.target import extrapolated, target_experiment
+from transfer.sweeps.target_values import target_values
 
 __all__ = [
+    "Adopted",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
     "Reporter",
+    "adopted",
     "bracket",
     "declared_groups",
     "extrapolated",
@@ -38,8 +42,11 @@ __all__ = [
     "run_single",
     "run_sweep",
     "run_target",
+    "split_line",
     "target_experiment",
+    "target_values",
     "train_groups",
+    "tuned_for",
     "unfinished",
     "work",
 ]

@@ -44,8 +44,10 @@ def bracket(
         *(TrialSpec(predicted, seed, recipe, "predicted") for seed in seeds),
         *(trial for trials in swept.values() for trial in trials),
     ]
+    # The program of the first round serves the others, which are smaller.
+    slots = len(added)
     for _ in range(MAX_ROUNDS):
-        group = experiment.group(width, added)
+        group = dataclasses.replace(experiment.group(width, added), slots=slots)
         train(group)
         losses = {trial.trial: trial.objective_value for trial in run.trials()}
         means = {

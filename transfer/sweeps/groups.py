@@ -1,4 +1,4 @@
-"""From a declared sweep to groups: the trials of one width and recipe, trained together."""
+"""From a declared sweep to groups: the trials of one width, trained together."""
 
 import dataclasses
 import itertools
@@ -33,10 +33,15 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     recipes = [experiment.recipe.build(name) for name in sweep.recipes]
     return [
         experiment.group(
-            width, [TrialSpec(point, seed, recipe) for point in points for seed in sweep.seeds]
+            width,
+            [
+                TrialSpec(point, seed, recipe)
+                for recipe in recipes
+                for point in points
+                for seed in sweep.seeds
+            ],
         )
         for width in sorted(sweep.widths)
-        for recipe in recipes
     ]
 
 

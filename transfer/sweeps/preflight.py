@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transfer import optim
 from transfer.config import Experiment
 from transfer.data import Dataset, ImageDataset, load_dataset
-from transfer.training import TrialGroup, group_mesh
+from transfer.training import TrialGroup, group_mesh, require_room_for_one
 from transfer.training.task import input_spec
 
 
@@ -19,8 +19,8 @@ def load_for(
 
     Raises:
       TransferError: a recipe does not fit the model or has no rule for its depth, batch size or
-        length, a schedule does not fit the run, the model cannot read the data, or a mesh does not
-        divide what it splits.
+        length, a schedule does not fit the run, the model cannot read the data, a mesh does not
+        divide what it splits, or a trial does not fit into the memory of its devices.
     """
     for group in groups:
         training = group.training
@@ -30,6 +30,7 @@ def load_for(
         optim.schedule(training.schedule, group.shape.steps, training.warmup, training.decay_steps)
         if here:
             group_mesh(group)
+            require_room_for_one(group)
 
     dataset = load_dataset(experiment.data)
     experiment.model.require_fit(input_spec(dataset))

@@ -13,7 +13,7 @@ import jax
 from transfer.config import Experiment, read
 from transfer.data import check_fingerprint
 from transfer.errors import TransferError
-from transfer.run_directory import PLAN, RunDirectory
+from transfer.run_directory import LOCK, PLAN, RunDirectory
 from transfer.sweeps.groups import declared_groups
 from transfer.training import TrainingConfig
 
@@ -43,12 +43,7 @@ def register_run(
     configuration, was made from other data, or holds files but no configuration, and for a path
     under which no checkpoint could be read again.
     """
-    if found := [sign for sign in _PATTERN if sign in str(run)]:
-        raise TransferError(
-            f"The run directory {run} has the sign {found[0]} in its path, which the library that "
-            "writes checkpoints takes for a pattern; expected a path without "
-            f"{' '.join(_PATTERN)}: choose another --run."
-        )
+    _require_plain(str(run))
     content = {
         "kind": kind,
         "experiment": json.loads(json.dumps(dataclasses.asdict(experiment))),
@@ -63,9 +58,9 @@ def register_run(
                 "--run."
             )
         # A first write that was cut off leaves a partial file behind, which is no one's; a plan is
-        # made before the run that it is of.
+        # made before the run that it is of, and a lock is held by whoever registers it.
         files = run.path.iterdir() if run.path.exists() else ()
-        if any(file.suffix != ".partial" and file.name != PLAN for file in files):
+        if any(file.suffix != ".partial" and file.name not in (PLAN, LOCK) for file in files):
             raise TransferError(
                 f"The directory {run} holds files but no config.json, so it is no run directory; "
                 "expected a new directory or that of an earlier run: choose another --run."
@@ -92,6 +87,23 @@ def register_run(
     check_fingerprint(known.get("data_fingerprint", ""), fingerprint, f"{run}/config.json")
     if grown:
         run.write_config(content)
+
+
+def _require_plain(path: str) -> None:
+    """Raise `TransferError` for a path under which no checkpoint could be written or read again."""
+    if found := [sign for sign in _PATTERN if sign in path]:
+        raise TransferError(
+            f"The run directory {path} has the sign {found[0]} in its path, which the library that "
+            "writes checkpoints takes for a pattern; expected a path without "
+            f"{' '.join(_PATTERN)}: choose another --run."
+        )
+    # What Python reads of a name that is no text, and no other library takes.
+    if any("\ud800" <= sign <= "\udfff" for sign in path):
+        shown = path.encode(errors="backslashreplace").decode()
+        raise TransferError(
+            f"The run directory {shown} has bytes in its path that are no text in UTF-8; expected "
+            "a path of letters: choose another --run."
+        )
 
 
 def provenance() -> dict[str, Any]:

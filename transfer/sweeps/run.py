@@ -5,6 +5,7 @@ Every process of a job calls the same; the first one prepares the data and write
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from etils import epath
 
@@ -14,6 +15,7 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed.exchange import first_process_first, is_first
 from transfer.errors import TransferError
 from transfer.run_directory import Origin, RunDirectory, TrialResult
+from transfer.sweeps.adopt import require_tuned_data
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
@@ -66,12 +68,15 @@ def run_single(
     reporter: Reporter | None = None,
     *,
     origin: Origin = "sweep",
+    tuned_on: tuple[str, str] | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> TrialResult:
     """Train the experiment's own trial into a run directory, where its checkpoints stay.
 
     Arguments:
       origin: `predicted` where the hyperparameters are those of a prediction.
+      tuned_on: the fingerprint of the data that they were tuned on, and the file that says so;
+        other data are refused.
       asked_to_stop: is asked every few seconds; if it says so, the run is saved.
 
     Raises:
@@ -80,7 +85,15 @@ def run_single(
     """
     run, group = RunDirectory(path), experiment.single_run(origin)
     launcher = LocalLauncher(asked_to_stop, checkpoint_folder=run.checkpoints)
-    train_groups(experiment, run, [group], reporter, launcher=launcher, kind="training run")
+    train_groups(
+        experiment,
+        run,
+        [group],
+        reporter,
+        launcher=launcher,
+        kind="training run",
+        tuned_on=tuned_on,
+    )
     (trial,) = run.trials()
     return trial
 
@@ -130,7 +143,8 @@ def run_target(
     def train(group: TrialGroup) -> None:
         _train(run, dataset, [group], reporter, launcher)
 
-    bracket(target, run, prediction.hyperparameters, expected, train)
+    with _only_writer(run):
+        bracket(target, run, prediction.hyperparameters, expected, train)
 
 
 def train_groups(
@@ -142,19 +156,29 @@ def train_groups(
     launcher: Launcher = LocalLauncher(),
     kind: RunKind = "sweep",
     followed_by: Sequence[TrialGroup] = (),
+    tuned_on: tuple[str, str] | None = None,
 ) -> None:
     """Check groups, register their run and train what is missing of them; see `run_sweep`.
 
     `groups` are all that the run holds; checkpoints of a sweep that none of them resumes from are
     removed.
     """
-    with first_process_first():
-        dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
-        if is_first():
-            register_run(run, experiment, dataset.fingerprint, kind)
-    if kind in SWEEPS:
-        remove_orphans(run, groups)
-    _train(run, dataset, groups, reporter, launcher, followed_by)
+    with _only_writer(run):
+        with first_process_first():
+            dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
+            if tuned_on is not None:
+                fingerprint, where = tuned_on
+                require_tuned_data(fingerprint, dataset.fingerprint, where)
+            if is_first():
+                register_run(run, experiment, dataset.fingerprint, kind)
+        if kind in SWEEPS:
+            remove_orphans(run, groups)
+        _train(run, dataset, groups, reporter, launcher, followed_by)
+
+
+def _only_writer(run: RunDirectory) -> AbstractContextManager[None]:
+    """Hold the run directory; the first process does so for all of its job, and Ray's workers."""
+    return run.exclusive() if is_first() else nullcontext()
 
 
 def _train(
@@ -170,6 +194,7 @@ def _train(
     to_go = sum(len(group.trials) for group in missing)
     reporter.begin(
         work=sum(map(work, [*missing, *later])),
+        groups=len(missing) + len(later),
         done=sum(len(group.trials) for group in groups) - to_go,
         missing=to_go,
     )

@@ -1,10 +1,11 @@
 """Run groups on this machine, adding each to the run directory as it ends."""
 
+import collections
 import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Protocol
 
@@ -15,10 +16,13 @@ from transfer.data import Dataset, ImageDataset
 from transfer.distributed import exchange
 from transfer.models import parameter_count
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.parts import begun_parts, begun_sizes, parts_after, reason
 from transfer.sweeps.reporter import Reporter
 from transfer.sweeps.tables import GroupTables, learning_rates, tables
 from transfer.termination import TerminatedError
-from transfer.training import Checkpoints, Progress, TrialGroup, train
+from transfer.training import Checkpoints, DoesNotFitError, Progress, TrialGroup, train
+from transfer.training.compilation_cache import use_compilation_cache
+from transfer.training.kept_programs import KeptPrograms
 
 if typing.TYPE_CHECKING:
     from transfer.training.events import Events
@@ -52,10 +56,12 @@ class LocalLauncher:
     Arguments:
       asked_to_stop: is asked before each group and while it trains; see `run_groups`.
       checkpoint_folder: where the checkpoints of a single group stay.
+      programs: are kept from one launch to the next.
     """
 
     asked_to_stop: Callable[[], bool] = lambda: False
     checkpoint_folder: epath.Path | None = None
+    programs: KeptPrograms = dataclasses.field(default_factory=KeptPrograms, compare=False)
     here: ClassVar[bool] = True
 
     def launch(
@@ -73,6 +79,7 @@ class LocalLauncher:
             reporter,
             checkpoint_folder=self.checkpoint_folder,
             asked_to_stop=self.asked_to_stop,
+            programs=self.programs,
         )
 
 
@@ -96,14 +103,23 @@ def remove_orphans(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
     A sweep that has grown trains groups of other names at its widths, and a kill after a group is
     in the tables may leave its checkpoints. Those of other widths, such as a target's, stay.
     """
-    missing = {group.name for group in unfinished(run, groups)}
+    missing = unfinished(run, groups)
     if exchange.is_first() and run.checkpoints.exists():
         kinds = {group.kind for group in groups}
+        kept = {name for group in missing for name in begun_sizes(run, group)}
         for folder in run.checkpoints.iterdir():
-            if folder.name.rpartition("-")[0] in kinds and folder.name not in missing:
+            if folder.name.rpartition("-")[0] in kinds and folder.name not in kept:
                 folder.rmtree(missing_ok=True)
 
 
+def remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
+    """Remove the checkpoints that these very groups would resume from."""
+    if run.checkpoints.exists():
+        for group in groups:
+            _checkpoints(run, group).rmtree(missing_ok=True)
+
+
+@use_compilation_cache()
 def run_groups(
     run: RunDirectory,
     dataset: Dataset | ImageDataset,
@@ -112,26 +128,31 @@ def run_groups(
     *,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    programs: KeptPrograms | None = None,
 ) -> list[str]:
     """Train what is missing of the groups; returns a sentence for each group that failed.
 
-    A group that the hardware gives up on (out of memory) is left missing, to be tried again by the
-    next run, and the others go on; of several processes one may be alone in that, so they all end.
-    A group resumes from its checkpoints, which lie in a folder of their own until its trials are in
-    the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked before each
-    group and while it trains; if it says so, the group is saved and `TerminatedError` ends this.
+    A group that takes more memory than its devices have is trained in parts, each a group of its
+    own; see `parts_after`. A group that the hardware gives up on is left missing, to be tried again
+    by the next run, and the others go on; of several processes one may be alone in that, so they
+    all end. A group resumes from its checkpoints, which lie in a folder of their own until its
+    trials are in the tables, or in `checkpoint_folder`, where they stay. `asked_to_stop` is asked
+    before each group and while it trains; if it says so, the group is saved and `TerminatedError`
+    ends this.
+    `programs` are those that earlier calls have compiled.
     """
+    programs = KeptPrograms() if programs is None else programs
     failures: list[str] = []
     missing = unfinished(run, groups)
     if exchange.is_first():
-        _remove_checkpoints(run, [group for group in groups if group not in missing])
-    for number, group in enumerate(missing):
+        remove_checkpoints(run, [group for group in groups if group not in missing])
+    waiting = collections.deque(part for group in missing for part in begun_parts(run, group))
+    while waiting:
         exchange.barrier()  # the first may have written for longer
         (stopping,) = exchange.allgather_max(float(asked_to_stop()))
         if stopping:
-            raise TerminatedError(
-                f"It was asked to stop with {len(missing) - number} groups to go."
-            )
+            raise TerminatedError(f"It was asked to stop with {len(waiting)} groups to go.")
+        group = waiting.popleft()
         reporter.start(group, work(group))
         try:
             rows = train_group(
@@ -139,10 +160,20 @@ def run_groups(
                 dataset,
                 group,
                 functools.partial(reporter.step, group),
+                compiled=functools.partial(reporter.compiled, group),
                 checkpoint_folder=checkpoint_folder,
                 asked_to_stop=asked_to_stop,
+                programs=programs,
+                meanwhile=_compile_ahead(programs, waiting, dataset),
             )
-        except jax.errors.JaxRuntimeError as error:
+        except (DoesNotFitError, jax.errors.JaxRuntimeError) as error:
+            programs.forget()
+            if parts := parts_after(group, error):
+                reporter.split(group, parts, reason(error))
+                if exchange.is_first():
+                    remove_checkpoints(run, [group])  # of all its trials together
+                waiting.extendleft(reversed(parts))
+                continue
             if jax.process_count() > 1:
                 raise
             failures.append(failure(group, str(error)))
@@ -157,7 +188,7 @@ def run_groups(
 def add_group(run: RunDirectory, group: TrialGroup, rows: GroupTables) -> None:
     """Add a trained group to the run directory, which its checkpoints then leave."""
     run.add_group(group.name, rows.trials, rows.metrics, rows.spectrum, rows.gains)
-    _remove_checkpoints(run, [group])
+    remove_checkpoints(run, [group])
 
 
 def train_group(
@@ -166,8 +197,11 @@ def train_group(
     group: TrialGroup,
     progress: Progress,
     *,
+    compiled: Callable[[float], None] = lambda fraction: None,
     checkpoint_folder: epath.Path | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    programs: KeptPrograms | None = None,
+    meanwhile: Iterable[object] = (),
 ) -> GroupTables:
     """Train a group and return its rows.
 
@@ -187,7 +221,10 @@ def train_group(
             checkpoints=checkpoints,
             events=events,
             progress=progress,
+            compiled=compiled,
             asked_to_stop=asked_to_stop,
+            kept=programs,
+            meanwhile=meanwhile,
         )
     return tables(group, outcome)
 
@@ -207,14 +244,21 @@ def work(group: TrialGroup) -> float:
     return len(group.trials) * group.shape.tokens * (parameters + 1e5)
 
 
+def _compile_ahead(
+    programs: KeptPrograms, following: Sequence[TrialGroup], dataset: Dataset | ImageDataset
+) -> Iterable[object]:
+    """Compile for the next group, in parts, where that takes nothing from the one that trains.
+
+    XLA times kernels on a GPU while it compiles for it, and of several processes each compiles for
+    as long as it takes.
+    """
+    if not following or jax.process_count() > 1 or jax.default_backend() == "gpu":
+        return ()
+    return programs.prepare(following[0], dataset)
+
+
 def _checkpoints(run: RunDirectory, group: TrialGroup) -> epath.Path:
     return run.checkpoints / group.name
-
-
-def _remove_checkpoints(run: RunDirectory, groups: Sequence[TrialGroup]) -> None:
-    if run.checkpoints.exists():
-        for group in groups:
-            _checkpoints(run, group).rmtree(missing_ok=True)
 
 
 def _events(run: RunDirectory, group: TrialGroup) -> "AbstractContextManager[Events | None]":

@@ -6,6 +6,7 @@ from transfer.analysis import Prediction
 from transfer.config import Experiment, read
 from transfer.errors import TransferError
 from transfer.scaling import Recipe, Scale
+from transfer.sweeps.target_values import target_values
 
 
 def extrapolated(
@@ -18,15 +19,16 @@ def extrapolated(
 ) -> Prediction:
     """Return a prediction from a sweep's experiment, extrapolated along the other axes too.
 
-    What is None stays as in the sweep. Raises `TransferError` when the recipe has no rule for what
-    changes, or the target cannot be trained.
+    What is None stays as in the sweep. With it comes what every parameter of the target is trained
+    with. Raises `TransferError` when the recipe has no rule for what changes, or the target cannot
+    be trained.
     """
     if tokens is None and batch_size is not None and experiment.training.tokens_per_parameter:
         raise TransferError(
             "The sweep's number of tokens follows the number of parameters, so that of the target "
             "is not known; expected --tokens=TOKENS beside --batch_size."
         )
-    proxy = _proxy(experiment, prediction)
+    proxy = proxy_scale(experiment, prediction)
     target = dataclasses.replace(
         proxy,
         width=prediction.target_width,
@@ -35,16 +37,14 @@ def extrapolated(
         tokens=tokens or proxy.tokens,
     )
     prediction = prediction.extrapolated(
-        _recipe(experiment, prediction),
+        recipe_of(experiment, prediction),
         experiment.training.family,
         proxy=proxy,
         target=target,
-        base=_base(experiment, proxy),
+        base=base_scale(experiment, proxy),
     )
-    if target != dataclasses.replace(proxy, width=prediction.target_width):
-        run = target_experiment(experiment, prediction).single_run()
-        run.training.at(run.horizon(*run.recipes))
-    return prediction
+    run = target_experiment(experiment, prediction).single_run("predicted")
+    return dataclasses.replace(prediction, at_target=target_values(run))
 
 
 def target_experiment(experiment: Experiment, prediction: Prediction) -> Experiment:
@@ -88,7 +88,7 @@ def _require_base(experiment: Experiment, prediction: Prediction) -> None:
         ),
     }
     if prediction.base_tokens is not None:
-        tokens = _base(experiment, _proxy(experiment, prediction)).tokens
+        tokens = base_scale(experiment, proxy_scale(experiment, prediction)).tokens
         meant["base number of tokens"] = prediction.base_tokens, tokens
     for name, (there, here) in meant.items():
         if there not in (None, here):
@@ -98,14 +98,14 @@ def _require_base(experiment: Experiment, prediction: Prediction) -> None:
             )
 
 
-def _recipe(experiment: Experiment, prediction: Prediction) -> Recipe:
+def recipe_of(experiment: Experiment, prediction: Prediction) -> Recipe:
     """The recipe of a prediction, with the options and exponents that its name does not tell."""
     calibration = prediction.calibration or experiment.recipe.calibration
     rules = dataclasses.replace(experiment.recipe, calibration=calibration)
     return rules.build(prediction.recipe)
 
 
-def _proxy(experiment: Experiment, prediction: Prediction) -> Scale:
+def proxy_scale(experiment: Experiment, prediction: Prediction) -> Scale:
     """How large the widest proxy was."""
     shape = experiment.group(prediction.proxy_widths[-1]).shape
     return Scale(
@@ -113,7 +113,7 @@ def _proxy(experiment: Experiment, prediction: Prediction) -> Scale:
     )
 
 
-def _base(experiment: Experiment, proxy: Scale) -> Scale:
+def base_scale(experiment: Experiment, proxy: Scale) -> Scale:
     """What the experiment declares as its base, and for the rest the widest proxy."""
     return dataclasses.replace(
         proxy,

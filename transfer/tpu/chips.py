@@ -4,7 +4,8 @@
 peak, memory, its bandwidth, slices. [book] is "How to Scale Your Model" of Google DeepMind,
 jax-ml.github.io/scaling-book/tpus, section "TPU specs": the bandwidth of a link, a tenth below what
 [cloud] publishes, for that much of it is reached. [libtpu] is what libtpu 0.0.42 answers to a
-program that is too large: the memory that one may take.
+program that is too large: the memory that one may take. [pallas] is JAX's own table for kernels,
+jax/_src/pallas/mosaic/tpu_info.py: the memory on the chip.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ class Chip:
       memory: GiB of a chip, as sold.
       usable: GiB of a device that a program may take.
       bandwidth: bytes/s between a chip and its memory.
+      on_chip: MiB that a device has on the chip itself: VMEM, and on a v4 its CMEM.
       link: bytes/s of one link between neighboring chips, in one direction.
       between: bytes/s between the two devices of a chip, in one direction; 0 where there is one.
       sides: dimensions of the torus; each chip has a link either way in each.
@@ -40,6 +42,7 @@ class Chip:
     memory: int
     usable: float
     bandwidth: float
+    on_chip: int
     link: float
     between: float = 0.0
     sides: int
@@ -73,6 +76,7 @@ CHIPS: Mapping[str, Chip] = {
         memory=32,
         usable=30.75,
         bandwidth=1.2e12,
+        on_chip=160,
         link=4.5e10,
         sides=3,
         slices=_CUBES,
@@ -84,6 +88,7 @@ CHIPS: Mapping[str, Chip] = {
         memory=16,
         usable=15.75,
         bandwidth=8.19e11,
+        on_chip=128,
         link=4.5e10,
         sides=2,
         slices=_FLAT,
@@ -96,6 +101,7 @@ CHIPS: Mapping[str, Chip] = {
         memory=95,
         usable=95.74,
         bandwidth=2.765e12,
+        on_chip=128,
         link=9e10,
         sides=3,
         slices=_CUBES,
@@ -107,6 +113,7 @@ CHIPS: Mapping[str, Chip] = {
         memory=32,
         usable=31.25,
         bandwidth=1.638e12,
+        on_chip=128,
         link=9e10,
         sides=2,
         slices=_FLAT,
@@ -120,6 +127,7 @@ CHIPS: Mapping[str, Chip] = {
         memory=192,
         usable=94.75,
         bandwidth=7.38e12,
+        on_chip=64,
         link=9e10,
         between=6 * 9e10,
         sides=3,

@@ -6,13 +6,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from transfer import pytree_paths
-from transfer.errors import TransferError, nearest
+from transfer.errors import TransferError, explained, explained_calls, nearest
 from transfer.scaling import Annotated, Axes, Layout, Role
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation, require_one_law
 from transfer.tracing.interpreter import Interpreter, interpret
 from transfer.tracing.user_model import Build, Inputs, UserModel, abstract
 
 Convention = Literal["in_out", "out_in"]
+
+# What runs where neither `build` nor `apply` does.
+OWN_CALL = (
+    "The model's own call on inputs=",
+    "inputs that it takes, or apply= to call it in another way",
+)
 
 
 def infer_layout(
@@ -80,10 +86,13 @@ def infer_layout(
     for name, value in (("base_width", base_width), ("width", width)):
         if not isinstance(value, numbers.Integral) or value < 1:
             raise TransferError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    build, apply = explained_model(build, apply)
     traced = Inputs.of(inputs)
-    base, probe, target = (
-        abstract(build, each, apply, traced) for each in (base_width, 2 * base_width, width)
-    )
+    with explained(*OWN_CALL):
+        base, probe, target = (
+            abstract(build, each, apply, traced) for each in (base_width, 2 * base_width, width)
+        )
+    pytree_paths.require_real(pytree_paths.parameters(base.parameters))
     shapes = [
         {path: leaf.shape for path, leaf in pytree_paths.parameters(model.parameters).items()}
         for model in (base, probe, target)
@@ -103,7 +112,8 @@ def infer_layout(
         )
     read = Interpreter()
     if base.forward is not None:
-        read = _interpreted(base, probe, traced, shapes[0], growing)
+        with explained(*OWN_CALL):
+            read = _interpreted(base, probe, traced, shapes[0], growing)
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
@@ -204,6 +214,18 @@ def _require_growing_heads(layout: Layout, read: Interpreter, given: Collection[
                 "whose number grows with width (grouped-query attention), or "
                 f'axes={{"{keys[0]}": "{layout[keys[0]].axes}"}} to take it for a readout.'
             )
+
+
+def explained_model(
+    build: Callable[..., Any], apply: Callable[..., Any] | None
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The two functions of a user, whose errors then name the argument that they were given as."""
+    built = explained_calls(
+        build, "build", "a function that makes the model at any width and draws its own keys"
+    )
+    if apply is None:
+        return built, None
+    return built, explained_calls(apply, "apply", "a forward pass that takes inputs=")
 
 
 def _axes_of(

@@ -11,7 +11,9 @@ from transfer.errors import TransferError
 from transfer.scaling import Layout, Parameter, Recipe, Role
 
 
-def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe) -> Any:
+def rescale_init(
+    parameters: Any, base_parameters: Any, layout: Layout, recipe: Recipe | str
+) -> Any:
     """Rescale freshly drawn parameters to the std that a recipe gives them at their width.
 
     rms(w) <- rms(w at the base width) * factor(role, m_in, m_out), measured on a concrete init at
@@ -41,8 +43,9 @@ def rescale_init(parameters: Any, base_parameters: Any, layout: Layout, recipe: 
       >>> round(float(jnp.std(scaled["w"]) / jnp.std(drawn(64)["w"])), 2)  # 1 / m
       0.25
     """
-    rules = recipe.rules(layout)
+    rules = Recipe.of(recipe).rules(layout)
     own, base = pytree_paths.parameters(parameters), pytree_paths.parameters(base_parameters)
+    pytree_paths.require_real(own | base)
     layout.require(own)
     layout.require(base)
     for path, leaf in own.items():

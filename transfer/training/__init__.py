@@ -7,13 +7,16 @@ from transfer.training.build import BuiltPopulation, build_population, group_mes
 from transfer.training.checkpoint import Checkpoints, Snapshot, restore_parameters
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, Shape, TrialGroup, TrialSpec
+from transfer.training.inputs import TrialInputs
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.population import Population, State, TrialInputs
+from transfer.training.memory import DoesNotFitError, require_room_for_one
+from transfer.training.population import Population, State
 
 __all__ = [
     "BaseSizes",
     "BuiltPopulation",
     "Checkpoints",
+    "DoesNotFitError",
     "Outcome",
     "Population",
     "Progress",
@@ -26,6 +29,7 @@ __all__ = [
     "TrialSpec",
     "build_population",
     "group_mesh",
+    "require_room_for_one",
     "restore_parameters",
     "train",
 ]

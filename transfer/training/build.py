@@ -10,9 +10,9 @@ from jax.sharding import Mesh, NamedSharding
 
 from transfer import sharding
 from transfer.data import DataConfig, ImageConfig, image_shape
-from transfer.errors import TransferError
 from transfer.training.group import TrialGroup
-from transfer.training.population import Population, TrialInputs
+from transfer.training.inputs import TrialInputs
+from transfer.training.population import Population
 from transfer.training.task import Batch, task_of
 
 
@@ -22,8 +22,8 @@ class BuiltPopulation:
 
     Fields:
       population: compiles to the programs that train the group.
-      inputs: the trials of the group, on this host; the last is repeated until they fill the trial
-        axis of the mesh.
+      inputs: the trials of the group, on this host; the last is repeated until they fill the
+        program, and does nothing there when trials run in turn.
       seeds: the distinct seeds, in the order in which batches hold them.
       chunk: at most how many steps a call of the program takes.
       batch: the shapes of one batch.
@@ -67,9 +67,10 @@ def group_mesh(
       TransferError: the mesh does not divide the devices, the batch or a parameter, or the
         microbatches do not divide the batch.
     """
+    used = jax.devices() if devices is None else devices
     return sharding.make_mesh(
         group.mesh,
-        trials=len(group.trials),
+        trials=_slots(group, used[0].platform),
         batch_size=group.training.at_once(group.shape.batch_size),
         parameters=group.layout.parameters,
         devices=devices,
@@ -84,33 +85,42 @@ def build_population(group: TrialGroup, mesh: Mesh) -> BuiltPopulation:
     configuration leaves them open.
 
     Raises:
-      TransferError: the trials have several recipes, of which a program holds one, or the recipe
-        has no rule for the group's batch size or number of tokens.
+      TransferError: a recipe does not fit the model, or has no rule for the group's depth, batch
+        size or number of tokens.
     """
-    if len(group.recipes) != 1:
-        raise TransferError(
-            f"A compiled program holds one recipe but its trials have {group.recipe_names}; "
-            "expected a group for each recipe."
-        )
-    (recipe,) = group.recipes
     platform = mesh.devices.flat[0].platform
     task, batch = task_of(group.data), batch_shapes(group.data)
     inputs, _ = jax.eval_shape(task.split, batch)
     population = Population(
         group.model.on(platform, inputs),
         group.layout,
-        recipe,
         group.training,
         group.shape.steps,
         task,
         mesh,
-        group.training.execution or ("in_turn" if platform == "cpu" else "vectorized"),
-        group.horizon(recipe),
+        _execution(group, platform),
     )
-    padding = -len(group.trials) % mesh.shape[sharding.TRIAL]
-    trials, seeds = TrialInputs.of([*group.trials, *[group.trials[-1]] * padding])
+    slots = _slots(group, platform)
+    trials, seeds = TrialInputs.of(
+        group.trials,
+        group.layout,
+        group.training,
+        group.horizon,
+        slots=slots + -slots % mesh.shape[sharding.TRIAL],
+    )
     chunk = min(group.training.log_every, group.shape.steps)
     return BuiltPopulation(population, trials, seeds, chunk, batch)
+
+
+def _execution(group: TrialGroup, platform: str) -> str:
+    return group.training.execution or ("in_turn" if platform == "cpu" else "vectorized")
+
+
+def _slots(group: TrialGroup, platform: str) -> int:
+    """How many trials the program has room for, but for those that fill up the mesh."""
+    if _execution(group, platform) == "vectorized":
+        return len(group.trials)  # because an empty slot takes as long as a trial
+    return max(len(group.trials), group.slots)
 
 
 def batch_shapes(data: DataConfig | ImageConfig) -> Batch:

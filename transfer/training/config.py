@@ -74,7 +74,11 @@ class TrainingConfig:
                     f"training.{name} is {getattr(self, name)}; expected at least 0, which turns "
                     "it off."
                 )
-        for name, options in (("optimizer", OPTIMIZERS), ("execution", ("", *EXECUTIONS))):
+        for name, options in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", optim.SCHEDULES),
+            ("execution", ("", *EXECUTIONS)),
+        ):
             if getattr(self, name) not in options:
                 raise TransferError(
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
@@ -101,10 +105,30 @@ class TrainingConfig:
     def make_optimizer(
         self, learning_rate: optim.LearningRate, weight_decay: optim.Scalar = 0.0, **shared: Any
     ) -> optax.GradientTransformation:
-        """The configured optimizer; `shared` is what all take: layout, recipe, clip and knobs."""
+        """The configured optimizer.
+
+        `shared` is what all take, layout, recipe, clip and knobs, and those of its own settings
+        that replace the configured ones.
+        """
         optimizer = OPTIMIZERS[self.optimizer]
         settings = {name: getattr(self, field) for name, field in optimizer.settings.items()}
-        return optimizer.make(learning_rate, weight_decay, **settings, **shared)
+        return optimizer.make(learning_rate, weight_decay, **(settings | shared))
+
+    def settings_at(self, horizon: Horizon) -> dict[str, float]:
+        """The optimizer's own settings that follow batch size and duration, by its names for them.
+
+        Raises `TransferError` as `at` does.
+
+        Example:
+          >>> TrainingConfig(b2=0.95).settings_at(Horizon(averaging=4.0))["b2"].__round__(6)
+          0.8
+        """
+        training = self.at(horizon)
+        return {
+            name: getattr(training, field)
+            for name, field in OPTIMIZERS[self.optimizer].settings.items()
+            if self.family == "entrywise"
+        }
 
     def at(self, horizon: Horizon) -> "TrainingConfig":
         """The same optimizer with the betas and the epsilon of another batch size and duration.

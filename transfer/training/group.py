@@ -23,7 +23,8 @@ class TrialSpec:
     Fields:
       hyperparameters: in canonical units, as they read in the base run.
       seed: of the init and of the batches.
-      recipe: turns the hyperparameters into what every parameter gets at the group's size.
+      recipe: turns the hyperparameters into what every parameter gets at the group's size; a name
+        stands for its recipe.
       origin: `sweep`, or `predicted` where `transfer predict` found the hyperparameters.
 
     Raises `TransferError` unless the seed is a whole number from 0 to 2^32 - 1.
@@ -35,6 +36,7 @@ class TrialSpec:
     origin: Origin = "sweep"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", Recipe.of(self.recipe))
         if not 0 <= self.seed < 2**32:
             raise TransferError(
                 f"The seed is {self.seed}; expected a whole number from 0 to 2^32 - 1."
@@ -83,6 +85,9 @@ class TrialGroup:
       base: the sizes at which the hyperparameters are meant as they stand.
       data, training: what is read, and how it is trained.
       trials: in the order in which the program stacks them.
+      slots: at least how many trials the program has room for, so that groups of other sizes share
+        it; those that stay empty cost nothing where trials run in turn, and vectorized programs
+        have none.
       mesh: how devices share the work, which changes no result.
       objective: the loss by which the sweep compares its trials (`run_directory.OBJECTIVES`).
 
@@ -102,11 +107,12 @@ class TrialGroup:
     trials: tuple[TrialSpec, ...]
     mesh: MeshConfig = MeshConfig()
     objective: str = "eval_loss"
+    slots: int = 0
 
     @functools.cached_property
     def layout(self) -> ModelLayout:
         """The parameters and multipliers of the model, compared with those of the base."""
-        return _layout(self.model, self.base.width, self.base.layers)  # type: ignore[arg-type]
+        return _layout(self.model, self.base.width, self.base.layers)
 
     @functools.cached_property
     def shape(self) -> Shape:
@@ -145,13 +151,13 @@ class TrialGroup:
 
     @property
     def kind(self) -> str:
-        """What its name begins with, and that of others of its width and recipe."""
-        return f"{self.recipe_names.replace('/', '-')}-{self.model.width}"
+        """What its name begins with, and that of others of its width."""
+        return f"width-{self.model.width}"
 
     @property
     def name(self) -> str:
         """A file name of its own, from all trials in the group."""
-        return f"{self.kind}-{_digest([[_asked(trial) for trial in self.trials]])[:8]}"
+        return f"{self.kind}-{_digest([self.trial_name(trial) for trial in self.trials])[:8]}"
 
     def trial_name(self, trial: TrialSpec) -> str:
         """Name a trial by a hash of all that decides its outcome."""

@@ -1,9 +1,10 @@
 """Train a group from its first batch to its last measurement."""
 
 import dataclasses
+import itertools
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -21,7 +22,10 @@ from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
-from transfer.training.population import Compiled, State, TrialInputs
+from transfer.training.inputs import TrialInputs
+from transfer.training.kept_programs import KeptPrograms
+from transfer.training.memory import predict_memory, require_room
+from transfer.training.population import Compiled, State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
 
@@ -43,7 +47,7 @@ class Outcome:
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
     are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
-    is wall time, `compile_seconds` the part of it until all programs were compiled, and `execution`
+    is wall time, `compile_seconds` the part of it until training began, and `execution`
     says how the trials shared the devices.
     """
 
@@ -78,7 +82,10 @@ def train(
     checkpoints: Checkpoints | None = None,
     events: "Events | None" = None,
     progress: Progress = lambda fraction, loss: None,
+    compiled: Callable[[float], None] = lambda fraction: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    kept: KeptPrograms | None = None,
+    meanwhile: Iterable[object] = (),
 ) -> Outcome:
     """Train every trial of a group, in one program.
 
@@ -92,10 +99,14 @@ def train(
         same losses, bit for bit on the same devices.
       events: TensorBoard's copy of what is measured.
       progress: is told the fraction done and the median loss of the trials that have one.
+      compiled: is told, when training begins, the fraction that was done before.
       asked_to_stop: is asked every few seconds; if it says so in any process, the run is saved.
+      kept: programs of groups that were trained before, or will be after this one.
+      meanwhile: work that is done in parts while the devices take steps.
 
     Raises:
       TerminatedError: the run was asked to stop.
+      DoesNotFitError: the group takes more memory than its devices have.
       TransferError: the group does not fit the devices or its recipe, or a seed is none.
     """
     started = time.perf_counter()
@@ -107,19 +118,24 @@ def train(
     rows = exchange.LocalRows(sharding.batches(mesh), axis=2, size=group.shape.batch_size)
     data = PopulationBatches(dataset, built.seeds, rows=rows.rows)
     held_out = dataset.eval_batches()
-    compiled = built.population.compile(
-        built.trials, built.batches, built.eval_batches(len(jax.tree.leaves(held_out)[0]))
-    )
-    compile_seconds = time.perf_counter() - started
+    held_out_batches = len(jax.tree.leaves(held_out)[0])
+    programs = (kept or KeptPrograms()).compile(built, held_out_batches)
+    to_compile = programs.begin()
+    next(to_compile)  # what takes steps compiles for the longest
+    programs.init.begin()
+    if jax.process_count() > 1:
+        programs.wait()
+        exchange.barrier()  # one process may have compiled for longer
+    memory = predict_memory(built, programs, built.eval_batches(held_out_batches))
+    require_room(group, mesh, memory)
 
     # The start: the last checkpoint, or the initial state.
-    exchange.barrier()  # one process may have compiled for longer
     with collective_timeout():
         trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
-        history = History.empty(len(group.trials), training.measured_at(steps), compiled.measured)
-        start = _restored(checkpoints, compiled, history, data)
+        history = History.empty(len(group.trials), training.measured_at(steps), programs.measured)
+        start = _restored(checkpoints, programs, history, data)
         run = _Run(
-            compiled=compiled,
+            programs=programs,
             trials=trials,
             data=data,
             rows=rows,
@@ -128,35 +144,53 @@ def train(
             history=start.history if start else history,
             events=events,
             # A device has room for one state, so nothing is initialized where one was restored.
-            state=start.state if start else compiled.init(trials),
+            state=start.state if start else programs.init(trials),
             step=start.step if start else 0,
+            position=data.get_state(),
         )
     if events is not None:
         events.start(run.step)
     if run.step == 0 and run.is_measured_after(0):
         with collective_timeout():
-            run.measure(compiled.hidden(run.state))
+            run.measure_start()
+    programs.run.wait()
+    compile_seconds = time.perf_counter() - started
+    compiled(run.step / steps)
 
-    # Training.
-    budget, stop = StepBudget(most=built.chunk), run.step
+    # Training. While the devices take steps, this process writes down the steps before them, reads
+    # the batches after them, and traces what is needed later.
+    later, first = itertools.chain(to_compile, meanwhile), run.step
+    budget, stop = StepBudget(most=built.chunk), _next_stop(run.step, built.chunk, training, steps)
+    coming, unwritten = run.read(min(budget.steps, stop - run.step)), None
     while run.step < steps:
-        if run.step == stop:
-            stop = _next_stop(run.step, built.chunk, training, steps)
         with collective_timeout():
-            began, taken = time.perf_counter(), min(budget.steps, stop - run.step)
-            run.advance(taken)
+            began, taken = time.perf_counter(), run.take(coming)
+            if unwritten is not None:
+                run.write_down(unwritten, progress)
+            if run.step == stop:
+                taken.told, stop = True, _next_stop(run.step, built.chunk, training, steps)
+            coming = run.read(min(budget.steps, stop - run.step))
+            # The first two chunks are single steps, which say how long a step takes.
+            if run.step > first + 2:
+                for _ in later:
+                    if taken.is_ready():
+                        break
+            taken.wait()
             # All processes have to take as many steps, and to stop after the same.
             seconds, stopping = exchange.allgather_max(
                 time.perf_counter() - began, float(asked_to_stop())
             )
-        budget.took(taken, seconds)
-        if run.step == stop:
-            progress(run.step / steps, run.median_loss())
-        if checkpoints is not None and (
+        budget.took(taken.steps, seconds)
+        unwritten = taken
+        saving = checkpoints is not None and (
             stopping
             or (run.step == steps and checkpoints.final)
             or (training.checkpoint_every and run.step % training.checkpoint_every == 0)
-        ):
+        )
+        if saving or stopping or run.step == steps:
+            run.write_down(taken, progress)
+            unwritten = None
+        if checkpoints is not None and saving:
             with collective_timeout():
                 checkpoints.save(run.snapshot())
         if stopping:
@@ -167,7 +201,7 @@ def train(
 
     # The held-out loss.
     with collective_timeout():
-        scores = exchange.process_allgather(compiled.evaluate(run.state, run.held_out))
+        scores = exchange.process_allgather(programs.evaluate(run.state, trials, run.held_out))
     inputs, _ = jax.eval_shape(built.population.task.split, built.batch)
     return Outcome(
         steps=steps,
@@ -184,11 +218,49 @@ def train(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Chunk:
+    """Batches on the devices, of steps that are yet to be taken.
+
+    Fields:
+      parts: numbers of steps and their batches; the last step is taken by itself where its update
+        is measured.
+      position: in the data, after them.
+    """
+
+    parts: tuple[tuple[int, Batch], ...]
+    position: dict[str, Any]
+
+
+@dataclasses.dataclass
+class _Taken:
+    """What the devices give of steps that they take, or have taken; `told` where progress is."""
+
+    step: int
+    curves: list[tuple[int, dict[str, jax.Array]]] = dataclasses.field(default_factory=list)
+    measured: Any = None
+    told: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many there are."""
+        return sum(steps for steps, _ in self.curves)
+
+    def is_ready(self) -> bool:
+        """Whether the devices have taken the steps."""
+        given = [self.measured, *(curves for _, curves in self.curves)]
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(given))
+
+    def wait(self) -> None:
+        """Return once the devices have taken the steps."""
+        jax.block_until_ready((self.curves, self.measured))
+
+
 @dataclasses.dataclass
 class _Run:
     """A population on its way: what steps and measurements change, and what they need for it."""
 
-    compiled: Compiled
+    programs: Compiled
     trials: TrialInputs
     data: PopulationBatches
     rows: exchange.LocalRows
@@ -198,65 +270,90 @@ class _Run:
     events: "Events | None"
     state: State
     step: int
+    position: dict[str, Any]
 
-    def advance(self, count: int) -> None:
-        """Take steps; where a measurement is due after the last, make it."""
-        if not self.is_measured_after(self.step + count):
-            self._take(count)
-            return
-        # The last step is taken by itself, so that its update can be measured.
-        if count > 1:
-            self._take(count - 1)
-        earlier = self.compiled.hidden(self.state)
-        self._take(1)
-        self.measure(earlier)
+    def read(self, steps: int) -> _Chunk:
+        """Read the batches of the next steps, if any, and send them to the devices."""
+        alone = min(steps, int(self.is_measured_after(self.step + steps)))
+        parts = tuple((each, self._batches(each)) for each in (steps - alone, alone) if each)
+        return _Chunk(parts, self.data.get_state())
+
+    def take(self, chunk: _Chunk) -> _Taken:
+        """Let the devices take steps, and measure after the last where that is due."""
+        taken, earlier = _Taken(self.step), {}
+        everywhere = NamedSharding(self.rows.sharding.mesh, PartitionSpec())
+        for steps, batches in chunk.parts:
+            if measured := self.is_measured_after(self.step + steps):
+                earlier = self.programs.hidden(self.state)
+            self.state, curves = self.programs.run(
+                self.state, self.trials, batches, exchange.device_put(np.int32(steps), everywhere)
+            )
+            taken.curves.append((steps, exchange.gathered(curves)))
+            self.step += steps
+            if measured:
+                taken.measured = self._measure(earlier)
+        self.position = chunk.position
+        return taken
+
+    def write_down(self, taken: _Taken, progress: Progress) -> None:
+        """Put what the devices gave into the history, once they have, and tell progress."""
+        step = taken.step
+        for steps, curves in taken.curves:
+            self.history.add_steps(step, steps, curves)
+            if self.events is not None:
+                self.events.add_steps(step, steps, self.history.curves)
+            step += steps
+        if taken.measured is not None:
+            self._write_measurement(step, taken.measured)
+        if taken.told:
+            progress(step / self.history.steps[-1], self._median_loss(step))
 
     def is_measured_after(self, step: int) -> bool:
         """Whether there is a measurement after so many steps."""
         return step in self.history.steps
 
-    def measure(self, earlier: dict[str, jax.Array]) -> None:
+    def measure_start(self) -> None:
+        """Measure the state before the first step."""
+        self._write_measurement(0, self._measure(self.programs.hidden(self.state)))
+
+    def snapshot(self) -> Snapshot:
+        """What a checkpoint keeps."""
+        return Snapshot(self.step, self.state, self.position, self.history)
+
+    def _measure(self, earlier: dict[str, jax.Array]) -> Any:
         """Measure the state; `earlier` are the hidden weights one step before."""
         # Nothing leads to the first measurement, and the last is what is analyzed.
         outermost = self.step in (0, self.history.steps[-1])
         for _ in range(_REPEATED if outermost and self.state.vectors else 1):
-            vectors, measured = self.compiled.measure(self.state, earlier, self.held_out)
+            vectors, measured = self.programs.measure(
+                self.state, self.trials, earlier, self.held_out
+            )
             self.state = dataclasses.replace(self.state, vectors=vectors)
-        measured = exchange.process_allgather(measured)
-        self.history.add_measurement(self.step, measured)
-        if self.events is not None:
-            self.events.add_measurement(self.step, measured)
+        return exchange.gathered(measured)
 
-    def median_loss(self) -> float:
-        """The median over trials of the last step's finite losses; NaN where none is."""
-        losses = self.history.curves["loss"][:, self.step - 1]
+    def _write_measurement(self, step: int, measured: Any) -> None:
+        measured = jax.tree.map(np.asarray, measured)
+        self.history.add_measurement(step, measured)
+        if self.events is not None:
+            self.events.add_measurement(step, measured)
+
+    def _median_loss(self, step: int) -> float:
+        """The median over trials of the finite losses of a step; NaN where none is."""
+        losses = self.history.curves["loss"][:, step - 1]
         finite = losses[np.isfinite(losses)]
         return float(np.median(finite)) if finite.size else float("nan")
 
-    def snapshot(self) -> Snapshot:
-        """What a checkpoint keeps."""
-        return Snapshot(self.step, self.state, self.data.get_state(), self.history)
-
-    def _take(self, count: int) -> None:
-        batches = jax.tree.map(lambda leaf: _padded(leaf, self.chunk), self.data.take(count))
-        everywhere = NamedSharding(self.rows.sharding.mesh, PartitionSpec())
-        self.state, curves = self.compiled.run(
-            self.state,
-            self.trials,
-            self.rows.device_put(batches),
-            exchange.device_put(np.int32(count), everywhere),
+    def _batches(self, steps: int) -> Batch:
+        return self.rows.device_put(
+            jax.tree.map(lambda leaf: _padded(leaf, self.chunk), self.data.take(steps))
         )
-        self.history.add_steps(self.step, count, exchange.process_allgather(curves))
-        if self.events is not None:
-            self.events.add_steps(self.step, count, self.history.curves)
-        self.step += count
 
 
 def _restored(
-    checkpoints: Checkpoints | None, compiled: Compiled, history: History, data: PopulationBatches
+    checkpoints: Checkpoints | None, programs: Compiled, history: History, data: PopulationBatches
 ) -> Snapshot | None:
     """The last checkpoint, if there is one, with the data at its position."""
-    snapshot = checkpoints.restore(compiled.state, history) if checkpoints is not None else None
+    snapshot = checkpoints.restore(programs.state, history) if checkpoints is not None else None
     if snapshot is not None:
         data.set_state(snapshot.data)
     return snapshot

@@ -6,7 +6,8 @@ import jax
 
 from transfer import probes, pytree_paths
 from transfer.models import Arrays, ModelConfig, stateful_pass
-from transfer.scaling import Layout, Recipe, Role
+from transfer.recipe_arrays import RecipeArrays
+from transfer.scaling import Layout, Role
 from transfer.tracing import sublayer_gains
 
 # How many singular values are measured, and by how many pairs of products.
@@ -26,12 +27,14 @@ def hidden(parameters: Arrays, layout: Layout) -> dict[str, jax.Array]:
 def measure(
     model: ModelConfig,
     layout: Layout,
-    recipe: Recipe,
+    recipe: RecipeArrays,
     parameters: Arrays,
     others: tuple[Arrays, Arrays],
     earlier: dict[str, jax.Array],
     vectors: dict[str, jax.Array],
     inputs: jax.Array,
+    *,
+    together: bool,
 ) -> tuple[dict[str, jax.Array], Measured]:
     """Return the next measurement's first vectors, and what `Compiled.measure` says is measured.
 
@@ -40,6 +43,7 @@ def measure(
       earlier: the hidden weights one step before.
       vectors: the singular vectors that the last measurement ended with.
       inputs: a few examples.
+      together: see `probes.measure_spectrum`.
     """
     # In float32 and by operations of XLA alone, whatever the training is done in.
     apply = stateful_pass(model.plain())
@@ -47,7 +51,15 @@ def measure(
     def forward(parameters: Arrays, others: tuple[Arrays, Arrays], inputs: jax.Array) -> Any:
         return apply(parameters, *others, inputs, training=False)
 
-    found = probes.track_spectrum(parameters, layout, vectors, k=RANKS, pairs=_PAIRS, recipe=recipe)
+    found = probes.track_spectrum(
+        parameters,
+        layout,
+        vectors,
+        k=RANKS,
+        pairs=_PAIRS,
+        recipe=recipe,
+        together=together,
+    )
     gains = sublayer_gains(forward, layout)(parameters, others, inputs)
     measured: Measured = {"spectrum": found.values, "bounds": found.bounds}
     for path, weight in hidden(parameters, layout).items():

@@ -1,18 +1,18 @@
-"""The compiled program that trains a population: the trials of one width and recipe.
+"""The compiled program that trains a population: the trials of one shape.
 
-Learning rate, decay, multipliers and seed are data along a leading `trial` axis, so one compilation
-serves every trial. The axis is split over the mesh by a manual `shard_map` (which leaves the other
-mesh axes to the compiler); the trials of one device are vectorized, or run in turn.
+Recipe, learning rate, decay, multipliers and seed are data along a leading `trial` axis, so one
+compilation serves every trial. The axis is split over the mesh by a manual `shard_map` (which
+leaves the other mesh axes to the compiler); the trials of one device are vectorized, or run in
+turn.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -24,42 +24,12 @@ from transfer.models import (
     initial_statistics,
     initialize,
 )
-from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
-from transfer.training.group import TrialSpec
+from transfer.training.inputs import TrialInputs
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
+from transfer.training.program import Program
 from transfer.training.task import Batch, Loss, Task
-
-jax.tree_util.register_dataclass(Hyperparameters)
-_BASE_RUN = Horizon()
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class TrialInputs:
-    """What tells one trial from another, each leaf with a leading trial axis.
-
-    `stream` is the index of the trial's seed among the batches' seeds: trials of one seed see the
-    same batches.
-    """
-
-    hyperparameters: Hyperparameters
-    seed: jax.typing.ArrayLike
-    stream: jax.typing.ArrayLike
-
-    @classmethod
-    def of(cls, trials: Sequence[TrialSpec]) -> tuple["TrialInputs", tuple[int, ...]]:
-        """Stack trials; returns them with the distinct seeds in ascending order."""
-        seeds = tuple(sorted({trial.seed for trial in trials}))
-        columns = [dataclasses.astuple(trial.hyperparameters) for trial in trials]
-        stacked: Any = [np.array(values, "float32") for values in zip(*columns, strict=True)]
-        names = [field.name for field in dataclasses.fields(Hyperparameters)]
-        return cls(
-            hyperparameters=Hyperparameters(**dict(zip(names, stacked, strict=True))),
-            seed=np.array([trial.seed for trial in trials], np.uint32),
-            stream=np.array([seeds.index(trial.seed) for trial in trials], np.int32),
-        ), seeds
 
 
 @jax.tree_util.register_dataclass
@@ -90,22 +60,42 @@ class Compiled:
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
         chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
         `grad_norm`, NaN beyond the steps taken.
-      evaluate: state and batches (n, batch, ...) to the mean of every metric per trial.
+      evaluate: state, trials and batches (n, batch, ...) to the mean of every metric per trial.
       hidden: state to copies of its hidden weights by path, which outlive it.
-      measure: state, the hidden weights one step earlier and batches (n, batch, ...) to the next
-        measurement's first vectors and what was measured of each hidden matrix: `spectrum`, the
-        top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
+      measure: state, trials, the hidden weights one step earlier and batches (n, batch, ...) to the
+        next measurement's first vectors and what was measured of each hidden matrix: `spectrum`,
+        the top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
         (trial, *stack) its `gain`, `alignment`, `stable_rank` and `rms`, and the relative `update`.
-      measured: shapes and dtypes of what is measured.
     """
 
     state: State
-    init: Callable[[TrialInputs], State]
-    run: Callable[[State, TrialInputs, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
-    evaluate: Callable[[State, Batch], dict[str, jax.Array]]
-    hidden: Callable[[State], dict[str, jax.Array]]
-    measure: Callable[[State, dict[str, jax.Array], Batch], tuple[dict[str, jax.Array], Measured]]
-    measured: Any
+    init: Program
+    run: Program
+    evaluate: Program
+    hidden: Program
+    measure: Program
+
+    @property
+    def measured(self) -> Any:
+        """Shapes and dtypes of what is measured."""
+        _, measured = self.measure.results
+        return measured
+
+    def begin(self) -> Iterator[None]:
+        """Trace all but `init`, in the order in which a run needs them, and let them compile.
+
+        Yields after each, since tracing one may take a second.
+        """
+        for program in (self.run, self.measure, self.hidden, self.evaluate):
+            program.begin()
+            yield
+
+    def wait(self) -> None:
+        """Return once all are compiled."""
+        for program in (self.run, self.measure, self.hidden, self.evaluate, self.init):
+            program.begin()
+        for program in (self.run, self.measure, self.hidden, self.evaluate, self.init):
+            program.wait()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,55 +103,42 @@ class Population:
     """How a population is initialized, trained and measured; `compile` makes it run.
 
     Arguments:
-      model, layout, recipe, training: what is trained and how.
+      model, layout, training: what is trained and how.
       steps: length of a run, which the schedule needs.
       task: what it is trained to do, which gives the loss.
       mesh: from `make_mesh`; its trial axis divides the number of trials.
       execution: `vectorized` or `in_turn`.
-      horizon: what batch size and length of the run do to the optimizer.
     """
 
     model: ModelConfig
     layout: ModelLayout
-    recipe: Recipe
     training: TrainingConfig
     steps: int
     task: Task
     mesh: Mesh
     execution: str
-    horizon: Horizon = _BASE_RUN
 
     def compile(self, trials: TrialInputs, batches: Batch, eval_batches: Batch) -> "Compiled":
-        """Compile all functions at once, on as many cores as there are functions.
+        """Return the programs, which are traced and compiled when that is begun or they are called.
 
         Both kinds of batches are trees of `jax.ShapeDtypeStruct`.
         """
         trial, state = sharding.per_trial(self.mesh), self._shapes(trials)
         hidden = self._hidden(state.parameters)
-        # A program, what it is given, and how its results lie.
-        programs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
-            "init": (self._init, (trials,), _shardings(state)),
-            "evaluate": (self._evaluate, (state, eval_batches), trial),
-            "hidden": (self._copy_hidden, (state,), _shardings(hidden)),
-            "measure": (
-                self._measure,
-                (state, hidden, eval_batches),
-                (_shardings(state.vectors), trial),
-            ),
-        }
-        with ThreadPoolExecutor() as pool:
-            # Tracing holds Python's lock; compiling, which takes most of the time, does not.
-            lowered = {"run": self.lower_run(trials, batches)}
-            compiled = {"run": pool.submit(lowered["run"].compile)}
-            for name, (function, arguments, results) in programs.items():
-                lowered[name] = jax.jit(function, out_shardings=results).lower(*arguments)
-                compiled[name] = pool.submit(lowered[name].compile)
-            _, measured = lowered["measure"].out_info
-            return Compiled(
-                state=state,
-                measured=measured,
-                **{name: future.result() for name, future in compiled.items()},
-            )
+        pool = ThreadPoolExecutor()
+
+        def program(function: Callable[..., Any], results: Any, *given: Any) -> Program:
+            return Program(lambda: jax.jit(function, out_shardings=results).lower(*given), pool)
+
+        measured = (_shardings(state.vectors), trial)
+        return Compiled(
+            state=state,
+            init=program(self._init, _shardings(state), trials),
+            run=Program(lambda: self.lower_run(trials, batches), pool),
+            evaluate=program(self._evaluate, trial, state, trials, eval_batches),
+            hidden=program(self._copy_hidden, _shardings(hidden), state),
+            measure=program(self._measure, measured, state, trials, hidden, eval_batches),
+        )
 
     def lower_run(self, trials: TrialInputs, batches: Batch) -> jax.stages.Lowered:
         """Trace `run` of `Compiled` alone; all that is given may be `jax.ShapeDtypeStruct`."""
@@ -187,32 +164,33 @@ class Population:
         )
 
     def _init(self, trials: TrialInputs) -> State:
-        def one(trial: TrialInputs) -> State:
+        def one(trial: TrialInputs, nothing: None) -> State:
+            del nothing
             parameters, multipliers = initialize(
                 self.model,
                 self.layout,
-                self.recipe,
+                trial.recipe,
                 trial.hyperparameters,
-                jax.random.key(trial.seed),
+                jax.random.key(trial.seed, impl="threefry2x32"),
+                at_once=self._is_whole,
             )
             return State(
                 step=jnp.zeros((), jnp.int32),
                 parameters=parameters,
                 multipliers=multipliers,
                 statistics=initial_statistics(self.model),
-                optimizer=self._optimizer(trial.hyperparameters).init(parameters),
+                optimizer=self._optimizer(trial).init(parameters),
                 vectors=probes.tracked_vectors(self.layout.parameters, RANKS, jax.random.key(0)),
             )
 
-        return self._over_trials(one, trials)
+        return self._over_trials(one, trials, None)
 
     def _run(
         self, state: State, trials: TrialInputs, batches: Batch, count: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
         def one(
-            pair: tuple[State, TrialInputs], batches: Batch, count: jax.Array
+            trial: TrialInputs, state: State, batches: Batch, count: jax.Array
         ) -> tuple[State, dict[str, jax.Array]]:
-            state, trial = pair
             chunk, *_ = jax.tree.leaves(batches)[0].shape
             empty = jnp.full((chunk,), jnp.nan, jnp.float32)
 
@@ -228,18 +206,18 @@ class Population:
 
             return jax.lax.fori_loop(0, count, body, (state, {"loss": empty, "grad_norm": empty}))
 
-        return self._over_trials(one, (state, trials), batches, count)
+        return self._over_trials(one, trials, state, batches, count)
 
     def _step(
         self, state: State, trial: TrialInputs, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
         loss, gradients, statistics = self._loss_and_gradients(state, batch)
-        updates, optimizer = self._optimizer(trial.hyperparameters).update(
+        updates, optimizer = self._optimizer(trial).update(
             gradients, state.optimizer, state.parameters
         )
         measured = {
             "loss": loss,
-            "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, self.recipe),
+            "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, trial.recipe),
         }
         return State(
             step=state.step + 1,
@@ -308,10 +286,11 @@ class Population:
             parameters,
         )
 
-    def _evaluate(self, state: State, batches: Batch) -> dict[str, jax.Array]:
+    def _evaluate(self, state: State, trials: TrialInputs, batches: Batch) -> dict[str, jax.Array]:
         loss = self._loss()
 
-        def one(state: State, batches: Batch) -> dict[str, jax.Array]:
+        def one(trial: TrialInputs, state: State, batches: Batch) -> dict[str, jax.Array]:
+            del trial
             model = (state.parameters, state.multipliers, state.statistics)
 
             def metrics(part: Batch) -> dict[str, jax.Array]:
@@ -325,7 +304,7 @@ class Population:
 
             return jax.tree.map(jnp.mean, jax.lax.map(mean, batches))
 
-        return self._over_trials(one, state, batches)
+        return self._over_trials(one, trials, state, batches)
 
     def _hidden(self, parameters: Arrays) -> dict[str, jax.Array]:
         return hidden(parameters, self.layout.parameters)
@@ -334,10 +313,14 @@ class Population:
         return jax.tree.map(jnp.copy, self._hidden(state.parameters))
 
     def _measure(
-        self, state: State, earlier: dict[str, jax.Array], batches: Batch
+        self,
+        state: State,
+        trials: TrialInputs,
+        earlier: dict[str, jax.Array],
+        batches: Batch,
     ) -> tuple[dict[str, jax.Array], Measured]:
         def one(
-            both: tuple[State, dict[str, jax.Array]], batches: Batch
+            trial: TrialInputs, both: tuple[State, dict[str, jax.Array]], batches: Batch
         ) -> tuple[dict[str, jax.Array], Measured]:
             state, earlier = both
             inputs, _ = self.task.split(jax.tree.map(lambda leaf: leaf[0, :EXAMPLES], batches))
@@ -349,36 +332,45 @@ class Population:
                 return measure(
                     self.model,
                     self.layout.parameters,
-                    self.recipe,
+                    trial.recipe,
                     state.parameters,
                     others,
                     earlier,
                     vectors,
                     inputs,
+                    together=self.mesh.shape[sharding.FSDP] * self.mesh.shape[sharding.TENSOR] == 1,
                 )
 
-        return self._over_trials(one, (state, earlier), batches)
+        return self._over_trials(one, trials, (state, earlier), batches)
 
-    def _optimizer(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        training = self.training.at(self.horizon)
-        peak = hyperparameters.learning_rate * self.horizon.learning_rate
-        weight_decay = hyperparameters.weight_decay * self.horizon.weight_decay
+    def _optimizer(self, trial: TrialInputs) -> optax.GradientTransformation:
+        training, tuned = self.training, trial.hyperparameters
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
         return training.make_optimizer(
-            lambda step: peak * shape(step),
-            weight_decay,
+            lambda step: tuned.learning_rate * shape(step),
+            tuned.weight_decay,
+            **trial.settings,
             layout=self.layout.parameters,
-            recipe=self.recipe,
+            recipe=trial.recipe,
             clip=training.clip or None,
-            input_learning_rate=hyperparameters.input_learning_rate,
-            readout_learning_rate=hyperparameters.readout_learning_rate,
+            input_learning_rate=tuned.input_learning_rate,
+            readout_learning_rate=tuned.readout_learning_rate,
         )
 
-    def _over_trials(self, one: Callable[..., Any], mapped: Any, *shared: Any) -> Any:
-        def local(mapped: Any, *shared: Any) -> Any:
+    @property
+    def _is_whole(self) -> bool:
+        """Whether every device of a trial holds all of its parameters."""
+        return self.mesh.shape[sharding.FSDP] * self.mesh.shape[sharding.TENSOR] == 1
+
+    def _over_trials(
+        self, one: Callable[..., Any], trials: TrialInputs, mapped: Any, *shared: Any
+    ) -> Any:
+        """Map one(trial, what it has of `mapped`, *shared) over the trials."""
+
+        def local(both: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
-                return jax.vmap(lambda each: one(each, *shared))(mapped)
-            return jax.lax.map(lambda each: one(each, *shared), mapped)
+                return jax.vmap(lambda pair: one(*pair, *shared))(both)
+            return jax.lax.map(lambda pair: _if_live(one, *pair, *shared), both)
 
         trial = PartitionSpec(sharding.TRIAL)
         return jax.shard_map(
@@ -388,7 +380,17 @@ class Population:
             out_specs=trial,
             axis_names={sharding.TRIAL},
             check_vma=False,
-        )(mapped, *shared)
+        )((trials, mapped), *shared)
+
+
+def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
+    """The results of one(trial, *others), or zeros, at once, for what only fills up the program."""
+    results = jax.eval_shape(one, trial, *others)
+    return jax.lax.cond(
+        trial.live,
+        lambda: one(trial, *others),
+        lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
+    )
 
 
 def _shardings(shapes: Any) -> Any:

@@ -1,6 +1,7 @@
 """Run groups side by side on a cluster, each again if it loses a worker."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,13 +13,14 @@ from ray.exceptions import RayError, RayTaskError
 from transfer.data import Dataset, ImageDataset
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.parts import begun_parts, parts_after, reason
 from transfer.sweeps.ray.connection import connected
 from transfer.sweeps.ray.remote_paths import absolute, with_absolute_paths
 from transfer.sweeps.ray.reservation import Reservation
 from transfer.sweeps.ray.resources import ResourceRequest, resources_for
 from transfer.sweeps.ray.worker import Worker, environment
 from transfer.sweeps.reporter import Reporter
-from transfer.sweeps.runner import add_group, failure, unfinished, work
+from transfer.sweeps.runner import add_group, failure, remove_checkpoints, unfinished, work
 from transfer.sweeps.tables import GroupTables
 from transfer.training import TrialGroup
 
@@ -67,6 +69,7 @@ class GroupTask:
     workers: list[Any] = dataclasses.field(default_factory=list)
     results: list[Any] = dataclasses.field(default_factory=list)
     progress: Any = None
+    compiled: bool = False
 
     def start(self, run: RunDirectory, fingerprint: str) -> None:
         """Start the workers, each in its place; raises `LostError` if one does not come up."""
@@ -108,8 +111,8 @@ class GroupTask:
             raise LostError from error
         return None if waiting else found[0]
 
-    def step(self) -> tuple[float, float] | None:
-        """Return the fraction done and the loss, if they have been heard since the last time."""
+    def step(self) -> tuple[float | None, float] | None:
+        """Return what a worker says of its progress, if it was heard since the last time."""
         if self.progress is None:
             self.progress = self.workers[0].progress.remote()
         done, _ = ray.wait([self.progress], timeout=0)
@@ -155,7 +158,8 @@ def run_on_cluster(
     runs again from its last checkpoint, which its run directory holds: on several machines that has
     to be a bucket or a shared disk. Large groups begin first, since the last to end decides.
     """
-    missing = sorted(unfinished(run, groups), key=lambda group: -work(group))
+    begun = [part for group in unfinished(run, groups) for part in begun_parts(run, group)]
+    missing = sorted(begun, key=lambda group: -work(group))
     nodes = [node["Labels"] | node["Resources"] for node in ray.nodes() if node["Alive"]]
     resources = {group: resources_for(group, request, nodes) for group in missing}
     for group, part in resources.items():
@@ -187,7 +191,15 @@ def run_on_cluster(
                 except (TransferError, jax.errors.JaxRuntimeError) as error:
                     tasks.remove(task)
                     task.end()
-                    failures.append(failure(task.group, str(error)))
+                    if parts := parts_after(task.group, error):
+                        # They may train side by side; each is given what the group was.
+                        reporter.split(task.group, parts, reason(error))
+                        remove_checkpoints(run, [task.group])
+                        losses |= dict.fromkeys(parts, 0)
+                        resources |= dict.fromkeys(parts, resources[task.group])
+                        tasks += [GroupTask(part, Reservation(resources[part])) for part in parts]
+                    else:
+                        failures.append(failure(task.group, str(error)))
                 else:
                     if not task.reservation.asked:
                         refused.add(task.reservation.resources)
@@ -215,6 +227,10 @@ def _look(
             task.start(run, fingerprint)
             reporter.start(task.group, work(task.group))
         return None
-    if (step := task.step()) is not None and step[0] > 0:
-        reporter.step(task.group, *step)
+    fraction, loss = task.step() or (None, 0.0)
+    if fraction is not None and not task.compiled:
+        task.compiled = True
+        reporter.compiled(task.group, fraction)
+    if fraction and math.isfinite(loss):
+        reporter.step(task.group, fraction, loss)
     return task.rows()
