@@ -119,3 +119,61 @@ def test_of_the_output_of_a_model_without_a_sum_over_width_theory_says_nothing()
         steps=1,
     )
     assert checked["activation", "output", 0].verdict == "not judged"
+
+
+class Bottleneck(nnx.Module):
+    """A map to a fixed size in the middle, which vanishes with width as a readout does."""
+
+    def __init__(self, width, rngs):
+        sizes = [(FEATURES, width), (width, 4), (4, width), (width, OUTPUTS)]
+        self.layers = nnx.List([nnx.Linear(*each, use_bias=False, rngs=rngs) for each in sizes])
+
+    def __call__(self, x):
+        enter, narrow, widen, leave = self.layers
+        return leave(nnx.relu(widen(narrow(nnx.relu(enter(x))))))
+
+
+def narrowed(**settings):
+    return check(
+        lambda width, seed: Bottleneck(width, nnx.Rngs(seed)),
+        WIDTHS,
+        base_width=BASE_WIDTH,
+        recipe=RECIPE,
+        inputs=X,
+        steps=1,
+        **settings,
+    )
+
+
+def test_after_an_inner_map_to_a_fixed_size_activations_may_vanish_with_width():
+    checked = narrowed(rescale=True)
+    assert checked.findings == ()
+    assert checked["activation", "output", 0].slope == pytest.approx(-1.0, abs=0.2)
+    # Before it they may not, and its own init is judged as any other.
+    assert checked["activation", "layers.0.kernel", 0].expected == "+0.00"
+    assert checked["activation", "layers.2.kernel", 0].expected == "-0.50 to +0.00"
+    assert checked["weight", "layers.1.kernel", 0].expected == "-1.00"
+    wrong = narrowed()
+    assert wrong["weight", "layers.1.kernel", 0].verdict == "differs"
+
+
+def test_vectors_that_are_not_drawn_have_no_law():
+    """Slopes of heads: their root mean square follows width, because there are more of them."""
+
+    def build(width, seed):
+        count = width // 8
+        slopes = 2.0 ** (-8.0 * jnp.arange(1, count + 1) / count)
+        drawn = 0.1 * jax.random.normal(jax.random.key(seed), count)
+        return {**tree(width, seed), "slopes": slopes, "drawn": drawn}
+
+    def apply(parameters, x):
+        x = jax.nn.gelu(x @ parameters["first"]["kernel"])
+        for name in ("slopes", "drawn"):
+            x = x * jnp.repeat(1.0 + parameters[name], 8)
+        return jax.nn.gelu(x @ parameters["second"]["kernel"]) @ parameters["third"]["kernel"]
+
+    checked = check(
+        build, WIDTHS, base_width=BASE_WIDTH, recipe=RECIPE, inputs=X, apply=apply, steps=1
+    )
+    assert checked["weight", "slopes", 0].verdict == "not judged"
+    assert checked["weight", "drawn", 0].verdict != "not judged"

@@ -51,10 +51,19 @@ def test_two_bars_or_two_arrows_are_refused(annotation):
 
 
 @few
-@given(NAMES, st.none() | NAMES, NAMES)
-def test_what_is_printed_reads_back(stack, inputs, outputs):
-    axes = Axes(stack=stack, inputs=inputs, outputs=outputs)
+@given(NAMES, st.none() | NAMES, NAMES, st.integers(1, 99))
+def test_what_is_printed_reads_back(stack, inputs, outputs, groups):
+    groups = groups if inputs and len(outputs) == 1 else 1
+    axes = Axes(stack=stack, inputs=inputs, outputs=outputs, groups=groups)
     assert Axes.parse(str(axes)) == axes
+
+
+@pytest.mark.parametrize(
+    "annotation", ["in -> out / 0", "in -> out / four", "in -> a b / 4", "out / 4", "-> out / 2"]
+)
+def test_groups_of_what_is_not_one_output_axis_of_a_product_are_refused(annotation):
+    with refused():
+        Axes.parse(annotation)
 
 
 def test_printed_form():

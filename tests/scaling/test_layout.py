@@ -61,6 +61,26 @@ def test_fan_in_of_a_convolution_includes_its_area():
     assert (first.role, first.fan_in, first.m_in, first.m_out) == (Role.INPUT, 27, 1, 4)
 
 
+def test_groups_of_a_convolution_are_a_stack():
+    grouped = parameter("kernel channels -> filters / 4", (9, 4, 16), (9, 12, 48))
+    assert (grouped.role, grouped.fan_in, grouped.fan_out) == (Role.HIDDEN, 9 * 12, 12)
+    assert (grouped.m_in, grouped.m_out, grouped.m_depth) == (3, 3, 1)
+    assert (grouped.split_shape, grouped.split_places) == ((9, 12, 4, 12), ((2,), (0, 1), (3,)))
+    # Stored as (out, in), groups are split off the first axis.
+    stored = parameter("1 -> 0 / 2", (8, 2), (8, 2))
+    assert (stored.split_shape, stored.split_places) == ((2, 4, 2), ((0,), (2,), (1,)))
+    members = layout("channels -> filters / 4", (4, 16), (4, 16)).stacked("members", 3)["w"]
+    assert (str(members.axes), members.split_shape) == (
+        "members | channels -> filters / 4",
+        (3, 4, 4, 4),
+    )
+
+
+def test_outputs_that_are_no_whole_groups_are_refused():
+    with refused("w", 4, (9, 4, 18)):
+        parameter("kernel channels -> filters / 4", (9, 4, 18), (9, 8, 36))
+
+
 def test_stacked_layers_are_no_fan():
     up = parameter("layers | embed -> ffn", (12, 8, 32), (12, 16, 64), gain=1.0)
     assert (up.fan_in, up.fan_out) == (16, 64)

@@ -7,14 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from refusals import refused
 
-from transfer.scaling import Recipe, Role
+from transfer.scaling import Annotated, Axes, Layout, Recipe, Role
 from transfer.tracing import infer_layout, rescale_init
 
 from .inferred import ROWS, between, example, inner
 
 BASE, WIDTH = 16, 64  # four times the base width
+# Each example compiles what measures the two vectors.
+few = settings(max_examples=8, deadline=None)
 RECIPES = ("mup_table3", "standard", "standard/full")
 FACTORS = {
     "mup_table3": {Role.INPUT: 1.0, Role.HIDDEN: 0.5, Role.OUTPUT: 0.25},
@@ -129,6 +133,86 @@ def test_gains_drawn_around_one_stay_around_one():
     scaled = rescale_init(wide, base, layout_at(WIDTH), Recipe("mup_table3"))
     # Of 16 gains the mean is off by 0.02 / 4; the ratio of stds would be off by 18%.
     assert abs(np.mean(scaled["gain"]) - 1.0) < 0.02
+
+
+# Vectors: of one std at every width, so that only one that was drawn can have a law to correct.
+
+STRUCTURED = {
+    "slopes of heads": lambda n: 2.0 ** (-8.0 * jnp.arange(1, n + 1) / n),
+    "logarithmic": lambda n: jnp.log(jnp.arange(1.0, n + 1)),
+    "decays below 1": lambda n: 1.0 - 2.0 ** -(5.0 + jnp.arange(n) / 8),
+    "evenly spaced": lambda n: jnp.linspace(-1.0, 1.0, n) * n**-0.5,
+    "opposite frequencies": lambda n: jnp.concatenate(
+        [sign * 2.0 ** (-8.0 * jnp.arange(n // 2) / n) for sign in (1, -1)]
+    ),
+    "a few draws": lambda n: jax.random.normal(jax.random.key(n), n // 16),
+    "drawn around one": lambda n: 1.0 + 0.1 * jax.random.normal(jax.random.key(n), n),
+    "a constant that follows width": lambda n: jnp.full(n, 1.0 / n),
+}
+
+
+def vector(law, base, width):
+    """A vector of a law at two widths, as `rescale_init` leaves it at the larger."""
+    found = {}
+    for name, n in (("base", base), ("probe", 2 * base), ("target", width)):
+        found[name] = {"w": Annotated(axes=Axes.parse("embed"), shape=law(n).shape)}
+    layout = Layout.compare(**found)
+    return rescale_init({"w": law(width)}, {"w": law(base)}, layout, Recipe("mup_table3"))["w"]
+
+
+@pytest.mark.parametrize("law", STRUCTURED)
+def test_a_vector_that_is_structured_or_short_stays(law):
+    np.testing.assert_array_equal(vector(STRUCTURED[law], 64, 256), STRUCTURED[law](256))
+
+
+@few
+@given(st.sampled_from(["slopes of heads", "logarithmic", "decays below 1"]), st.data())
+def test_structured_vectors_of_any_width_stay(law, data):
+    base = data.draw(st.integers(1, 300))
+    width = data.draw(st.integers(1, 1000).filter(lambda n: n != base))
+    np.testing.assert_array_equal(vector(STRUCTURED[law], base, width), STRUCTURED[law](width))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bias_that_is_drawn_with_a_std_that_follows_width_is_corrected(seed):
+    """As PyTorch and equinox draw them: uniform within 1 / sqrt(fan-in)."""
+
+    def law(n):
+        bound = n**-0.5
+        return jax.random.uniform(jax.random.key(n + seed), (n,), minval=-bound, maxval=bound)
+
+    np.testing.assert_allclose(rms(vector(law, 64, 1024)), rms(law(64)), rtol=1e-5)
+    assert rms(law(1024)) < 0.4 * rms(law(64))
+
+
+def test_an_input_weight_that_is_not_drawn_stays():
+    """Sines of positions have one size at every width, and one that is not exactly it."""
+
+    def table(n):
+        angles = jnp.arange(32)[:, None] * 100.0 ** (-jnp.arange(n // 2) / n)
+        return jnp.concatenate([jnp.sin(angles), 1.0 + jnp.cos(angles)], axis=1)
+
+    at = lambda n: {"w": Annotated(axes=Axes.parse("places -> embed"), shape=(32, n))}  # noqa: E731
+    layout = Layout.compare(base=at(16), probe=at(32), target=at(64))
+    scaled = rescale_init({"w": table(64)}, {"w": table(16)}, layout, Recipe("mup_table3"))
+    np.testing.assert_array_equal(scaled["w"], table(64))
+
+
+@pytest.mark.parametrize(
+    ("wide", "base", "names"),
+    [
+        (drawn(4)["embed"][:1], drawn(1)["embed"][:1], ("w", "single entry")),
+        (jnp.full((1, 4), jnp.nan), drawn(2)["embed"][:1], ("w", "not finite")),
+        (drawn(4)["embed"][:1], jnp.full((1, 2), jnp.inf), ("w", "not finite")),
+    ],
+    ids=["one entry", "nan", "infinite at the base"],
+)
+def test_draws_that_say_nothing_of_a_std_are_refused(wide, base, names):
+    at = lambda n: {"w": Annotated(axes=Axes.parse("features -> embed"), shape=(1, n))}  # noqa: E731
+    small = base.shape[1]
+    layout = Layout.compare(base=at(small), probe=at(2 * small), target=at(4))
+    with refused(*names):
+        rescale_init({"w": wide}, {"w": base}, layout, Recipe("mup_table3"))
 
 
 def test_a_state_of_nnx_comes_back_as_one():

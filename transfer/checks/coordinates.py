@@ -160,6 +160,7 @@ def check_coordinates(
         model.layout(widths[-1]),
         measured[widths[0]].terms,
         measured[widths[-1]].terms,
+        measured[widths[-1]].narrowed,
     )
     rows = tuple(
         CheckRow.of(key, {width: sizes.values[key] for width, sizes in measured.items()}, predicted)

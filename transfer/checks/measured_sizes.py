@@ -27,11 +27,14 @@ MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
 class MeasuredSizes:
     """Root mean squares at one width: per quantity, one number for each seed.
 
-    `terms` says how many terms the sums of each contraction of activations have.
+    `terms` says how many terms the sums of each contraction of activations have, and `narrowed`
+    after how many inner maps from the width to a fixed size (the bottleneck of an autoencoder, the
+    router of a mixture) an activation comes.
     """
 
     values: Mapping[SizeKey, list[float]]
     terms: Mapping[str, int]
+    narrowed: Mapping[str, int]
 
 
 def measure_sizes(
@@ -104,8 +107,12 @@ def measure_sizes(
         drawn = first if seed == seeds[0] else model.draw(width, seed)
         measured.append(sizes(drawn.parameters, drawn.state, jax.random.key(seed)))
     values = {key: [float(each[key]) for each in measured] for key in measured[0]}
+    for (quantity, path, _), found in values.items():
+        # The same vector for every seed, such as slopes of heads, was not drawn: it has no law.
+        if quantity == "weight" and layout[path].axes.inputs is None and len(set(found)) == 1:
+            found[:] = [0.0] * len(found)
     terms = {names[at]: count for at, count in interpreter.contractions.items()}
-    return MeasuredSizes(values, terms)
+    return MeasuredSizes(values, terms, _narrowed(interpreter, layout, names))
 
 
 def _names(interpreter: Interpreter, layout: Layout) -> dict[Location, str]:
@@ -120,3 +127,20 @@ def _names(interpreter: Interpreter, layout: Layout) -> dict[Location, str]:
     for number, at in enumerate(sorted(interpreter.contractions), 1):
         names[at] = f"contraction {number}"
     return names
+
+
+def _narrowed(
+    interpreter: Interpreter, layout: Layout, names: Mapping[Location, str]
+) -> dict[str, int]:
+    """Count the inner maps from the width to a fixed size that come before each activation."""
+
+    def met(at: Location, *roles: Role) -> bool:
+        paths = interpreter.products[at]
+        return any(layout[path].role in roles and not layout[path].tied for path in paths)
+
+    inside = [at for at in interpreter.products if met(at, Role.INPUT, Role.HIDDEN)]
+    maps = [
+        at for at in interpreter.products if met(at, Role.OUTPUT) and at < max(inside, default=at)
+    ]
+    counts = {name: sum(each < at for each in maps) for at, name in names.items()}
+    return {**counts, OUTPUT: len(maps), LOSS: len(maps)}

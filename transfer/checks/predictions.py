@@ -14,15 +14,34 @@ class Predictions:
 
     `terms` are the numbers of terms in the contractions of activations at the narrowest and the
     widest width: one that grows is taken for attention logits over a growing head dimension.
+    `narrowed` counts the inner maps from the width to a fixed size before each activation. Under a
+    rule that lets a readout vanish with width, so does what such a map produces, and whatever
+    depends on it alone; a norm or a softmax after it undoes that.
     """
 
     slopes: Slopes
     layout: Layout
     narrow_terms: Mapping[str, int]
     wide_terms: Mapping[str, int]
+    narrowed: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __call__(self, key: SizeKey) -> Range | None:
         """Return the lowest and the highest slope that theory allows one size."""
+        quantity, name, _ = key
+        predicted = self._of_one_map(key)
+        if predicted is None or quantity == "weight":
+            return predicted
+        if quantity == "update" and self.slopes.family != "linear":
+            return predicted
+        # A gradient passes through every map on its way, before and after the parameter.
+        maps = self.narrowed.get(OUTPUT if quantity in ("gradient", "update") else name, 0)
+        if maps and quantity == "change" and self.slopes.output_change > 0.0:
+            return None
+        low, high = predicted
+        return low + maps * min(self.slopes.output, 0.0), high
+
+    def _of_one_map(self, key: SizeKey) -> Range | None:
+        """Return the range of a model whose only map from the width to a fixed size is its last."""
         quantity, name, step = key
         if quantity == "weight":
             return _exactly(self.slopes.weight(self.layout[name].role))

@@ -97,7 +97,11 @@ def elementwise(
         for weight in weights:
             observer.product(weight, [Kind.KEPT] * len(weight.axes), at)
         return [kept_of(equation, values) for _ in equation.outvars]
-    full = [weight for weight in weights if len(weight.axes) == len(shape)]
+    full = [
+        _expanded(observer, value, variable.aval.shape, shape)
+        for variable, value in zip(equation.invars, values, strict=True)
+        if isinstance(value, Weight) and len(value.axes) == len(shape)
+    ]
     return [merge(full) if full else Other(data=False) for _ in equation.outvars]
 
 
@@ -130,14 +134,26 @@ def _broadcast(
 ) -> list[Value]:
     weight = values[0]
     assert isinstance(weight, Weight)
-    old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    places = equation.params["broadcast_dimensions"]
-    axes, sizes = [NONE] * len(new), [1] * len(new)
-    for axis, place in enumerate(places):
-        axes[place], sizes[place] = weight.axes[axis], old[axis]
-    # The size of a batch of one tells nothing.
-    repeated = any(size > was for was, size in zip(sizes, new, strict=True))
-    return [dataclasses.replace(weight.along(axes), repeated=weight.repeated or repeated)]
+    shape = equation.outvars[0].aval.shape
+    axes, sizes = [NONE] * len(shape), [1] * len(shape)
+    for axis, place in enumerate(equation.params["broadcast_dimensions"]):
+        axes[place], sizes[place] = weight.axes[axis], equation.invars[0].aval.shape[axis]
+    return [_expanded(observer, weight.along(axes), sizes, shape)]
+
+
+def _expanded(observer: Observer, weight: Weight, old: Sequence[int], new: Sequence[int]) -> Weight:
+    """Repeat a weight along axes of one entry, which then are no axes of its own any more.
+
+    The size of a batch of one tells nothing.
+    """
+    grown = [size > was for was, size in zip(old, new, strict=True)]
+    if not any(grown):
+        return weight
+    for labels, repeats in zip(weight.axes, grown, strict=True):
+        if repeats:
+            observer.gone(labels, Kind.STACKED)
+    axes = [NONE if repeats else labels for labels, repeats in zip(weight.axes, grown, strict=True)]
+    return dataclasses.replace(weight.along(axes), repeated=True)
 
 
 def _tile(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> list[Value]:

@@ -84,10 +84,10 @@ def abstract(build: Build, width: int, apply: Apply | None, inputs: Inputs) -> U
     parameters, state = jax.eval_shape(made, *inputs.arrays)
     kind, runs = kinds[-1]
     if not pytree_paths.parameters(parameters):
+        returned = "None" if kind == "NoneType" else f"a {kind}"
         raise TransferError(
-            f"build({width}) returned {'nothing' if kind == 'NoneType' else f'a {kind}'} without "
-            "any parameter; expected a flax.nnx module, a linen module or a tree of floating "
-            "point arrays."
+            f"build({width}) returned {returned}, which holds no parameter; expected a flax.nnx "
+            "module, a linen module or a tree of floating point arrays."
         )
 
     def forward(parameters: Any, state: Any, *arrays: Any) -> Any:
