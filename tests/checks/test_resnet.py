@@ -44,7 +44,7 @@ def measured(recipe, family):
             return optim.sgd(2.0**-8, layout=layout, recipe=Recipe(recipe), momentum=0.9)
         return optim.adamw(2.0**-8, layout=layout, recipe=Recipe(recipe), eps=1e-20)
 
-    sizes = {width: measure_sizes(model, width, range(8), 2, make_optimizer) for width in widths}
+    sizes = {width: measure_sizes(model, width, range(16), 2, make_optimizer) for width in widths}
     return model.layout(widths[-1]), sizes
 
 

@@ -20,7 +20,7 @@ heavy = [name for name in {HEAVY} if name in sys.modules]
 sys.exit(f"imported {{heavy}}" if heavy else status)
 """
 FLAGS = {
-    "quickstart": ("config", "run"),
+    "quickstart": ("config", "run", "compilation_cache"),
     "sweep": (
         "config",
         "run",
@@ -30,6 +30,7 @@ FLAGS = {
         "cpus",
         "gpus",
         "slices",
+        "compilation_cache",
     ),
     "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe", "decay"),
     "plan": (
@@ -42,10 +43,10 @@ FLAGS = {
         "mesh.fsdp",
         "mesh.tensor",
     ),
-    "train": ("config", "run", "hyperparameters", "allow_mismatch"),
+    "train": ("config", "run", "hyperparameters", "allow_mismatch", "compilation_cache"),
     "report": ("run",),
     "spectrum": ("run",),
-    "check": ("config", "run", "widths", "against", "seeds", "steps"),
+    "check": ("config", "run", "widths", "against", "seeds", "steps", "compilation_cache"),
     "explain": ("config",),
     "export": ("run", "output"),
     "tokenizer": ("config", "vocabulary_size", "output"),

@@ -64,7 +64,8 @@ def test_the_loop_from_proxies_to_a_target_trained_with_an_exponent_for_each_mat
     assert "mup+measured for width 32" in output
     assert "measured at widths 8, 16 and verified at 24" in output
     assert "closer to level than one for all" in output
-    assert "blocks.attention.out.kernel weight decay x 1.333" in output  # from 24 to 32, p = 1
+    # sqrt(3) from the base width to 24, and 4/3 from there to 32, since p = 1.
+    assert "blocks.attention.out.kernel weight decay x 2.309" in output
     content = json.loads((settled / "hyperparameters.json").read_text())
     assert content["recipe"] == "mup+measured"
     calibration = content["calibration"]
