@@ -1,6 +1,7 @@
 """The two kinds of arrays a model declares, each with its annotation."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ def stack(
     return stacked
 
 
-def unstack(stacked: nnx.Module) -> Iterator[nnx.Module]:
+def unstack(stacked: nnx.Module) -> Iterator[Any]:
     """Take the copies of a `stack` apart again, in their order."""
     graph, state = nnx.split(stacked)
     leaves, tree = jax.tree.flatten(state)
