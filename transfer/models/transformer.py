@@ -77,6 +77,8 @@ class TransformerConfig:
     attention: str = ""
     layer_loop: str = ""
 
+    # Changes no result, and no trial's name.
+    UNNAMED: ClassVar[tuple[str, ...]] = ("layer_loop",)
     REFUSED: ClassVar[Mapping[str, str]] = {
         "kv_heads": "a fixed number of key/value heads makes K and V maps from the width to a "
         "finite size, which no hidden rule fits; expected queries_per_kv_head, so that key/value "
