@@ -38,6 +38,7 @@ class Watch:
         self.spans: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
         self.handed_over: list[float] = []
         self._done: list[tuple[threading.Thread, list[float]]] = []
+        self._coming: object = None
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -45,6 +46,7 @@ class Watch:
         from transfer.data import PopulationBatches
         from transfer.distributed.exchange import LocalRows
         from transfer.training import Checkpoints, loop
+        from transfer.training.program import Program
 
         owners = {
             each.__name__: each for each in (PopulationBatches, LocalRows, Checkpoints, loop._Run)
@@ -58,6 +60,8 @@ class Watch:
                 setattr(owners[owner], attribute, self._timed(kind, original))
         changed.append((loop._Run, "take", loop._Run.take))
         loop._Run.take = self._noted(loop._Run.take)
+        changed.append((Program, "__call__", Program.__call__))
+        Program.__call__ = self._dispatched(Program.__call__)
         try:
             yield
         finally:
@@ -105,8 +109,8 @@ class Watch:
 
     def _noted(self, take):
         def call(run, chunk):
+            self._coming = run.programs.run
             taken, done = take(run, chunk), []
-            self.handed_over.append(time.perf_counter())
 
             def wait() -> None:
                 jax.block_until_ready(taken.curves)
@@ -116,6 +120,16 @@ class Watch:
             thread.start()
             self._done.append((thread, done))
             return taken
+
+        return call
+
+    def _dispatched(self, run):
+        def call(program, *arguments):
+            results = run(program, *arguments)
+            if program is self._coming:  # the first steps of a chunk
+                self._coming = None
+                self.handed_over.append(time.perf_counter())
+            return results
 
         return call
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -76,11 +77,11 @@ def digest(program: Asked) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def kept(program: Asked) -> dict[str, Any]:
-    """The row of a program, from where an earlier run has kept it."""
+def kept(program: Asked, plan: Callable[[Asked], dict[str, Any]]) -> dict[str, Any]:
+    """The row that `plan` makes of a program, from where an earlier run has kept it."""
     file = KEPT / f"{digest(program)}.json"
     if not file.exists():
-        row = json.dumps(planned(program))
+        row = json.dumps(plan(program))
         with atomic_write(file) as out:
             out.write(row.encode())
     return json.loads(file.read_text())
@@ -88,7 +89,7 @@ def kept(program: Asked) -> dict[str, Any]:
 
 def main() -> None:
     """Compile everything, write the table, the figure and the verdict, print the summary."""
-    table = [kept(program) for program in track(list(asked()), description="programs")]
+    table = [kept(program, planned) for program in track(list(asked()), description="programs")]
     pq.write_table(pa.Table.from_pylist(table), TABLE)
     verdict = judge(table)
     (HERE / "verdict.json").write_text(json.dumps(verdict, indent=1) + "\n")

@@ -86,7 +86,7 @@ def _filled(state, weights):
     )
 
 
-@pytest.mark.parametrize("policy", ["products", "full"])
+@pytest.mark.parametrize("policy", ["elementwise", "products", "full"])
 def test_rematerialisation_changes_memory_and_not_gradients(policy):
     parameters, multipliers = draw(CONFIG)
 
@@ -122,6 +122,28 @@ def test_each_policy_keeps_less_than_the_one_before():
 
     nothing, products, full = map(memory, ("", "products", "full"))
     assert full < 0.8 * products < 0.8 * 0.8 * nothing
+
+
+def test_on_a_tpu_no_product_is_taken_twice():
+    config = dataclasses.replace(CONFIG, width=256, head_dim=128, attention="splash")
+    tokens = jnp.zeros((1, 128), jnp.int32)
+    parameters, multipliers = jax.eval_shape(lambda: drawn.draw(config, base_width=256))
+
+    def products(remat):
+        apply = scored_pass(dataclasses.replace(config, remat=remat))
+
+        def loss(parameters, multipliers):
+            scores, _ = apply(parameters, multipliers, {}, tokens, tokens, training=True)
+            return jnp.mean(scores.losses)
+
+        return str(jax.make_jaxpr(jax.grad(loss))(parameters, multipliers)).count("dot_general")
+
+    selected = config.on("tpu", jax.ShapeDtypeStruct((1, 128), "int32"))
+    assert (selected.remat, config.on("gpu", tokens).remat) == ("elementwise", "")
+    # Nor is attention, whose kernels the compiled programs of `tests/plan` count.
+    assert products("elementwise") == products("")
+    # The control: of a layer that is taken again, all seven products are but the last.
+    assert products("full") >= products("") + 6
 
 
 def test_bfloat16_is_for_products_only():

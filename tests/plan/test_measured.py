@@ -46,15 +46,13 @@ def test_the_table_holds_what_is_asked():
 def test_what_is_kept_of_a_program_is_of_no_other(tmp_path, monkeypatch):
     small, *_, large = asked()
     monkeypatch.setattr(run, "KEPT", tmp_path)
-    monkeypatch.setattr(run, "planned", lambda program: {"part": program.part})
-    assert run.kept(large)["part"] == large.part
-    assert run.kept(small)["part"] == small.part
+    assert run.kept(large, lambda program: {"part": program.part})["part"] == large.part
+    assert run.kept(small, lambda program: {"part": program.part})["part"] == small.part
     # Neither by its place nor by its name alone.
     wider = dataclasses.replace(small, settings={**small.settings, "model.width": 256})
     assert len({run.digest(each) for each in (small, wider, large)}) == 3
     # And once it is there, it is not compiled again.
-    monkeypatch.setattr(run, "planned", None)
-    assert run.kept(large)["part"] == large.part
+    assert run.kept(large, pytest.fail)["part"] == large.part
 
 
 def test_what_was_to_be_shown_holds():

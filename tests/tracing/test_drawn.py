@@ -20,7 +20,8 @@ def conv(h, kernel, groups):
 
 
 def soft_mixture(h, router, experts):
-    return jnp.einsum("bte,btd,edf->btf", jax.nn.softmax(h @ router), h, experts)
+    mapped = jnp.einsum("btd,edf->btef", h, experts)
+    return jnp.einsum("bte,btef->btf", jax.nn.softmax(h @ router), mapped)
 
 
 # The shapes of a layer's parameters by width, what it does with them, and what is to be read.

@@ -8,12 +8,15 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from transfer.errors import TransferError
 from transfer.sharding import collectives
 
 Backend = Literal["xla", "cudnn", "splash"]
 BACKENDS: tuple[Backend, ...] = ("xla", "cudnn", "splash")
+# What a kernel keeps for its backward pass goes by this name in policies of `jax.checkpoint`.
+RESIDUALS = "attention"
 
 
 def select_backend(platform: str, dtype: jnp.dtype, sequence_length: int, head_dim: int) -> Backend:
@@ -86,6 +89,11 @@ def _splash(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Arra
 
     _, time, heads, _ = q_BTNH.shape
     mask = splash_attention.MultiHeadMask([splash_attention.CausalMask((time, time))] * heads)
-    kernel = jax.vmap(splash_attention.make_splash_mha_single_device(mask))
-    q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (q_BTNH, k_BTKH, v_BTKH))
+    kernel = jax.vmap(
+        splash_attention.make_splash_mha_single_device(mask, residual_checkpoint_name=RESIDUALS)
+    )
+    # Named as the kernel reads them; otherwise rotary embedding and these copies are taken again.
+    q_BNTH, k_BKTH, v_BKTH = (
+        checkpoint_name(x.swapaxes(1, 2), RESIDUALS) for x in (q_BTNH, k_BTKH, v_BTKH)
+    )
     return kernel(q_BNTH, k_BKTH, v_BKTH).astype(q_BTNH.dtype).swapaxes(1, 2)

@@ -15,7 +15,13 @@ from flax import nnx
 
 from transfer.errors import TransferError
 from transfer.models import variables
-from transfer.models.attention import BACKENDS, Backend, causal_attention, select_backend
+from transfer.models.attention import (
+    BACKENDS,
+    RESIDUALS,
+    Backend,
+    causal_attention,
+    select_backend,
+)
 from transfer.models.inputs import InputSpec, TextInputs
 from transfer.models.layers import DTYPES, Embedding, Linear, RMSNorm, exact, rotary
 from transfer.models.scores import Scores, readout_scores
@@ -23,6 +29,10 @@ from transfer.sharding import collectives
 
 _POLICIES = {
     "": None,
+    "elementwise": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_saveable,
+        jax.checkpoint_policies.save_only_these_names(RESIDUALS),
+    ),
     "products": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": None,
 }
@@ -35,9 +45,11 @@ class TransformerConfig:
     With `head_dim` above 0 the head dimension is fixed and the number of heads grows with width;
     with `heads` above 0 it is the other way round (set exactly one). `queries_per_kv_head` query
     heads share each key/value head. `attention` is a backend, or empty for the hardware's best.
-    `remat` says what of a layer the backward pass computes again: nothing if it is empty; with
-    `products`, all but the products with weights, which are kept; with `full`, everything but what
-    enters the layer, for a third more arithmetic.
+    `remat` says what of a layer the backward pass computes again: with `elementwise`, what lies
+    between products and splash attention, which takes no product twice; with `products`, all but
+    the products with weights; with `full`, everything but what enters the layer, for a third more
+    arithmetic. Empty, it is `elementwise` on TPUs, where memory is slow beside arithmetic and
+    `experiments/plan` shows what that saves, and nothing elsewhere.
     """
 
     reads: ClassVar[str] = "text"
@@ -110,7 +122,8 @@ class TransformerConfig:
         if self.remat not in _POLICIES:
             raise TransferError(
                 f'model.remat "{self.remat}" is unknown; expected '
-                f"{' or '.join(filter(None, _POLICIES))}, or nothing to keep all."
+                f"one of {', '.join(filter(None, _POLICIES))}, or nothing for what suits the "
+                "hardware."
             )
         if self.attention and self.attention not in BACKENDS:
             raise TransferError(
@@ -163,11 +176,15 @@ class TransformerConfig:
         )
 
     def on(self, platform: str, inputs: jax.ShapeDtypeStruct) -> "TransformerConfig":
-        """The same with the attention that a platform has for these inputs, unless one is set."""
+        """The same with a platform's attention for these inputs and its `remat`, unless set."""
         selected = select_backend(
             platform, jnp.dtype(self.dtype), inputs.shape[-1], self.size_per_head
         )
-        return dataclasses.replace(self, attention=self.attention or selected)
+        return dataclasses.replace(
+            self,
+            attention=self.attention or selected,
+            remat=self.remat or ("elementwise" if platform == "tpu" else ""),
+        )
 
     def example(self, key: jax.Array) -> jax.Array:
         """Two sequences of 16 random tokens."""

@@ -32,7 +32,7 @@ class CostEstimate:
 
     Fields:
       products: of the compiled products at the peak of the matrix units.
-      traffic: of the least bytes to and from memory, at its full bandwidth. No program moves fewer.
+      traffic: of the least bytes to and from memory, at its full bandwidth.
       exchange: of all messages, one after another.
       moved: of the bytes that the compiled program moves, which is no bound: another schedule of
         the same products moves fewer.
@@ -110,7 +110,7 @@ def estimate(
     """Put the roofline together.
 
     Arguments:
-      least: the bytes that any program moves in a step.
+      least: the bytes that a step moves at least.
       model_flops: a device's share of the model's own. They are among the compiled ones, so that
         the utilisation is at most 1.
     """

@@ -1,7 +1,8 @@
-"""The least bytes that a step moves to and from the memory of a device, by whatever program.
+"""The least bytes that a step moves to and from the memory of a device, however it is scheduled.
 
 Everything that outlives a part of a step is written to memory and read from it once, but for as
-much as the chip itself can hold meanwhile.
+much as the chip itself can hold meanwhile. As many trials and examples pass through the model at
+once as `execution` and `microbatches` say; with fewer at once, less outlives a part.
 """
 
 import dataclasses

@@ -35,7 +35,7 @@ class Plan:
       own_flops: the share of a device, at most what is compiled for it, which leaves out products
         with the padding of images and the gradient of what a model is given.
       compiled_flops: what a device computes in a step.
-      least: the bytes that any program moves between a device and its memory in a step.
+      least: the bytes between a device and its memory that no schedule of a step can save.
       bytes: those that the compiled program moves.
       origins: the functions that move most of them, with the bytes of each.
       unknown: kernels whose FLOPs are not counted.
