@@ -103,3 +103,22 @@ def test_what_was_announced_is_not_counted_twice():
     assert left.seconds() == pytest.approx(one)
     left.announce(2 * WORK, 2)
     assert left.seconds() == pytest.approx(2 * one)
+
+
+def test_a_group_that_is_trained_in_parts_is_compiled_for_each_and_counts_once():
+    clock = Clock()
+    left = TimeLeft(clock)
+    left.announce(work=2 * WORK, groups=2)
+    for _ in told(left, clock, "narrow"):
+        pass
+    left.finish("narrow")
+    left.start("wide", WORK)
+    clock.now += COMPILE
+    left.split("wide", 2)
+
+    assert left.seconds() == pytest.approx(2 * COMPILE + PACE * WORK)
+    for part in ("wide, first", "wide, second"):
+        for _ in told(left, clock, part, work=WORK / 2):
+            pass
+        left.finish(part)
+    assert left.seconds() == pytest.approx(0.0)

@@ -7,7 +7,7 @@ from training.tiny import DATA, STEPS
 
 from transfer.data import load_dataset
 from transfer.run_directory import RunDirectory
-from transfer.sharding.device_memory import GIB
+from transfer.sharding.device_memory import GIB, SHARE
 from transfer.sweeps import declared_groups, remove_orphans, run_groups, runner, split_line
 from transfer.sweeps.parts import in_parts, parts_after
 from transfer.training import DoesNotFitError, loop, train
@@ -208,3 +208,14 @@ def test_one_trial_is_tried_last_and_its_failure_is_said_once(dataset, tmp_path,
 )
 def test_other_errors_and_single_trials_are_not_tried_again_in_parts(error):
     assert parts_after(groups()[0], error) == []
+
+
+def test_a_worker_takes_the_memory_of_its_cores_since_others_train_beside_it(monkeypatch):
+    from transfer.sweeps.ray import worker
+
+    monkeypatch.setattr(worker, "machine_memory", lambda: 160 * GIB)
+    monkeypatch.setattr(worker.os, "cpu_count", lambda: 16)
+    (group,) = groups()
+    assert worker.with_memory_of_cores(group).mesh.memory == pytest.approx(SHARE * 10)
+    (chosen,) = groups(3.0)
+    assert worker.with_memory_of_cores(chosen) == chosen

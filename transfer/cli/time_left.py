@@ -88,7 +88,8 @@ class TimeLeft:
             return None
         to_compile = sum(self._compile_seconds) / len(self._compile_seconds)
         to_train = self._trained_seconds / self._trained_work  # a unit of work
-        groups = self._groups - self._finished_groups - len(self._running)
+        # Parts that an earlier run has begun were announced as the group that they are of.
+        groups = max(0, self._groups - self._finished_groups - len(self._running))
         work = self._work - self._finished_work - sum(each.work for each in self._running.values())
         left = groups * to_compile + work * to_train
         for each in self._running.values():

@@ -128,7 +128,8 @@ def train(
         programs.wait()
         exchange.barrier()  # one process may have compiled for longer
     memory = predict_memory(built, programs, built.eval_batches(held_out_batches))
-    require_room(group, mesh, memory)
+    with collective_timeout():
+        require_room(group, mesh, memory)
 
     # The start: the last checkpoint, or the initial state.
     with collective_timeout():
