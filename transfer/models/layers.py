@@ -171,8 +171,8 @@ def silu(x: jax.Array) -> jax.Array:
     it would leave nothing of the sigmoid of large negative numbers.
 
     Example:
-      >>> silu(jnp.array([0.0, 1.0])).round(4).tolist()
-      [0.0, 0.7311000227928162]
+      >>> [round(each, 4) for each in silu(jnp.array([0.0, 1.0])).tolist()]
+      [0.0, 0.7311]
     """
     if x.dtype != exact(x.dtype):
         return jax.nn.silu(x)
