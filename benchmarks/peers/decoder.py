@@ -1,7 +1,8 @@
-"""The decoder of `transfer.models.TransformerConfig` in torch, as fast as plain torch makes it.
+"""The decoder of `transfer.models.TransformerConfig` in torch, in its usual fast form.
 
-Query, key and value are one product, and so are gate and up: at width 16 that saves a tenth of a
-compiled step. Shapes are written after a name: B batch, T time, D embed, N heads, H head dim,
+Query, key and value are one product, and so are gate and up, which took a tenth off the median of
+a compiled step at widths 16 and 64, and nothing at 256. Shapes are written after a name: B batch, T
+time, D embed, N heads, H head dim,
 V vocabulary.
 """
 

@@ -57,6 +57,36 @@ def test_it_is_a_causal_softmax_of_unscaled_products(kv_heads):
     np.testing.assert_allclose(causal_attention(q, k, v), reference(q, k, v), rtol=2e-5, atol=1e-5)
 
 
+def plain(q, k, v):
+    """The formula, for JAX to differentiate."""
+    k, v = (jnp.repeat(x, q.shape[2] // x.shape[2], axis=2) for x in (k, v))
+    seen = jnp.tril(jnp.ones((q.shape[1], q.shape[1]), bool))
+    logits = jnp.where(seen, jnp.einsum("BTNH,BSNH->BNTS", q, k), -jnp.inf)
+    return jnp.einsum("BNTS,BSNH->BTNH", jax.nn.softmax(logits), v)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_its_gradients_are_those_of_the_formula(kv_heads):
+    with jax.enable_x64(True):
+        q, k, v = inputs(7, 4, kv_heads, 6, "float64")
+        (y, back), (_, expected) = (
+            jax.vjp(attend, q, k, v)
+            for attend in (lambda *each: causal_attention(*each, "xla"), plain)
+        )
+        dy = jax.random.normal(jax.random.key(1), y.shape, y.dtype)
+        for one, other in zip(back(dy), expected(dy), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_its_backward_pass_keeps_the_probabilities_and_no_other_square():
+    def squares(attend):
+        _, back = jax.vjp(attend, *inputs(7, 4, 4, 6))
+        return sum(leaf.shape[-2:] == (7, 7) for leaf in jax.tree.leaves(back))
+
+    assert squares(lambda *each: causal_attention(*each, "xla")) == 1
+    assert squares(plain) > 1
+
+
 @pytest.fixture
 def interpreted(monkeypatch):
     """The splash kernel itself, interpreted: there is no TPU to compile it for."""

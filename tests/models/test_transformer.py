@@ -237,6 +237,7 @@ def test_rotary_products_depend_on_distance_alone():
         ({"embedding_std": 0.0}, ("embedding_std", 0.0)),
         ({"dtype": "float8"}, ("float8",)),
         ({"attention": "flash"}, ("flash",)),
+        ({"layer_loop": "while"}, ("while",)),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(changes, names):

@@ -12,6 +12,7 @@ from refusals import refused
 from training.tiny import DATA, STEPS, Tiny
 
 from transfer.data import load_dataset
+from transfer.distributed import job
 from transfer.probes import equilibrium_rms
 from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters, Recipe
@@ -19,6 +20,7 @@ from transfer.sweeps import declared_groups, remove_orphans, run_groups, runner
 from transfer.sweeps import unfinished as missing
 from transfer.termination import TerminatedError
 from transfer.training import TrialSpec, train
+from transfer.training.kept_programs import KeptPrograms
 
 from .small import BASE_WIDTH, RATES, WARMUP, Recorder, experiment
 
@@ -352,6 +354,21 @@ def test_a_sweep_asked_to_stop_saves_its_group_and_goes_on(declared, dataset, sw
     assert again.fractions == [0.8, 1.0, 0.4, 0.8, 1.0]
     assert list(run.checkpoints.iterdir()) == []
     assert tables(run) == tables(swept[0])
+
+
+@pytest.mark.parametrize(
+    ("backend", "spare", "ahead"),
+    [("cpu", 0, False), ("cpu", 1, True), ("gpu", 1, False), ("tpu", 0, True)],
+)
+def test_the_next_group_is_compiled_where_that_takes_nothing_from_training(
+    declared, dataset, monkeypatch, backend, spare, ahead
+):
+    monkeypatch.setattr("jax.default_backend", lambda: backend)
+    monkeypatch.setattr(job, "cores", lambda: jax.local_device_count() + spare)
+    _, *following = declared_groups(declared)
+    programs = KeptPrograms()
+    assert (runner._compile_ahead(programs, following, dataset) != ()) == ahead
+    assert runner._compile_ahead(programs, [], dataset) == ()
 
 
 def test_a_sweep_asked_to_stop_between_groups_begins_none(declared, dataset, tmp_path):

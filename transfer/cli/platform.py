@@ -27,8 +27,7 @@ def prepare(platforms: str = "", compilation_cache: str | None = None) -> None:
     elif "JAX_PLATFORMS" not in os.environ and not tpu and importlib.util.find_spec("libtpu"):
         _settle("JAX_PLATFORMS", "cuda,cpu" if gpu else "cpu")
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        _settle("JAX_NUM_CPU_DEVICES", min(cores or 1, MAX_CPU_DEVICES))
+        _settle("JAX_NUM_CPU_DEVICES", min(job.cores(), MAX_CPU_DEVICES))
 
     if compilation_cache:
         if compilation_cache != "none":

@@ -134,6 +134,13 @@ def lost_process(error: BaseException) -> str:
     )
 
 
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def has_tpu() -> bool:
     """Whether TPU chips are attached to this machine."""
     return any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))

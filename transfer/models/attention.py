@@ -1,9 +1,8 @@
 """Causal attention by whichever kernel the hardware has for these shapes.
 
-Shapes: B batch, T time, N heads, K kv heads (N a multiple of K), H head dim.
+Shapes: B batch, T time, N heads, K kv heads (N a multiple of K), G = N / K, H head dim.
 """
 
-import functools
 from typing import Literal
 
 import jax
@@ -11,6 +10,8 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from transfer.errors import TransferError
+from transfer.models.layers import exact
+from transfer.models.products import transposed
 from transfer.sharding import collectives
 
 Backend = Literal["xla", "cudnn", "splash"]
@@ -58,8 +59,8 @@ def causal_attention(
             f'The attention backend "{backend}" is unknown; expected one of {", ".join(BACKENDS)}.'
         )
     if backend == "xla":
-        return _library(q_BTNH, k_BTKH, v_BTKH, "xla")
-    kernel = _splash if backend == "splash" else functools.partial(_library, backend="cudnn")
+        return _products(q_BTNH, k_BTKH, v_BTKH)
+    kernel = _splash if backend == "splash" else _cudnn
 
     def attend(q_BTKGH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Array:
         B, T, K, G, H = q_BTKGH.shape
@@ -75,11 +76,57 @@ def causal_attention(
     return y_BTKGH.reshape(q_BTNH.shape)
 
 
-def _library(
-    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, backend: Literal["xla", "cudnn"]
-) -> jax.Array:
+def _products(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Array:
+    """Attend by products of matrices, whose R = G T rows are all queries of a key/value head."""
+    (B, T, _, H), K = q_BTNH.shape, k_BTKH.shape[2]
+    q_BKRH = q_BTNH.reshape(B, T, K, -1, H).transpose(0, 2, 3, 1, 4).reshape(B, K, -1, H)
+    y_BKRH = _attended(q_BKRH, k_BTKH.swapaxes(1, 2), v_BTKH.swapaxes(1, 2))
+    return y_BKRH.reshape(B, K, -1, T, H).transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape)
+
+
+@jax.custom_vjp
+def _attended(q_BKRH: jax.Array, k_BKTH: jax.Array, v_BKTH: jax.Array) -> jax.Array:
+    y_BKRH, _ = _forwards(q_BKRH, k_BKTH, v_BKTH)
+    return y_BKRH
+
+
+def _forwards(
+    q_BKRH: jax.Array, k_BKTH: jax.Array, v_BKTH: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    rows, time = q_BKRH.shape[2], k_BKTH.shape[2]
+    logits_BKRT = _product("BKRH,BKTH->BKRT", q_BKRH, k_BKTH)
+    seen_RT = jnp.arange(time) <= jnp.arange(rows)[:, None] % time
+    p_BKRT = jax.nn.softmax(jnp.where(seen_RT, logits_BKRT, -jnp.inf), axis=-1).astype(q_BKRH.dtype)
+    y_BKRH = jnp.einsum("BKRT,BKTH->BKRH", p_BKRT, v_BKTH)
+    return y_BKRH, (q_BKRH, k_BKTH, v_BKTH, p_BKRT, y_BKRH)
+
+
+def _backwards(
+    kept: tuple[jax.Array, ...], dy_BKRH: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    q_BKRH, k_BKTH, v_BKTH, p_BKRT, y_BKRH = kept
+    dp_BKRT = _product("BKRH,BKTH->BKRT", dy_BKRH, v_BKTH)
+    # The mean of dp under the probabilities is y dy, a sum of H terms instead of T.
+    products_BKRH = y_BKRH.astype(dp_BKRT.dtype) * dy_BKRH
+    mean_BKR1 = jnp.sum(products_BKRH, axis=-1, keepdims=True)
+    dlogits_BKRT = (p_BKRT * (dp_BKRT - mean_BKR1)).astype(q_BKRH.dtype)
+    dq_BKRH = jnp.einsum("BKRT,BKTH->BKRH", dlogits_BKRT, k_BKTH)
+    # Transpose the small matrices before and after a product instead of the one with T^2 entries.
+    dk_BKHT = jnp.matmul(transposed(q_BKRH), dlogits_BKRT)
+    dv_BKHT = jnp.matmul(transposed(dy_BKRH), p_BKRT)
+    return dq_BKRH, transposed(dk_BKHT), transposed(dv_BKHT)
+
+
+_attended.defvjp(_forwards, _backwards)
+
+
+def _product(axes: str, left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.einsum(axes, left, right, preferred_element_type=exact(left.dtype))
+
+
+def _cudnn(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array) -> jax.Array:
     return jax.nn.dot_product_attention(
-        q_BTNH, k_BTKH, v_BTKH, scale=1.0, is_causal=True, implementation=backend
+        q_BTNH, k_BTKH, v_BTKH, scale=1.0, is_causal=True, implementation="cudnn"
     )
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from transfer.models.layers import exact
+from transfer.models.products import matrix_product
 from transfer.scaling import Axes
 from transfer.sharding import collectives
 
@@ -63,7 +64,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
     dtype = x_BTD.dtype
 
     def multiply(x_BTD: jax.Array, kernel_DV: jax.Array) -> jax.Array:
-        return collectives.product(jnp.matmul, x_BTD, kernel_DV, _READOUT)
+        return collectives.product(matrix_product, x_BTD, kernel_DV, _READOUT)
 
     def scored(x: jax.Array, kernel: jax.Array, labels: jax.Array, *, slopes: bool) -> Any:
         # Gather the readout only once its input exists; otherwise it is held through all layers.
@@ -74,7 +75,7 @@ def readout_scores(x_BTD: jax.Array, kernel_DV: jax.Array, labels_BT: jax.Array)
             x_BtD, labels_Bt = (
                 jax.lax.dynamic_slice_in_dim(each, start, length, axis=1) for each in (x, labels)
             )
-            logits_BtV = jnp.matmul(x_BtD, kernel, preferred_element_type=exact(dtype))
+            logits_BtV = matrix_product(x_BtD, kernel, exact(dtype))
             logits_BtV = collectives.activation(logits_BtV, "batch time vocab")
             found = scores(logits_BtV, labels_Bt)
             if not slopes:

@@ -1,6 +1,7 @@
 """The two kinds of arrays a model declares, each with its annotation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,3 +59,14 @@ def stack(
         if isinstance(variable, nnx.Variable) and "annotated" in variable.get_metadata():
             variable.set_metadata(annotated=variable.get_metadata("annotated").stacked(axis, size))
     return stacked
+
+
+def unstack(stacked: nnx.Module) -> Iterator[Any]:
+    """Take the copies of a `stack` apart again, in their order."""
+    graph, state = nnx.split(stacked)
+    leaves, tree = jax.tree.flatten(state)
+    size = len(leaves[0])
+    # The gradient of a split joins the copies' gradients; that of a slice would add each to zeros.
+    parts = [jax.lax.split(leaf, [1] * size) for leaf in leaves]
+    for copy in zip(*parts, strict=True):
+        yield nnx.merge(graph, jax.tree.unflatten(tree, [leaf.squeeze(0) for leaf in copy]))

@@ -88,11 +88,13 @@ def product(
     def backwards(kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, weight = kept
         whole = gather(weight, axes)
-        (dx,) = jax.linear_transpose(lambda x: multiply(x, whole), x)(dy)
+        # Both are linear, so that the point at which they are differentiated makes no difference; a
+        # `multiply` with a backward pass of its own has no transpose.
+        (dx,) = jax.vjp(lambda x: multiply(x, whole), x)[1](dy)
 
         def of_shard(x: jax.Array, dy: jax.Array) -> jax.Array:
-            like = jax.ShapeDtypeStruct(_shard_shape(weight.shape, used), weight.dtype)
-            (dw,) = jax.linear_transpose(lambda weight: multiply(x, weight), like)(dy)
+            nothing = jnp.zeros(_shard_shape(weight.shape, used), weight.dtype)
+            (dw,) = jax.vjp(lambda weight: multiply(x, weight), nothing)[1](dy)
             return _reduce_scatter(dw, _names(along_batch), stored)
 
         specs = (

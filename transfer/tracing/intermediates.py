@@ -17,7 +17,15 @@ Intermediates = dict[str, jax.Array]
 # Takes an equation's location, operands and output; returns what is kept of it.
 Measure = Callable[[Location, Sequence[Any], jax.Array], jax.Array]
 # Primitives that only move the numbers of an output, and those that may scale all of them alike.
-_MOVES = {"convert_element_type", "reshape", "transpose", "squeeze", "copy", "broadcast_in_dim"}
+_MOVES = {
+    "convert_element_type",
+    "name",
+    "reshape",
+    "transpose",
+    "squeeze",
+    "copy",
+    "broadcast_in_dim",
+}
 _SCALES = {"mul", "div"}
 
 

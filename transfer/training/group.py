@@ -162,9 +162,11 @@ class TrialGroup:
     def trial_name(self, trial: TrialSpec) -> str:
         """Name a trial by a hash of all that decides its outcome."""
         base, training = self.base, dataclasses.asdict(self.training)
+        model = dataclasses.asdict(self.model)  # type: ignore[call-overload]
+        unnamed = getattr(self.model, "UNNAMED", ())
         return _digest(
             [
-                dataclasses.asdict(self.model),  # type: ignore[call-overload]
+                {name: value for name, value in model.items() if name not in unnamed},
                 base.width,
                 [base.layers, base.batch_size, base.tokens],
                 _recipe_fields(trial.recipe),
