@@ -111,7 +111,6 @@ def test_a_group_that_is_trained_in_parts_is_compiled_for_each_and_counts_once()
     left.announce(work=2 * WORK, groups=2)
     for _ in told(left, clock, "narrow"):
         pass
-    left.finish("narrow")
     left.start("wide", WORK)
     clock.now += COMPILE
     left.split("wide", 2)
@@ -120,5 +119,4 @@ def test_a_group_that_is_trained_in_parts_is_compiled_for_each_and_counts_once()
     for part in ("wide, first", "wide, second"):
         for _ in told(left, clock, part, work=WORK / 2):
             pass
-        left.finish(part)
     assert left.seconds() == pytest.approx(0.0)
