@@ -31,7 +31,10 @@ class Here(Topology):
 
 def traced(trials=1, training=None, slots=0, **model) -> Program:
     """A program that is not compiled."""
-    made = group(experiment(training=training, **({"attention": "splash"} | model)), trials)
+    made = group(
+        experiment(training=training, **({"attention": "splash", "layer_loop": "scan"} | model)),
+        trials,
+    )
     made = dataclasses.replace(made, slots=slots)
     built = build_population(made, slice_mesh(made, Here("v6e", (1, 1))))
     state = built.population._shapes(built.trials)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from transfer import sharding
+from transfer.models import TransformerConfig
+from transfer.models.layers import PRODUCT
 from transfer.plan.program import Program
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
@@ -36,7 +38,9 @@ def least_activations(program: Program) -> float:
     if getattr(model, "remat", "") != "full":
         counted = _Products()
         _kept(program, 1, counted)
-        return _on_device(program, _kept(program, examples, _Products(but=counted.calls)))
+        # A decoder's last product is inside its scores, where it does not show.
+        last = 0 if isinstance(model, TransformerConfig) else counted.calls
+        return _on_device(program, _kept(program, examples, _Products(but=last)))
     # Stacked over layers, which no other axis is mistaken for with this many examples.
     layers: int = model.layers  # type: ignore[attr-defined]
     inputs = _kept(program, layers + 1, stacked=layers)
@@ -50,8 +54,9 @@ class _Products:
         self.calls = 0
         self.but = but
 
-    def __call__(self, primitive: Any, *_: Any, **__: Any) -> bool:
-        if primitive.name not in _PRODUCTS:
+    def __call__(self, primitive: Any, *_: Any, **parameters: Any) -> bool:
+        # A product with a backward pass of its own shows by the name of its result alone.
+        if primitive.name not in _PRODUCTS and parameters.get("name") != PRODUCT:
             return False
         self.calls += 1
         return self.calls != self.but
