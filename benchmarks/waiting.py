@@ -46,7 +46,6 @@ class Watch:
         from transfer.data import PopulationBatches
         from transfer.distributed.exchange import LocalRows
         from transfer.training import Checkpoints, loop
-        from transfer.training.program import Program
 
         owners = {
             each.__name__: each for each in (PopulationBatches, LocalRows, Checkpoints, loop._Run)
@@ -60,8 +59,8 @@ class Watch:
                 setattr(owners[owner], attribute, self._timed(kind, original))
         changed.append((loop._Run, "take", loop._Run.take))
         loop._Run.take = self._noted(loop._Run.take)
-        changed.append((Program, "__call__", Program.__call__))
-        Program.__call__ = self._dispatched(Program.__call__)
+        changed.append((LazyProgram, "__call__", LazyProgram.__call__))
+        LazyProgram.__call__ = self._dispatched(LazyProgram.__call__)
         try:
             yield
         finally:

@@ -27,8 +27,8 @@ from transfer.models import (
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
 from transfer.training.inputs import TrialInputs
+from transfer.training.lazy_program import LazyProgram
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
-from transfer.training.program import Program
 from transfer.training.task import Batch, Loss, Task
 
 
@@ -69,11 +69,11 @@ class Compiled:
     """
 
     state: State
-    init: Program
-    run: Program
-    evaluate: Program
-    hidden: Program
-    measure: Program
+    init: LazyProgram
+    run: LazyProgram
+    evaluate: LazyProgram
+    hidden: LazyProgram
+    measure: LazyProgram
 
     @property
     def measured(self) -> Any:
@@ -127,14 +127,14 @@ class Population:
         hidden = self._hidden(state.parameters)
         pool = ThreadPoolExecutor()
 
-        def program(function: Callable[..., Any], results: Any, *given: Any) -> Program:
-            return Program(lambda: jax.jit(function, out_shardings=results).lower(*given), pool)
+        def program(function: Callable[..., Any], results: Any, *given: Any) -> LazyProgram:
+            return LazyProgram(lambda: jax.jit(function, out_shardings=results).lower(*given), pool)
 
         measured = (_shardings(state.vectors), trial)
         return Compiled(
             state=state,
             init=program(self._init, _shardings(state), trials),
-            run=Program(lambda: self.lower_run(trials, batches), pool),
+            run=LazyProgram(lambda: self.lower_run(trials, batches), pool),
             evaluate=program(self._evaluate, trial, state, trials, eval_batches),
             hidden=program(self._copy_hidden, _shardings(hidden), state),
             measure=program(self._measure, measured, state, trials, hidden, eval_batches),

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 
-class Program:
+class LazyProgram:
     """Traces a function when told to, and compiles it in another thread.
 
     Tracing holds Python's lock, so it is done where it is asked for. Compiling takes most of the
@@ -19,7 +19,7 @@ class Program:
 
     Example:
       >>> from concurrent.futures import ThreadPoolExecutor
-      >>> double = Program(lambda: jax.jit(lambda x: 2 * x).lower(1.0), ThreadPoolExecutor())
+      >>> double = LazyProgram(lambda: jax.jit(lambda x: 2 * x).lower(1.0), ThreadPoolExecutor())
       >>> double.begin()
       >>> print(double(3.0))
       6.0
