@@ -46,6 +46,7 @@ class Watch:
         from transfer.data import PopulationBatches
         from transfer.distributed.exchange import LocalRows
         from transfer.training import Checkpoints, loop
+        from transfer.training.lazy_program import LazyProgram
 
         owners = {
             each.__name__: each for each in (PopulationBatches, LocalRows, Checkpoints, loop._Run)

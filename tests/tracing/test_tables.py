@@ -52,7 +52,10 @@ def test_a_sliced_table_that_passes_through_a_layer_cannot_be_told_from_a_factor
     assert (layout["p"].role, layout["w"].role) == (Role.VECTOR, Role.HIDDEN)
 
 
-@pytest.mark.parametrize(("shape", "axes"), [(lambda n: (n,), "0"), (lambda n: (1, 1, n), "0 1 2")])
+# An axis that is repeated for every example is a stack of one.
+@pytest.mark.parametrize(
+    ("shape", "axes"), [(lambda n: (n,), "0"), (lambda n: (1, 1, n), "0 | 1 2")]
+)
 def test_a_class_token_put_before_a_sequence(shape, axes):
     def layer(p, h):
         token = jnp.broadcast_to(p["c"], (h.shape[0], 1, h.shape[2]))
