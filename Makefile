@@ -12,7 +12,7 @@ WORKERS := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-r
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
 
-# Every promise by a sample: ten minutes on 2 cores.
+# Every promise by a sample: a quarter of an hour on 2 cores.
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(WORKERS) --nbmake
 

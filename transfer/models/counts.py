@@ -1,6 +1,7 @@
 """The cost of a forward pass: exact counts from its trace; nothing is allocated."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,7 @@ class Counts:
     activations: int
 
 
+@functools.cache  # because it traces the model, and several ask before and after a run
 def count(config: ModelConfig, inputs: jax.ShapeDtypeStruct) -> Counts:
     """Count one forward pass of any model at its width and depth, for a batch of these inputs.
 
