@@ -67,11 +67,11 @@ class RecipeArrays:
         every = {**layout, **multipliers}
         return cls(
             columns={
-                name: _numbers([getattr(rule, name) for rule in rules.values()])
+                name: traced_numbers([getattr(rule, name) for rule in rules.values()])
                 for name in _COLUMNS
             },
-            init_stds=_numbers([recipe.init_std(each) or 0.0 for each in layout.values()]),
-            multipliers=_numbers([recipe.multiplier(each) for each in every.values()]),
+            init_stds=traced_numbers([recipe.init_std(each) or 0.0 for each in layout.values()]),
+            multipliers=traced_numbers([recipe.multiplier(each) for each in every.values()]),
             paths=tuple(layout),
             multiplied=tuple(every),
             family=family,
@@ -127,6 +127,6 @@ def resolved(recipe: AnyRecipe) -> Recipe | RecipeArrays:
     return recipe if isinstance(recipe, RecipeArrays) else Recipe.of(recipe)
 
 
-def _numbers(values: list[float]) -> np.ndarray:
-    # Of the precision that JAX computes in: float64 where that is switched on.
+def traced_numbers(values: Sequence[float]) -> np.ndarray:
+    """Return numbers as a program takes them: in float32, or float64 where that is switched on."""
     return np.array(values, jax.dtypes.canonicalize_dtype(np.float64))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from transfer.models import ModelLayout
-from transfer.recipe_arrays import RecipeArrays
+from transfer.recipe_arrays import RecipeArrays, traced_numbers
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialSpec
@@ -93,6 +93,4 @@ def _at(hyperparameters: Hyperparameters, horizon: Horizon) -> Hyperparameters:
 
 
 def _stack(trees: Sequence[Any]) -> Any:
-    # Of the precision that JAX computes in: float64 where that is switched on.
-    dtype = jax.dtypes.canonicalize_dtype(np.float64)
-    return jax.tree.map(lambda *leaves: np.array(leaves, dtype), *trees)
+    return jax.tree.map(lambda *leaves: traced_numbers(leaves), *trees)
