@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from transfer.analysis.at_target import TargetRow, TargetValues
+from transfer.analysis.axis import JOINTLY, AxisRegret, AxisVerdict, judge_axes
+from transfer.analysis.basis import Basis
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
@@ -12,6 +14,11 @@ from transfer.analysis.prediction import Prediction, predict
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
+from transfer.analysis.transfer_numbers import (
+    TransferNumbers,
+    forecast_regret,
+    transfer_numbers,
+)
 from transfer.analysis.transferability import (
     REGRET_BAND,
     SLOPE_BAND,
@@ -23,8 +30,12 @@ from transfer.renamed import renamed
 
 __all__ = [
     "GAIN_BAND",
+    "JOINTLY",
     "REGRET_BAND",
     "SLOPE_BAND",
+    "AxisRegret",
+    "AxisVerdict",
+    "Basis",
     "Calibrated",
     "Estimate",
     "Invariance",
@@ -38,6 +49,7 @@ __all__ = [
     "SweepVerdict",
     "TargetRow",
     "TargetValues",
+    "TransferNumbers",
     "Transferability",
     "WidthSweep",
     "calibrate",
@@ -45,7 +57,9 @@ __all__ = [
     "extrapolate_optimum",
     "find_optimum",
     "find_regret",
+    "forecast_regret",
     "judge",
+    "judge_axes",
     "judge_invariance",
     "judge_transfer",
     "measure_decay",
@@ -55,6 +69,7 @@ __all__ = [
     "slope_over_seeds",
     "spectrum_slopes",
     "sweeps_by_recipe",
+    "transfer_numbers",
 ]
 
 if not TYPE_CHECKING:
