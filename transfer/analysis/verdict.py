@@ -237,8 +237,9 @@ def _judge_recipe(
     optima = [sweep.optimum for sweep in sweeps]
     swept = [optimum.width for optimum in optima]
     slope = optimum_slope(sweeps)
+    by_width = {sweep.optimum.width: sweep for sweep in sweeps}
     regrets = [
-        find_regret(mine, recipe, width, sweeps[_next_narrower(swept, width)])
+        find_regret(mine, recipe, width, sweeps[_next_narrower(swept, width)], by_width.get(width))
         for width in sorted({trial.width for trial in mine})
         if width > swept[0]
     ]
