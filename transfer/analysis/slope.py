@@ -1,5 +1,6 @@
 """Slopes over log width, and how the optimal learning rate moves."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,7 +12,8 @@ from transfer.analysis.optimum import WidthSweep, fit_widths
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
 
-_DEPARTURE = 0.1  # octaves
+DEPARTURE = 0.1
+"""How far an optimum may lie from a line over width, in octaves: the weights of a line."""
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -59,11 +61,11 @@ def optimum_slope(sweeps: Sequence[WidthSweep]) -> Estimate:
       Estimate(value=-0.14, interval=(-0.2, -0.1), reason=None)
     """
     optima = {sweep.optimum.width: sweep.optimum.log2_learning_rate for sweep in sweeps}
-    draws = {sweep.optimum.width: sweep.surface.bottom for sweep in sweeps if known(sweep)}
+    draws = {sweep.optimum.width: sweep.surface.bottom for sweep in sweeps if is_known(sweep)}
     return slope_of_draws(optima, draws)
 
 
-def known(sweep: WidthSweep) -> bool:
+def is_known(sweep: WidthSweep) -> bool:
     """Whether the best learning rate of a width is decided."""
     return sweep.optimum.log2_learning_rate.value is not None
 
@@ -87,12 +89,48 @@ def slope_of_draws(optima: Mapping[int, Estimate], draws: Mapping[int, np.ndarra
     """
     if len(draws) < 2:
         return Estimate(None, reason="a slope needs the optimum at two or more widths")
-    widths, places = np.log2(list(draws)), np.stack(list(draws.values()))
-    weights = 1 / (places.var(axis=1) + _DEPARTURE**2)
-    centred = widths - weights @ widths / weights.sum()
-    slope = Estimate.of_draws((weights * centred) @ places / (weights @ centred**2))
+    slope = Estimate.of_draws(line(draws).slope)
     gaps = [optima[width].reason for width in draws if optima[width].interval is None]
     return Estimate(slope.value, None, gaps[0]) if gaps else slope
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """Weighted least-squares lines over log2 width, one per draw: `at(w) = middle + slope * ...`.
+
+    Fields:
+      center: log2 of the width around which the line is given.
+      middle: value there, shape [draw].
+      slope: per doubling of width, shape [draw].
+      squares: sum of squares of what the line leaves over, shape [draw].
+    """
+
+    center: float
+    middle: np.ndarray
+    slope: np.ndarray
+    squares: np.ndarray
+
+    def at(self, width: int) -> np.ndarray:
+        """The value at a width, shape [draw]."""
+        return self.middle + self.slope * (math.log2(width) - self.center)
+
+
+def line(draws: Mapping[int, np.ndarray]) -> Line:
+    """Return the lines through draws by width, as `slope_of_draws` weighs them.
+
+    Example:
+      >>> found = line({32: np.array([1.0]), 64: np.array([1.5]), 128: np.array([2.0])})
+      >>> found.at(256).tolist()
+      [2.5]
+    """
+    widths, places = np.log2(list(draws)), np.stack(list(draws.values()))
+    weights = 1 / (places.var(axis=1) + DEPARTURE**2)
+    center = float(weights @ widths / weights.sum())
+    centred = widths - center
+    middle = weights @ places / weights.sum()
+    slope = (weights * centred) @ places / (weights @ centred**2)
+    squares = ((places - middle - slope * centred[:, None]) ** 2).sum(axis=0)
+    return Line(center, middle, slope, squares)
 
 
 def extrapolate_optimum(trials: Iterable[TrialResult], recipe: str, width: int) -> float:

@@ -54,13 +54,23 @@ def judge_transfer(
       >>> judge_transfer(optima, optimum_slope(optima), regrets).transfers  # doctest: +SKIP
       'true'
     """
-    missing = [o.log2_learning_rate.reason for o in optima if o.log2_learning_rate.value is None]
+    return judge_movement([o.log2_learning_rate for o in optima], slope, regrets)
+
+
+def judge_movement(
+    optima: Sequence[Estimate],
+    slope: Estimate,
+    regrets: Sequence[Regret],
+    subject: str = "the optimum",
+) -> Transferability:
+    """Say what `judge_transfer` does of the optima along any axis; `subject` names them."""
+    missing = [optimum.reason for optimum in optima if optimum.value is None]
     if missing:
         return Transferability("undecided", f"{_capital('; '.join(map(str, missing)))}.")
     if slope.value is None:
         return Transferability("undecided", f"{_capital(str(slope.reason))}.")
 
-    drift = f"the optimum's slope over width is {slope.text('+z.2f')}"
+    drift = f"{subject}'s slope over width is {slope.text('+z.2f')}"
     known = [regret for regret in regrets if regret.relative_regret is not None]
     worst = max(known, key=_upper, default=None)
     cost = "no regret is known"
@@ -87,6 +97,36 @@ def judge_transfer(
         f"intervals within {SLOPE_BAND} and {REGRET_BAND:.0%} or clearly outside are needed to tell"
     )
     return Transferability("undecided", f"It cannot be told: {drift} and {cost}; {bands}.")
+
+
+def judge_regrets(regrets: Sequence[Regret]) -> Transferability:
+    """Say whether moving costs next to nothing, where several axes move and no slope is one.
+
+    Example:
+      >>> found = Regret(64, 32, "fitted", None, relative_regret=0.02)
+      >>> found = dataclasses.replace(found, relative_interval=(0.015, 0.03))
+      >>> judge_regrets([found]).transfers
+      'false'
+    """
+    known = [regret for regret in regrets if regret.relative_regret is not None]
+    diverged = [regret for regret in regrets if regret.diverged]
+    if diverged:
+        where = f"training diverges at the transferred hyperparameters at width {diverged[0].width}"
+        return Transferability("false", f"It does not transfer: {where}.")
+    if not known:
+        reasons = "; ".join(str(regret.reason) for regret in regrets) or "no regret is known"
+        return Transferability("undecided", f"It cannot be told: {reasons}.")
+    worst = max(known, key=_upper)
+    cost = f"the largest regret is {worst.relative.text('.2%')} at width {worst.width}"
+    if any(_clearly_above(regret) for regret in known):
+        return Transferability("false", f"It does not transfer: {cost}.")
+    if len(known) == len(regrets) and all(_clearly_below(regret) for regret in known):
+        return Transferability("true", f"It transfers: {cost}.")
+    return Transferability(
+        "undecided",
+        f"It cannot be told: {cost}; an interval within {REGRET_BAND:.0%} or clearly outside is "
+        "needed to tell.",
+    )
 
 
 def _outside(interval: Interval | None, band: float) -> bool:
