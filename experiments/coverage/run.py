@@ -10,7 +10,6 @@ that a run that was interrupted goes on. Prints the tables of `docs/intervals.md
 
 import argparse
 import concurrent.futures
-import itertools
 import multiprocessing
 import pathlib
 from collections.abc import Sequence
@@ -48,7 +47,8 @@ def main() -> None:
     rows: list[Row] = []
     if TABLE.exists() and not flags.anew:
         rows = pq.read_table(TABLE).to_pylist()
-    batches = list(itertools.batched(missing(rows), 64))
+    asked = missing(rows)
+    batches = [asked[start : start + 64] for start in range(0, len(asked), 64)]
     spawned = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(flags.processes, mp_context=spawned) as pool:
         for batch in track(pool.map(_measured, batches), total=len(batches)):

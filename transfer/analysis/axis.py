@@ -195,6 +195,16 @@ class _Axis:
         )
 
 
+def told_as(axis: str) -> str:
+    """Return the name of an axis in a sentence.
+
+    Example:
+      >>> told_as("weight_decay"), told_as("readout_output")
+      ('decay', 'readout output')
+    """
+    return "decay" if axis == "weight_decay" else axis.replace("_", " ")
+
+
 def _learning_rate(sweeps: Sequence[WidthSweep], tables: Mapping[int, LossTable]) -> AxisVerdict:
     axes = []
     for sweep in sweeps:
@@ -221,7 +231,7 @@ def _other(name: str, axes: Sequence[_Axis], tables: Mapping[int, LossTable]) ->
     decided = {axis.width: axis.draws for axis in axes if axis.optimum.value is not None}
     slope = slope_of_draws(optima, decided)
     regrets = [_moved(narrow, wide) for narrow, wide in itertools.pairwise(axes)]
-    subject = f"the best {name.replace('_', ' ')}"
+    subject = f"the best {told_as(name)}"
     return AxisVerdict(
         axis=name,
         optima=optima,
@@ -331,7 +341,7 @@ def _multiplier(
         surface = surfaces.get(width, Surface({}, math.nan))
         if surface.valley is None:
             value = getattr(sweep.optimum.best, name)
-            reason = f"the best {name.replace('_', ' ')}, {value:g}, has no others on both sides"
+            reason = f"the best {told_as(name)}, {value:g}, has no others on both sides"
             axes.append(
                 _Axis.of_surface(
                     width, Estimate(None, reason=f"{reason} at width {width}"), surface

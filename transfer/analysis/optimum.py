@@ -40,7 +40,7 @@ class Optimum:
 
     if not TYPE_CHECKING:
         __getattr__ = renamed(
-            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.landscape"}
+            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.surface"}
         )
 
     def _repr_html_(self) -> str:
