@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from transfer.analysis.bowls import Bowl, Points, fit_bowls
+from transfer.analysis.bowls import Bowl, fit_bowls
+from transfer.analysis.points import Points
 
 _BEND = 0.1  # of the valley's floor: octaves of learning rate, per squared octave along it
 
