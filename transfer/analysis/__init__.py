@@ -10,7 +10,13 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
-from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
+from transfer.analysis.optimum import (
+    Optimum,
+    WidthSweep,
+    find_optimum,
+    fit_widths,
+    sweeps_by_recipe,
+)
 from transfer.analysis.prediction import Prediction, predict
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
@@ -54,6 +60,7 @@ __all__ = [
     "extrapolate_optimum",
     "find_optimum",
     "find_regret",
+    "fit_widths",
     "forecast_regret",
     "judge",
     "judge_axes",
