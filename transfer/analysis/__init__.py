@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from transfer.analysis.advice import Advice
+from transfer.analysis.advice_text import AdviceText
 from transfer.analysis.at_target import TargetRow, TargetValues
 from transfer.analysis.axis import JOINTLY, AxisRegret, AxisVerdict, judge_axes
 from transfer.analysis.basis import Basis
@@ -10,7 +12,9 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
-from transfer.analysis.prediction import Prediction, predict
+from transfer.analysis.prediction import Prediction
+from transfer.analysis.proxies import predict
+from transfer.analysis.recipe_verdict import RecipeVerdict, SublayerVerdict
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
@@ -25,7 +29,7 @@ from transfer.analysis.transferability import (
     Transferability,
     judge_transfer,
 )
-from transfer.analysis.verdict import RecipeVerdict, SublayerVerdict, SweepVerdict, judge
+from transfer.analysis.verdict import SweepVerdict, judge
 from transfer.renamed import renamed
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "JOINTLY",
     "REGRET_BAND",
     "SLOPE_BAND",
+    "Advice",
+    "AdviceText",
     "AxisRegret",
     "AxisVerdict",
     "Basis",

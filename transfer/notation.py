@@ -1,0 +1,53 @@
+"""How a hyperparameter is written: the same wherever a person reads it.
+
+A learning rate is a number with its power of two in parentheses, because people paste the number
+and grids are powers of two. Intervals are in plain numbers alone.
+"""
+
+import math
+from collections.abc import Sequence
+
+
+def learning_rate(value: float, digits: int = 2) -> str:
+    """Return a learning rate as a number of `digits` digits, with its power of two.
+
+    One decimal of the exponent is 7 % of the number, as much as two digits of it.
+
+    Example:
+      >>> learning_rate(0.0484), learning_rate(2**-6), learning_rate(2**-6, digits=4)
+      ('0.048 (2^-4.4)', '0.016 (2^-6)', '0.01562 (2^-6)')
+    """
+    if not 0 < value < math.inf:
+        return f"{value:g}"
+    return f"{value:.{digits}g} ({power_of_two(math.log2(value))})"
+
+
+def power_of_two(exponent: float) -> str:
+    """Return a power of two with at most one decimal in its exponent.
+
+    Example:
+      >>> power_of_two(-4.37), power_of_two(-6.0), power_of_two(-0.01)
+      ('2^-4.4', '2^-6', '2^0')
+    """
+    return "2^" + f"{exponent:z.1f}".removesuffix(".0")
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of values with two digits.
+
+    Example:
+      >>> interval(0.0411, 0.0557), interval(0.05, 12)
+      ('[0.041, 0.056]', '[0.050, 12]')
+    """
+    # "#" keeps zeros at the end, and leaves a point behind whole numbers.
+    return "[" + ", ".join(f"{end:#.2g}".removesuffix(".") for end in (low, high)) + "]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a phrase.
+
+    Example:
+      >>> listed(["a", "b", "c"])
+      'a, b and c'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
