@@ -7,7 +7,7 @@ from rich.console import Console
 
 from transfer.analysis import AxisRegret, AxisVerdict, Basis, Estimate, Transferability, judge
 from transfer.report import spectrum_table, verdict_html, verdict_table, verdict_text
-from transfer.report.axes import claim
+from transfer.report.axes import claim, claims
 from transfer.report.sublayers import invariance
 
 
@@ -126,6 +126,50 @@ def test_a_figure_claims_what_the_verdict_says(run):
     assert of({"mup+sqrt": "true"}, Basis(seeds=2, widths=2, values=6)) == (
         "The best decay transfers across width under mup+sqrt (tentative: 2 seeds, 2 widths)"
     )
+
+
+def test_every_hyperparameter_that_was_swept_has_its_answer_and_its_table(run):
+    verdict = judge(run.trials(), run.spectrum(), task="", provenance={})
+    few = Basis(seeds=2, widths=2, values=6)
+    judged = dataclasses.replace(
+        verdict.recipes["mup+sqrt"],
+        axes=(
+            axis_of("learning_rate", "true", few),
+            axis_of("weight_decay", "false", few),
+            dataclasses.replace(axis_of("jointly", "undecided", few), optima={}),
+            axis_of("readout_output", "false", few),
+        ),
+    )
+    only = dataclasses.replace(verdict, recipes={"mup+sqrt": judged}, advice=())
+
+    told, _, rest = verdict_text(only).partition("Because.\n")
+    best = judged.optima[0].best_loss, judged.optima[1].best_loss
+
+    assert told == (
+        "mup+sqrt: learning rate transfers, decay does not transfer, jointly undecided, "
+        "readout output does not transfer, tentative: 2 seeds, 2 widths\n"
+        "width  learning rate  95 % interval   loss   regret\n"
+        f"32     0.016 (2^-6)   [0.014, 0.017]  {best[0]:.3f}  -\n"
+        f"64     0.031 (2^-5)   -               {best[1]:.3f}  +1.23% [+0.81%, +2.04%]\n"
+    )
+    assert rest.startswith(
+        "width  decay  95 % interval   regret\n"
+        "32     0.016  [0.014, 0.017]  -\n"
+        "64     0.031  -               +1.23% [+0.81%, +2.04%]\n"
+        "Because.\n"
+        "width  regret\n"
+        "64     +1.23% [+0.81%, +2.04%]\n"
+        "Because.\n"
+        "width  readout output  95 % interval   regret\n"
+    )
+    assert claims(only) == [
+        "The best learning rate transfers across width under mup+sqrt (tentative: 2 seeds, 2 "
+        "widths)",
+        "The best decay does not transfer across width under mup+sqrt (tentative: 2 seeds, 2 "
+        "widths)",
+        "The best readout output does not transfer across width under mup+sqrt (tentative: 2 "
+        "seeds, 2 widths)",
+    ]
 
 
 def test_sublayers_are_summed_up_in_a_phrase(run):
