@@ -5,7 +5,14 @@ and grids are powers of two. Intervals are in plain numbers alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+ANSWERS: Mapping[str, str] = {
+    "true": "transfers",
+    "false": "does not transfer",
+    "undecided": "undecided",
+}
+"""What is said in a word of a hyperparameter, by what a verdict answers."""
 
 
 def learning_rate(value: float, digits: int = 2) -> str:
@@ -14,12 +21,12 @@ def learning_rate(value: float, digits: int = 2) -> str:
     One decimal of the exponent is 7 % of the number, as much as two digits of it.
 
     Example:
-      >>> learning_rate(0.0484), learning_rate(2**-6), learning_rate(2**-6, digits=4)
-      ('0.048 (2^-4.4)', '0.016 (2^-6)', '0.01562 (2^-6)')
+      >>> learning_rate(0.0502), learning_rate(2**-6), learning_rate(2**-6, digits=4)
+      ('0.050 (2^-4.3)', '0.016 (2^-6)', '0.01562 (2^-6)')
     """
     if not 0 < value < math.inf:
         return f"{value:g}"
-    return f"{value:.{digits}g} ({power_of_two(math.log2(value))})"
+    return f"{_number(value, digits)} ({power_of_two(math.log2(value))})"
 
 
 def power_of_two(exponent: float) -> str:
@@ -39,8 +46,17 @@ def interval(low: float, high: float) -> str:
       >>> interval(0.0411, 0.0557), interval(0.05, 12)
       ('[0.041, 0.056]', '[0.050, 12]')
     """
-    # "#" keeps zeros at the end, and leaves a point behind whole numbers.
-    return "[" + ", ".join(f"{end:#.2g}".removesuffix(".") for end in (low, high)) + "]"
+    return f"[{_number(low, 2)}, {_number(high, 2)}]"
+
+
+def hyperparameter(name: str) -> str:
+    """Return the name of a hyperparameter, or of a verdict's axis, in words.
+
+    Example:
+      >>> hyperparameter("weight_decay"), hyperparameter("readout_output")
+      ('decay', 'readout output')
+    """
+    return {"weight_decay": "decay"}.get(name, name.replace("_", " "))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -51,3 +67,8 @@ def listed(names: Sequence[str]) -> str:
       'a, b and c'
     """
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _number(value: float, digits: int) -> str:
+    # "#" keeps zeros at the end, and leaves a point behind whole numbers.
+    return f"{value:#.{digits}g}".removesuffix(".")

@@ -85,9 +85,12 @@ def test_a_prediction_is_what_to_train_with(sweep):
     interval = f"[{2**low:#.2g}, {2**high:#.2g}]"
     assert text_of(shown) == (
         f"At width 512 use learning rate 0.016 (2^-6) {interval}, decay 0.125 and readout output "
-        "x 4 under mup+sqrt. Tentative: 4 seeds, 2 widths. These are values of "
-        "config.hyperparameters, which hold at the base width 32; the recipe rescales them to "
-        "every other width. Assumed: the optimum at width 64, moved unchanged Assumed: weight "
+        "x 4 under mup+sqrt. "
+        + "".join(f"Warning: {each} " for each in found.warnings)
+        + "Tentative: 4 seeds, 2 widths. Expected regret at width 512: "
+        f"{found.forecast.text('.2%')} of the lowest loss that tuning there would find. These are "
+        "values of config.hyperparameters, which hold at the base width 32; the recipe rescales "
+        "them to every other width. Assumed: the optimum at width 64, moved unchanged Assumed: "
         "decay 0.125 and readout output x 4, which the sweep did not vary"
     )
 

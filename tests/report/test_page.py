@@ -142,8 +142,10 @@ def test_every_figure_has_its_numbers_as_a_table_and_every_chart_a_description(p
         answers = sum(
             attributes.get("class", "").startswith("answer ") for _, attributes in each.tags
         )
-        # An answer has one by width and one by sublayer, and another holds all that was trained.
-        assert len(tables) == len(each.figures) + 2 * answers + 1
+        # An answer has one by width, one of numbers and one by sublayer, or with decay and both
+        # jointly two more by width; another holds all that was trained.
+        axes = 3 if each is decay_page else 1
+        assert len(tables) == len(each.figures) + (axes + 2) * answers + 1
         for specs in each.figures.values():
             assert all(len(spec["description"]) > 20 for spec in specs)
 

@@ -9,6 +9,7 @@ from transfer.analysis.axis import JOINTLY, AxisRegret, AxisVerdict, judge_axes
 from transfer.analysis.basis import Basis
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
@@ -18,11 +19,7 @@ from transfer.analysis.recipe_verdict import RecipeVerdict, SublayerVerdict
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
-from transfer.analysis.transfer_numbers import (
-    TransferNumbers,
-    forecast_regret,
-    transfer_numbers,
-)
+from transfer.analysis.transfer_numbers import TransferNumbers, transfer_numbers
 from transfer.analysis.transferability import (
     REGRET_BAND,
     SLOPE_BAND,

@@ -9,7 +9,7 @@ from transfer.analysis.at_target import TargetValues
 from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.errors import TransferError
-from transfer.notation import interval, learning_rate, listed
+from transfer.notation import hyperparameter, interval, learning_rate, listed
 from transfer.renamed import renamed
 from transfer.scaling import (
     Calibration,
@@ -183,9 +183,13 @@ class Prediction:
                 "learning rate",
                 learning_rate(self.learning_rate) + _interval(self.log2_learning_rate_interval),
             ),
-            ("decay", f"{self.weight_decay:.3g}" + _interval(self.log2_weight_decay_interval)),
-            *((name.replace("_", " "), f"x {value:.4g}") for name, value in changed.items()),
+            ("decay", self._decay()),
+            *((hyperparameter(name), f"x {value:.4g}") for name, value in changed.items()),
         ]
+
+    def _decay(self) -> str:
+        fitted = self.log2_weight_decay_interval
+        return f"{self.weight_decay:{'#.2g' if fitted else '.4g'}}" + _interval(fitted)
 
     def _where(self) -> str:
         others = {

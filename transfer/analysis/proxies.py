@@ -5,12 +5,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from transfer.analysis.axis import AxisVerdict
+from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.optimum import Optimum, WidthSweep
 from transfer.analysis.prediction import Prediction
 from transfer.analysis.recipe_verdict import judge_recipe
-from transfer.analysis.transfer_numbers import forecast_regret
 from transfer.errors import TransferError, nearest
-from transfer.notation import learning_rate, listed
+from transfer.notation import ANSWERS, hyperparameter, learning_rate, listed
 from transfer.run_directory import SPECTRUM_SCHEMA, TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, NAMES
 
@@ -86,16 +86,12 @@ def predict(
             *gaps,
         ),
         warnings=tuple(
-            f"{axis.answer.reason}{_line(axis, target_width)}"
+            f"{_told(axis)}{_line(axis, target_width)}"
             for axis in judged.axes
             if axis.answer.transfers != "true"
         ),
         tentative=judged.tentative,
-        forecast=(
-            forecast_regret(proxy_trials, recipe, target_width)
-            if target_width > proxies[-1]
-            else None
-        ),
+        forecast=(forecast_regret(sweeps, target_width) if target_width > proxies[-1] else None),
     )
 
 
@@ -121,13 +117,21 @@ def _not_swept(trials: Sequence[TrialResult], optimum: Optimum) -> list[str]:
     """Say which hyperparameters have one value in all trials that is no default."""
     tried = {name: {getattr(trial, name) for trial in trials} for name in NAMES}
     times = {
-        name: f"{name.replace('_', ' ')} x {getattr(optimum.best, name):.4g}"
+        name: f"{hyperparameter(name)} x {getattr(optimum.best, name):.4g}"
         for name in MULTIPLIERS
         if tried[name] != {1.0}
     }
-    named = {"weight_decay": f"weight decay {optimum.weight_decay:.4g}"} | times
+    named = {"weight_decay": f"decay {optimum.weight_decay:.4g}"} | times
     fixed = [told for name, told in named.items() if len(tried[name]) == 1]
     return [f"{listed(fixed)}, which the sweep did not vary"] if fixed else []
+
+
+def _told(axis: AxisVerdict) -> str:
+    """Return the answer on one hyperparameter in a sentence that names it."""
+    reason = axis.answer.reason
+    for opening in ("It transfers: ", "It does not transfer: ", "It cannot be told: "):
+        reason = reason.removeprefix(opening)
+    return f"{hyperparameter(axis.axis)} {ANSWERS[axis.answer.transfers]}: {reason}"
 
 
 def _line(axis: AxisVerdict, width: int) -> str:

@@ -14,6 +14,7 @@ from transfer.analysis.optimum import Optimum, WidthSweep
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import SpectrumSlope, spectrum_slopes
+from transfer.analysis.transfer_numbers import TransferNumbers, transfer_numbers
 from transfer.analysis.transferability import Transferability, judge_transfer
 from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import Hyperparameters
@@ -47,6 +48,7 @@ class RecipeVerdict:
       regrets: of transferring all hyperparameters to each larger width from the next narrower one;
         those of a trained target are measured.
       sublayers: by name, empty without singular values at two widths.
+      numbers: how well the learning rate transfers; None in files of earlier versions.
     """
 
     recipe: str
@@ -54,6 +56,7 @@ class RecipeVerdict:
     axes: tuple[AxisVerdict, ...]
     regrets: tuple[Regret, ...]
     sublayers: Mapping[str, SublayerVerdict]
+    numbers: TransferNumbers | None
 
     @property
     def slope(self) -> Estimate:
@@ -99,6 +102,7 @@ class RecipeVerdict:
             "seeds": {str(optimum.width): optimum.seeds for optimum in self.optima},
             "notes": {str(each.width): each.note for each in self.optima if each.note is not None},
             "spectrum_slope": {name: each.to_json() for name, each in self.sublayers.items()},
+            "numbers": self.numbers.to_json() if self.numbers else None,
         }
 
     @classmethod
@@ -118,6 +122,7 @@ class RecipeVerdict:
             )
             for width, rate in content["optimum_log2_learning_rate"].items()
         )
+        numbers = content.get("numbers")
         regrets = content["regret"] if "regret" in content else content["zero_shot"]
         return cls(
             recipe=recipe,
@@ -132,6 +137,7 @@ class RecipeVerdict:
                 name: SublayerVerdict.from_json(each)
                 for name, each in content["spectrum_slope"].items()
             },
+            numbers=TransferNumbers.from_json(numbers) if numbers else None,
         )
 
 
@@ -152,8 +158,9 @@ def judge_recipe(
     mine = [trial for trial in trials if trial.recipe == recipe and trial.status != "failed"]
     optima = [sweep.optimum for sweep in sweeps]
     swept = [optimum.width for optimum in optima]
+    by_width = {sweep.optimum.width: sweep for sweep in sweeps}
     regrets = tuple(
-        find_regret(mine, recipe, width, sweeps[next_narrower(swept, width)])
+        find_regret(mine, recipe, width, sweeps[next_narrower(swept, width)], by_width.get(width))
         for width in sorted({trial.width for trial in mine})
         if width > swept[0]
     )
@@ -162,12 +169,13 @@ def judge_recipe(
     return RecipeVerdict(
         recipe=recipe,
         optima=tuple(optima),
-        axes=judge_axes(mine, recipe) or (_learning_rate(sweeps, regrets),),
+        axes=_axes(mine, recipe, sweeps, regrets),
         regrets=regrets,
         sublayers={
             name: SublayerVerdict(found, judge_invariance(found, recipe))
             for name, found in slopes.items()
         },
+        numbers=transfer_numbers(sweeps),
     )
 
 
@@ -176,21 +184,34 @@ def next_narrower(widths: Sequence[int], width: int) -> int:
     return max(sum(each < width for each in widths) - 1, 0)
 
 
-def _learning_rate(sweeps: Sequence[WidthSweep], regrets: Sequence[Regret]) -> AxisVerdict:
+def _axes(
+    trials: Sequence[TrialResult],
+    recipe: str,
+    sweeps: Sequence[WidthSweep],
+    regrets: Sequence[Regret],
+) -> tuple[AxisVerdict, ...]:
+    """Judge every hyperparameter that was swept, and the learning rate in any case.
+
+    The answer on the learning rate is that of `judge_transfer` wherever a target was trained, or
+    training diverges at a transferred setting, because what was measured outweighs a fit.
+    """
+    found = {axis.axis: axis for axis in judge_axes(trials, recipe, sweeps)}
+    first = found.pop("learning_rate", None)
     optima = [sweep.optimum for sweep in sweeps]
     slope = optimum_slope(sweeps)
-    return AxisVerdict(
-        axis="learning_rate",
-        optima={each.width: each.log2_learning_rate for each in optima},
-        slope=slope,
-        regrets=(),
-        basis=Basis(
-            seeds=min(each.seeds for each in optima),
-            widths=sum(each.log2_learning_rate.value is not None for each in optima),
-            values=min(len(sweep.curve.settings) for sweep in sweeps),
-        ),
-        answer=judge_transfer(optima, slope, regrets),
-    )
+    measured = judge_transfer(optima, slope, regrets)
+    if first is None:  # of one value
+        first = AxisVerdict(
+            axis="learning_rate",
+            optima={each.width: each.log2_learning_rate for each in optima},
+            slope=slope,
+            regrets=(),
+            basis=Basis(seeds=min(each.seeds for each in optima), widths=0, values=1),
+            answer=measured,
+        )
+    elif any(regret.source == "trained" or regret.diverged for regret in regrets):
+        first = dataclasses.replace(first, answer=measured)
+    return (first, *found.values())
 
 
 def _of_an_earlier_version(optima: Sequence[Optimum], content: Mapping[str, Any]) -> AxisVerdict:

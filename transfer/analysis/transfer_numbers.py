@@ -1,11 +1,20 @@
 """How well hyperparameters transfer, as numbers (definitions of our own)."""
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from transfer.analysis.estimate import Estimate, Interval, interval_from_json, interval_json
-from transfer.run_directory import TrialResult
+from transfer.analysis.optimum import WidthSweep
+from transfer.analysis.slope import is_known, line, slope_of_draws
+from transfer.analysis.surface import Surface
+
+NEAR = 0.001
+"""Learning rates are near-optimal within this share of the best loss."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,43 +69,87 @@ class TransferNumbers:
         )
 
 
-def transfer_numbers(trials: Sequence[TrialResult], recipe: str) -> TransferNumbers:
+def transfer_numbers(sweeps: Sequence[WidthSweep]) -> TransferNumbers:
     """Return robustness, near-optimal sets, left-out errors and fast-transfer ratios of a sweep.
 
-    Raises:
-      TransferError: there are no sweep trials of the recipe, or their losses do not compare.
+    Widths whose optimum is undecided are left out.
+
+    Args:
+      sweeps: of one recipe, narrow ones first.
 
     Example:
-      >>> transfer_numbers(trials, "mup+sqrt").left_out[64].value  # doctest: +SKIP
+      >>> sweeps = sweeps_by_recipe(trials)["mup+sqrt"]  # doctest: +SKIP
+      >>> transfer_numbers(sweeps).left_out[64].value  # doctest: +SKIP
       -0.12
     """
-    del trials, recipe
-    unknown = Estimate(None, reason="not computed yet")
+    surfaces = {sweep.optimum.width: sweep.surface for sweep in sweeps if is_known(sweep)}
+    lost = {width: _factor_of_two(surface) for width, surface in surfaces.items()}
+    robustness = {width: Estimate.of_draws(each) for width, each in lost.items()}
+    logs = {width: np.log2(np.maximum(each, 1e-12)) for width, each in lost.items()}
+    near = {width: near_optimal(surface) for width, surface in surfaces.items()}
+    bottoms = {width: surface.bottom for width, surface in surfaces.items()}
     return TransferNumbers(
-        robustness={},
-        robustness_exponent=unknown,
-        near_optimal={},
-        near_optimal_everywhere=None,
-        left_out={},
-        fast_transfer={},
+        robustness=robustness,
+        robustness_exponent=slope_of_draws(
+            {width: Estimate.of_draws(each) for width, each in logs.items()}, logs
+        ),
+        near_optimal=near,
+        near_optimal_everywhere=_intersection(list(near.values())),
+        left_out={
+            width: Estimate.of_draws(line(_without(bottoms, width)).at(width) - own)
+            for width, own in bottoms.items()
+            if len(bottoms) > 2
+        },
+        fast_transfer={
+            wide: _fast_transfer(surfaces[narrow], surfaces[wide])
+            for narrow, wide in itertools.pairwise(surfaces)
+        },
     )
 
 
-def forecast_regret(trials: Sequence[TrialResult], recipe: str, width: int) -> Estimate:
-    """Return the relative regret to expect at a target before it is trained, with its interval.
+def near_optimal(surface: Surface) -> Interval:
+    """Return the interval of log2 learning rates within 0.1 % of the lowest loss of the bowl.
 
-    That of training the target of `width` at the optimum of the widest proxy below it. The value
-    is the median of the predictive distribution and the interval its 95 %.
-
-    Raises:
-      TransferError: there are no sweep trials of the recipe below that width.
-
-    Example:
-      >>> forecast_regret(trials, "mup+sqrt", 1024).text(".2%")  # doctest: +SKIP
-      '0.11% [0.00%, 0.90%]'
+    The bowl is that of the medians of its draws, with all other hyperparameters at their best.
     """
-    del trials, recipe, width
-    return Estimate(None, reason="not computed yet")
+    bottom, level = float(np.median(surface.bottom)), float(np.median(surface.level))
+    offsets = np.arange(-4.0, 4.0 + 1e-9, 2**-9)
+    row = surface.row
+    typical = dataclasses.replace(
+        row,
+        bottom=np.full(len(offsets), np.median(row.bottom)),
+        level=np.full(len(offsets), np.median(row.level)),
+        coefficients=np.broadcast_to(np.median(row.coefficients, axis=0), (len(offsets), 3)),
+        form_error=np.zeros(len(offsets)),
+    )
+    height = typical.height(offsets + np.median(row.bottom))
+    outside = offsets[height > NEAR * abs(level)]
+    low = outside[outside < 0].max(initial=offsets[0])
+    high = outside[outside > 0].min(initial=offsets[-1])
+    return bottom + float(low), bottom + float(high)
+
+
+def _factor_of_two(surface: Surface) -> np.ndarray:
+    half, twice = (surface.height_along_rate(surface.bottom + each) for each in (-1.0, 1.0))
+    return np.maximum(half, twice) / surface.level
+
+
+def _intersection(intervals: Sequence[Interval]) -> Interval | None:
+    low = max((interval[0] for interval in intervals), default=math.inf)
+    high = min((interval[1] for interval in intervals), default=-math.inf)
+    return (low, high) if low <= high else None
+
+
+def _without(draws: Mapping[int, np.ndarray], width: int) -> dict[int, np.ndarray]:
+    return {each: places for each, places in draws.items() if each != width}
+
+
+def _fast_transfer(narrow: Surface, wide: Surface) -> Estimate:
+    gap = narrow.level - wide.level
+    if np.quantile(gap, 0.025) <= 0:
+        return Estimate(None, reason="the wider network's best loss is not clearly lower")
+    cost = wide.height(narrow.bottom, narrow.other) / gap
+    return Estimate.of_cost(cost, narrow.bottom - wide.bottom)
 
 
 def _by_width(estimates: Mapping[int, Estimate]) -> dict[str, Any]:

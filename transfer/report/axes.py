@@ -1,19 +1,19 @@
 """What a verdict says of each hyperparameter that was swept: a table, a sentence, a headline."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from transfer.analysis import JOINTLY, AxisVerdict, Estimate, RecipeVerdict, SweepVerdict
+from transfer.analysis import (
+    JOINTLY,
+    AxisVerdict,
+    Estimate,
+    RecipeVerdict,
+    SweepVerdict,
+    TransferNumbers,
+)
 from transfer.analysis.transferability import Transfers
-from transfer.notation import interval, learning_rate, listed
+from transfer.notation import ANSWERS, hyperparameter, interval, learning_rate, listed
 from transfer.report.tables import Table
-
-ANSWERS: Mapping[Transfers, str] = {
-    "true": "transfers",
-    "false": "does not transfer",
-    "undecided": "undecided",
-}
-_WORDS = {"weight_decay": "decay"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def axis_answers(judged: RecipeVerdict) -> list[AxisAnswer]:
     """
     return [
         AxisAnswer(
-            name=axis_name(axis.axis),
+            name=hyperparameter(axis.axis),
             transfers=axis.answer.transfers,
             word=ANSWERS[axis.answer.transfers],
             reason=axis.answer.reason,
@@ -53,16 +53,6 @@ def axis_answers(judged: RecipeVerdict) -> list[AxisAnswer]:
         )
         for axis in judged.axes
     ]
-
-
-def axis_name(axis: str) -> str:
-    """Return a hyperparameter's name in words.
-
-    Example:
-      >>> axis_name("weight_decay"), axis_name("readout_output"), axis_name("jointly")
-      ('decay', 'readout output', 'jointly')
-    """
-    return _WORDS.get(axis, axis.replace("_", " "))
 
 
 def title(judged: RecipeVerdict) -> str:
@@ -79,7 +69,7 @@ def headline(judged: RecipeVerdict) -> str:
       'learning rate transfers, decay undecided, tentative: 2 seeds, 2 widths'
     """
     words = [ANSWERS[axis.answer.transfers] for axis in judged.axes]
-    names = [axis_name(axis.axis) for axis in judged.axes]
+    names = [hyperparameter(axis.axis) for axis in judged.axes]
     told = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     tentative = [f"tentative: {judged.tentative}"] if judged.tentative else []
     return ", ".join([*(told if len(told) > 1 else words), *tentative])
@@ -103,7 +93,7 @@ def claim(verdict: SweepVerdict, axis: str = "learning_rate") -> str:
         for answer in ANSWERS
     }
     undecided = f"undecided under {under['undecided']}" if under["undecided"] else ""
-    subject = f"The best {axis_name(axis)}"
+    subject = f"The best {hyperparameter(axis)}"
     if under["true"] and under["false"]:
         told = f"transfers across width under {under['true']}, not under {under['false']}"
     elif under["true"]:
@@ -156,8 +146,46 @@ def _table(judged: RecipeVerdict, axis: AxisVerdict) -> Table:
                 regret_text(regrets.get(width)),
             )
         )
-    names = [axis_name(axis.axis), "95 % interval", *(["loss"] if number is learning_rate else [])]
-    return Table(("width", *names, "regret"), rows, words=0, folds=("regret",))
+    loss_too = ["loss"] if number is learning_rate else []
+    header = ("width", hyperparameter(axis.axis), "95 % interval", *loss_too, "regret")
+    return Table(header, rows, words=0, folds=("regret",))
+
+
+def numbers_table(numbers: TransferNumbers) -> Table:
+    """Return how well the learning rate transfers, a row per width and one for all together.
+
+    By how much the loss rises if the learning rate is off by a factor of two; which rates are
+    within 0.1 % of the best loss; by how many octaves the line through the other widths' optima
+    misses; and the regret over what the width gains in loss.
+    """
+    rows = [
+        (
+            str(width),
+            _known(robust, ".2%"),
+            interval(2 ** near[0], 2 ** near[1])
+            if (near := numbers.near_optimal.get(width))
+            else "-",
+            _known(numbers.left_out.get(width), "+z.2f"),
+            _known(numbers.fast_transfer.get(width), "z.2f"),
+        )
+        for width, robust in numbers.robustness.items()
+    ]
+    shared = numbers.near_optimal_everywhere
+    everywhere = interval(2 ** shared[0], 2 ** shared[1]) if shared else "none"
+    slope = _known(numbers.robustness_exponent, "+z.2f")
+    together = ("all", "-" if slope == "-" else f"~ width^{slope}", everywhere, "-", "-")
+    header = (
+        "width",
+        "rate off by 2",
+        "near-optimal",
+        "left out, octaves",
+        "fast transfer",
+    )
+    return Table(header, [*rows, together], words=0)
+
+
+def _known(estimate: Estimate | None, form: str) -> str:
+    return "-" if estimate is None or estimate.value is None else estimate.text(form)
 
 
 def regret_text(relative: Estimate | None) -> str:
@@ -167,7 +195,7 @@ def regret_text(relative: Estimate | None) -> str:
       >>> regret_text(Estimate(0.0017, (0.0002, 0.0041))), regret_text(Estimate(None))
       ('+0.17% [+0.02%, +0.41%]', '-')
     """
-    return "-" if relative is None or relative.value is None else relative.text("+.2%")
+    return _known(relative, "+.2%")
 
 
 def _plain(value: float) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from transfer.analysis import RecipeVerdict, Regret, SweepVerdict
 from transfer.analysis.transferability import Transfers
 from transfer.markup import html_paragraph
+from transfer.notation import ANSWERS
 from transfer.report.advice import advice_text, spent, trained_table
-from transfer.report.axes import ANSWERS, AxisAnswer, axis_answers, headline, regret_text
+from transfer.report.axes import AxisAnswer, axis_answers, headline, numbers_table, regret_text
 from transfer.report.sublayers import invariance
 from transfer.report.tables import Table
 
@@ -34,6 +35,7 @@ class Answer:
       facts: names with numbers, for the page.
       target: what training the target with transferred hyperparameters gave, in a sentence.
       sublayers: a row for each: whether its top singular value is invariant, and why.
+      numbers: how well the learning rate transfers, by width.
     """
 
     recipe: str
@@ -44,6 +46,7 @@ class Answer:
     facts: Sequence[tuple[str, str]]
     target: str | None
     sublayers: Table
+    numbers: Table | None
 
     @property
     def sentences(self) -> list[str]:
@@ -152,6 +155,7 @@ def _answer(judged: RecipeVerdict) -> Answer:
             ],
             words=3,
         ),
+        numbers=numbers_table(judged.numbers) if judged.numbers else None,
     )
 
 
@@ -167,8 +171,8 @@ def _target(judged: RecipeVerdict) -> str | None:
     if target.regret is None:
         return f"{told}loss {target.loss:.3f}; its regret is unknown, because {target.reason}."
     return (
-        f"{told}loss {target.loss:.3f} beside {target.best_loss:.3f}, the lowest of a sweep there, "
-        f"a regret of {regret_text(target.relative)}."
+        f"{told}loss {target.loss:.3f} where the best of a sweep there is "
+        f"{target.best_loss:.3f}, a regret of {regret_text(target.relative)}."
     )
 
 

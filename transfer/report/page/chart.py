@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from transfer.notation import learning_rate
 from transfer.report.page.figure import Control
 from transfer.report.page.looks import Look
 
@@ -156,7 +157,8 @@ def rate_label(log2: float) -> str:
       ('0.00024 (2⁻¹²)', '0.011 (2⁻⁶·⁵)')
     """
     exponent = f"{log2:z.1f}".removesuffix(".0")
-    return f"{2**log2:.2g} (2{exponent.translate(_RAISED)})"
+    number, _, _ = learning_rate(2**log2).partition(" ")
+    return f"{number} (2{exponent.translate(_RAISED)})"
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:

@@ -30,7 +30,8 @@ def optimum_figure(verdict: SweepVerdict) -> Figure | None:
         key="optimum",
         claim="Best learning rate against width",
         about=(
-            "Fitted optima with 95 % intervals, and least-squares lines. Level is perfect transfer."
+            "Fitted optima with 95 % intervals (docs/intervals.md says what they rest on), and "
+            "least-squares lines. Level is perfect transfer."
         ),
         panels=[
             Panel(
