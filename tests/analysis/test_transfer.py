@@ -93,7 +93,7 @@ def test_a_fitted_regret_is_that_of_the_bowl(sweep):
     assert found.source == "fitted"
     assert found.loss == pytest.approx(3.0 + 0.1 * 0.75**2, abs=0.01)
     assert found.best_loss == pytest.approx(3.0, abs=0.002)
-    assert found.regret == found.loss - found.best_loss
+    assert found.regret == pytest.approx(found.loss - found.best_loss)
     assert found.relative_regret == pytest.approx(found.regret / 3, rel=0.01)
     assert found.interval[0] < 0.1 * 0.75**2 < found.interval[1]
 
@@ -175,7 +175,10 @@ def test_noise_leaves_a_recipe_undecided(sweep):
 
 
 def test_one_seed_refutes_a_clear_drift_by_the_residuals_of_its_fit(sweep):
-    clear, noisy = (sweep(noise=n)(drifting(-0.7), WIDTHS, GRID) for n in (0.003, 0.15))
+    clear, noisy = (
+        sweep(noise=noise)(drifting(slope), WIDTHS, GRID)
+        for noise, slope in ((0.003, -0.7), (0.15, -0.3))
+    )
 
     assert judgement(clear).transfers == "false"
     assert judgement(noisy).transfers == "undecided"

@@ -21,7 +21,7 @@ from transfer.analysis.optimum import (
 )
 from transfer.analysis.regret import Regret
 from transfer.analysis.slope import slope_of_draws
-from transfer.analysis.surface import Rows, Surface, fit_surfaces
+from transfer.analysis.surface import Rows, Surface, apart, fit_surfaces
 from transfer.analysis.transferability import Transferability, judge_movement, judge_regrets
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
@@ -304,11 +304,7 @@ def _jointly(sweeps: Sequence[WidthSweep], tables: Mapping[int, LossTable]) -> A
             regrets.append(dataclasses.replace(unknown, reason=open_ends[0]))
             continue
         cost = wide.surface.height(narrow.surface.bottom, narrow.surface.other)
-        rate = narrow.surface.bottom - wide.surface.bottom
-        decay = narrow.surface.other - wide.surface.other
-        # Zero is among the costs where both optima may be the same; the axis that tells them apart
-        # best decides.
-        offset = max(rate, decay, key=lambda each: abs(each.mean()) / (each.std() + 1e-12))
+        offset = apart(narrow.surface, wide.surface)
         regrets.append(_regret(unknown, cost, offset, wide.surface.level, []))
     return AxisVerdict(
         axis=JOINTLY,

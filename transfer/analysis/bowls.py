@@ -40,6 +40,8 @@ CURVATURE_SPREAD, SKEWNESS_SPREAD, QUARTIC_SPREAD = 0.4, 0.12, 0.07
 RATE_SKEWNESS = 0.1
 SKEWNESS_MEAN_SPREAD = 0.15
 NOISE_MEDIAN, NOISE_SPREAD = 0.2, 1.0
+_NODES = 49  # of the grid over mu
+_LEAST_NOISE = 1e-4  # over the curvature; below it the normal equations lose their digits
 _NOISE_POOLING = 6.0  # seeds' degrees of freedom that the pooled noise counts for at each width
 
 _SPREADS = np.array([CURVATURE_SPREAD, SKEWNESS_SPREAD, QUARTIC_SPREAD])
@@ -156,10 +158,12 @@ def fit_bowls(groups: Sequence[Points], skewness: float = RATE_SKEWNESS) -> list
     """
     read = [_Group.of(points) for points in groups]
     curvature = _typical_curvature(read)
+    least = (_LEAST_NOISE * curvature) ** 2
+    read = [dataclasses.replace(group, least=least) for group in read]
     noise = _noise_guess(read, curvature)
     scales = _noise_by_group(read)
     shared = _Shared.wide(curvature, noise, skewness)
-    grids = [np.linspace(*group.allowed, 49) for group in read]
+    grids = [_first_grid(group) for group in read]
     for _ in range(2):
         tables = [_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
         grids = [_narrowed(*each, shared) for each in zip(grids, tables, strict=True)]
@@ -183,6 +187,7 @@ class _Group:
     allowed: tuple[float, float]
     lowest: float
     points: tuple[np.ndarray, np.ndarray]
+    least: float = 0.0
 
     @classmethod
     def of(cls, points: Points) -> "_Group":
@@ -279,9 +284,7 @@ def _noise_guess(groups: Sequence[_Group], curvature: float) -> _Noise:
     squares = sum(group.squares for group in groups)
     freedom = sum(group.freedom for group in groups)
     median = NOISE_MEDIAN * curvature
-    # A floor far below any noise keeps noiseless losses finite.
-    floor = (1e-6 * curvature) ** 2
-    squares += floor * freedom
+    squares += (_LEAST_NOISE * curvature) ** 2 * freedom
     if not freedom:
         return _Noise(squares, freedom, median, float(np.log(median)) - 0.5, 1.3)
     center = 0.5 * float(np.log(squares / freedom))
@@ -319,7 +322,7 @@ class _Design:
 def _design(group: _Group, mu: np.ndarray, noise: np.ndarray) -> _Design:
     u = group.x - mu[:, None]
     powers = np.stack([u**2, u**3, u**4], axis=-1)  # [M, R, 3]
-    variance = noise[:, None] ** 2 * group.variance + group.misfit**2  # [N, R]
+    variance = noise[:, None] ** 2 * group.variance + group.misfit**2 + group.least  # [N, R]
     weight = 1 / variance
     total = weight.sum(axis=1)
     share = weight / total[:, None]
@@ -368,12 +371,21 @@ def _prior_mean(shared: _Shared) -> np.ndarray:
     return np.stack([c, k * c, np.zeros_like(c)], axis=-1)
 
 
+def _first_grid(group: _Group) -> np.ndarray:
+    """All places that are allowed, finer around the lowest point, whose bowl may be narrow."""
+    best = group.x[int(np.argmin(group.y))]
+    step = float(np.median(np.diff(group.x))) if len(group.x) > 1 else 1.0
+    fine = best + step * np.linspace(-1, 1, _NODES)
+    whole = np.concatenate([np.linspace(*group.allowed, _NODES // 2), fine])
+    return np.unique(np.clip(whole, *group.allowed))
+
+
 def _narrowed(mu: np.ndarray, table: np.ndarray, shared: _Shared) -> np.ndarray:
     """A grid as fine as before over the part that has the posterior."""
     best = (table + shared.prior).max(axis=(1, 2, 3))
     kept = np.flatnonzero(best > best.max() - 14)
     low, high = mu[max(kept[0] - 1, 0)], mu[min(kept[-1] + 1, len(mu) - 1)]
-    return np.linspace(low, high, len(mu))
+    return np.linspace(low, high, _NODES)
 
 
 def _posterior(

@@ -12,6 +12,7 @@ from transfer.analysis.estimate import Estimate, Interval, interval_from_json, i
 from transfer.analysis.losses import LossTable, common_seeds, setting_of
 from transfer.analysis.optimum import WidthSweep, fit_widths, log2_or_nothing
 from transfer.analysis.quadratic import power
+from transfer.analysis.surface import apart
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
@@ -169,7 +170,7 @@ def _fitted(
         return unknown
     surface = target.surface
     cost = surface.height(proxy.surface.bottom, proxy.surface.other)
-    offset = proxy.surface.bottom - surface.bottom
+    offset = apart(proxy.surface, surface)
     found, relative = (Estimate.of_cost(each, offset) for each in (cost, cost / surface.level))
     gap = proxy.optimum.log2_learning_rate
     if gap.interval is None:

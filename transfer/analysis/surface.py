@@ -111,6 +111,18 @@ class Surface:
         return np.asarray((1 - share) * values[left, draw] + share * values[left + 1, draw])
 
 
+def apart(one: Surface, other: Surface) -> np.ndarray:
+    """Return draws of the octaves between two optima, along the axis that tells them apart best.
+
+    A cost is signed by them (`Estimate.of_cost`): zero is among the costs where both optima may be
+    the same place.
+    """
+    rate, along = one.bottom - other.bottom, one.other - other.other
+    if not np.isfinite(along).all() or not along.any():
+        return rate
+    return max(rate, along, key=lambda each: abs(each.mean()) / (each.std() + 1e-12))
+
+
 def fit_surfaces(widths: Sequence[Rows]) -> list[Surface]:
     """Return the posterior of all widths' surfaces, whose rows are fitted as one regression.
 
@@ -121,6 +133,8 @@ def fit_surfaces(widths: Sequence[Rows]) -> list[Surface]:
       >>> bool(abs(np.median(surface.other)) < 0.05)
       True
     """
+    if not widths:
+        return []
     bowls = iter(fit_bowls([points for rows in widths for points in rows.points.values()]))
     fitted = [{place: next(bowls) for place in rows.points} for rows in widths]
     valleys = [place for place, rows in enumerate(widths) if rows.is_between]
