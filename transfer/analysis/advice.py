@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transfer.analysis.compute import AHEAD
+from transfer.analysis.optimum import WidthSweep
 from transfer.analysis.prediction import Prediction
 from transfer.analysis.proxies import predict
 from transfer.analysis.recipe_verdict import RecipeVerdict
@@ -70,7 +71,10 @@ class Advice:
 
 
 def advise(
-    trials: Sequence[TrialResult], recipes: Mapping[str, RecipeVerdict], target: int | None
+    trials: Sequence[TrialResult],
+    recipes: Mapping[str, RecipeVerdict],
+    sweeps: Mapping[str, Sequence[WidthSweep]],
+    target: int | None,
 ) -> tuple[Advice, ...]:
     """Return what each recipe would train the target with, the one to prefer first.
 
@@ -80,7 +84,7 @@ def advise(
     sweep is narrower than, it is 8 times the widest width that was swept.
 
     Example:
-      >>> advise(trials, recipes, target=128)[0].sentence  # doctest: +SKIP
+      >>> advise(trials, recipes, sweeps, target=128)[0].sentence  # doctest: +SKIP
       'At width 128 use learning rate 0.056 (2^-4.2) [0.048, 0.075] and decay 0.1 under mup+sqrt.'
     """
     swept = [{optimum.width for optimum in judged.optima} for judged in recipes.values()]
@@ -107,16 +111,23 @@ def advise(
         if equals > 1:
             because += f" and its loss at width {shared} is the lowest of {equals} such recipes"
     return tuple(
-        _advice(trials, judged.recipe, width, named, None if place else because)
+        _advice(trials, sweeps[judged.recipe], judged, width, named, None if place else because)
         for place, judged in enumerate(ordered)
     )
 
 
 def _advice(
-    trials: Sequence[TrialResult], recipe: str, width: int, named: bool, because: str | None
+    trials: Sequence[TrialResult],
+    sweeps: Sequence[WidthSweep],
+    judged: RecipeVerdict,
+    width: int,
+    named: bool,
+    because: str | None,
 ) -> Advice:
+    recipe = judged.recipe
     told = Advice(recipe=recipe, width=width, named=named, prediction=None, because=because)
     try:
-        return dataclasses.replace(told, prediction=predict(trials, recipe, width))
+        found = predict(trials, recipe, width, known=(sweeps, judged))
     except TransferError as error:
         return dataclasses.replace(told, reason=str(error))
+    return dataclasses.replace(told, prediction=found)

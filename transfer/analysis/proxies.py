@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from transfer.analysis.axis import AxisVerdict
 from transfer.analysis.forecast import forecast_regret
-from transfer.analysis.optimum import Optimum, WidthSweep
+from transfer.analysis.optimum import Optimum, WidthSweep, fit_widths
 from transfer.analysis.prediction import Prediction
-from transfer.analysis.recipe_verdict import judge_recipe
+from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe
 from transfer.errors import TransferError, nearest
 from transfer.notation import ANSWERS, hyperparameter, learning_rate, listed
 from transfer.run_directory import SPECTRUM_SCHEMA, TrialResult
@@ -20,6 +20,8 @@ def predict(
     recipe: str,
     target_width: int | None,
     proxy_widths: Sequence[int] | None = None,
+    *,
+    known: tuple[Sequence[WidthSweep], RecipeVerdict] | None = None,
 ) -> Prediction:
     """Return the hyperparameters for a target width from sweeps at narrower ones.
 
@@ -27,6 +29,14 @@ def predict(
     moved unchanged: being canonical, they need no further rescaling. Multipliers are those of the
     best setting. Only sweep trials are read, all narrower widths by default. A target of None is
     the widest proxy itself, to be moved along other axes alone (`Prediction.extrapolated`).
+
+    Arguments:
+      trials: of a run.
+      recipe: which of its recipes.
+      target_width: wider than all proxies, or None.
+      proxy_widths: the widths to read, by default all that are narrower.
+      known: the recipe's sweeps and its verdict where they are known already; they are used if all
+        their widths are proxies, which saves fitting them again.
 
     Raises:
       TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
@@ -58,12 +68,15 @@ def predict(
         widest = target_width
     proxies = _proxies(widths, widest, proxy_widths)
     proxy_trials = [trial for trial in mine if trial.width in proxies]
-    sweeps = [WidthSweep.of(proxy_trials, recipe, width) for width in proxies]
+    if known is not None and proxies == tuple(each.optimum.width for each in known[0]):
+        sweeps, judged = known
+    else:
+        sweeps = fit_widths(proxy_trials, recipe, proxies)
+        judged = judge_recipe(proxy_trials, SPECTRUM_SCHEMA.empty_table(), recipe, sweeps)
     optimum = sweeps[-1].optimum
     rate, decay = optimum.log2_learning_rate, optimum.log2_weight_decay
     if rate.value is None:
         raise TransferError(f"{recipe} cannot be predicted yet: {rate.reason}.")
-    judged = judge_recipe(proxy_trials, SPECTRUM_SCHEMA.empty_table(), recipe, sweeps)
     unknown = {"learning rate": rate, "weight decay": decay}
     gaps = [
         f"no interval of the {name}: {e.reason}" for name, e in unknown.items() if e and e.reason

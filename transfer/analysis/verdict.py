@@ -138,7 +138,7 @@ def judge(
         recipe: judge_recipe(trials, spectrum, recipe, swept) for recipe, swept in sweeps.items()
     }
     return SweepVerdict(
-        advice=advise(trials, recipes, target),
+        advice=advise(trials, recipes, sweeps, target),
         recipes=recipes,
         objective=Objective(OBJECTIVES[trials[0].objective], "nats"),
         compute=compute_spent(trials, target),
