@@ -28,7 +28,7 @@ def exact(width, bottom, curvature=0.09, level=3.0, spread=0.0):
     bowl = Bowl(
         bottom=bottom + spread * normal,
         level=np.full(DRAWS, level),
-        coefficients=np.tile([curvature, 0.0, 0.0], (DRAWS, 1)),
+        coefficients=np.tile([curvature, 0.0, 0.0, 0.0], (DRAWS, 1)),
         noise=np.full(DRAWS, 0.001),
         span=(-11.0, -2.0),
         points=(POINTS, level + curvature * (POINTS - bottom) ** 2),

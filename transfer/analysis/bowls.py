@@ -2,28 +2,30 @@ r"""The bottoms of noisy bowls: one Bayesian regression for all widths of a reci
 
 Near its lowest point a loss over x, the log2 of a hyperparameter, is taken for
 
-  loss(x) = level + c u^2 + e u^3 + f u^4,   u = x - mu,
+  loss(x) = level + c u^2 + e u^3 + f u^4 + g u |u|,   u = x - mu,
 
 averaged over seeds, which all points share, so that what a seed adds to all of them cancels. Every
-width has a mu, level, c, e and f of its own. The posterior is computed on a grid over mu and over
-what widths share (noise, mean curvature, mean skewness); level, c, e, f are integrated out
+width has a mu, level, c, e, f and g of its own. The posterior is computed on a grid over mu and
+over what widths share (noise, mean curvature, mean form); level, c, e, f and g are integrated out
 exactly, because the loss is linear in them. Priors, all relative to the mean curvature C:
 
   mu     flat
   level  flat
   C      flat in log C
   c      normal, mean C, s.d. 0.4 C: widths differ, and pool where few points tell them apart
-  e      normal, mean K C, s.d. 0.12 C, with K normal, mean 0.1, s.d. 0.15: losses rise faster
-         above the best learning rate; e / c of the sweeps under `experiments/` was 0.1 with a
-         s.d. of 0.2. For other axes the mean of K is 0.
+  e      skewness: normal, mean K C, s.d. 0.08 C, with K normal, mean 0.05, s.d. 0.15
+  g      kink, another curvature above the bottom than below: normal, mean Q C, s.d. 0.1 C, with Q
+         normal, mean 0.1, s.d. 0.25. Losses rise faster above the best learning rate, where
+         training grows unstable; in the sweeps under `experiments/` a cubic had a skewness of 0.1
+         with a s.d. of 0.2, as these two have together. For other axes both means are 0.
   f      normal, mean 0, s.d. 0.07 C: at two octaves it bends the bowl by a quarter
   noise  lognormal, median 0.2 C, s.d. of the log 1: it was 0.2 to 1 C in the sweeps under
          `experiments/`. Only with one seed and few points does this prior matter.
 
-What the polynomial misses far from the bottom is an error of a tenth of the height above it, in
-every point on its own. Only points within two octaves of the lowest one, or two points on either
-side of it, are read. Noise is that of the seeds and of the residuals of the fit together, so one
-seed has an interval too.
+What this form misses far from the bottom is an error of a tenth of the height above it, in every
+point on its own. Only points within two octaves of the lowest one, or two points on either side of
+it, are read. Noise is that of the seeds and of the residuals of the fit together, so one seed has
+an interval too.
 """
 
 import dataclasses
@@ -36,17 +38,18 @@ REACH = 2.0
 """Octaves on either side of the lowest point that are read, at least two points."""
 MISFIT = 0.1
 """Standard error of the bowl's form, as a share of the height above the bottom."""
-CURVATURE_SPREAD, SKEWNESS_SPREAD, QUARTIC_SPREAD = 0.4, 0.12, 0.07
-RATE_SKEWNESS = 0.1
-SKEWNESS_MEAN_SPREAD = 0.15
+SPREADS = np.array([0.4, 0.08, 0.07, 0.1])
+"""Standard deviations of c, e, f and g around their means over widths, over C."""
+RATE_FORM = (0.05, 0.1)
+"""Prior means of K and Q for learning rates; those of other axes are 0."""
+FORM_SPREAD = (0.15, 0.25)
 NOISE_MEDIAN, NOISE_SPREAD = 0.2, 1.0
+
 _NODES = 49  # of the grid over mu
 _LEAST_NOISE = 1e-4  # over the curvature; below it the normal equations lose their digits
 _NOISE_POOLING = 6.0  # seeds' degrees of freedom that the pooled noise counts for at each width
-
-_SPREADS = np.array([CURVATURE_SPREAD, SKEWNESS_SPREAD, QUARTIC_SPREAD])
-_CURVATURES = 2.0 ** np.linspace(-1.5, 1.5, 6)
-_SKEWNESSES = np.linspace(-2.0, 2.0, 5)
+_CURVATURES = 2.0 ** np.linspace(-1.5, 1.5, 5)
+_FORMS = np.stack(np.meshgrid(*2 * [np.linspace(-1.6, 1.6, 5)], indexing="ij"), -1).reshape(-1, 2)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +110,7 @@ class Bowl:
     Fields:
       bottom: mu, log2 of the best value.
       level: the loss there.
-      coefficients: c, e and f, shape [draw, 3].
+      coefficients: c, e, f and g, shape [draw, 4].
       noise: standard deviation of one trial.
       span: lowest and highest point that was read.
       points: (x, loss) of all points between divergences, which take over outside the span.
@@ -129,9 +132,9 @@ class Bowl:
         points it goes on as a parabola from their edge, because a quartic may bend down there.
         """
         x = np.broadcast_to(x, self.bottom.shape)
-        c, e, f = self.coefficients.T
+        c, e, f, g = self.coefficients.T
         u = np.clip(x, *self.span) - self.bottom
-        height = ((f * u + e) * u + c) * u**2
+        height = ((f * u + e) * u + c + g * np.sign(u)) * u**2
         outer, losses = self.points
         further = np.clip(x, outer[0], outer[-1]) - self.bottom
         read = np.interp(x, outer, losses) - self.level
@@ -141,14 +144,14 @@ class Bowl:
         return np.maximum(height, 0.0) * np.maximum(1 + MISFIT * self.form_error, 0.0)
 
 
-def fit_bowls(groups: Sequence[Points], skewness: float = RATE_SKEWNESS) -> list[Bowl]:
+def fit_bowls(groups: Sequence[Points], form: tuple[float, float] = RATE_FORM) -> list[Bowl]:
     """Return draws from the joint posterior of the bowls of all groups, such as widths.
 
     The draws come from a generator with a fixed seed, so intervals reproduce.
 
     Args:
       groups: losses over the same axis, each with a finite one.
-      skewness: prior mean of K.
+      form: prior means of K and Q.
 
     Example:
       >>> x = np.arange(-9.0, -3.0)
@@ -162,11 +165,13 @@ def fit_bowls(groups: Sequence[Points], skewness: float = RATE_SKEWNESS) -> list
     read = [dataclasses.replace(group, least=least) for group in read]
     noise = _noise_guess(read, curvature)
     scales = _noise_by_group(read)
-    shared = _Shared.wide(curvature, noise, skewness)
+    shared = _Shared.wide(curvature, noise, form)
     grids = [_first_grid(group) for group in read]
     for _ in range(2):
-        tables = [_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
-        grids = [_narrowed(*each, shared) for each in zip(grids, tables, strict=True)]
+        tables = [
+            _evidence(*each, shared.thinned()) for each in zip(read, grids, scales, strict=True)
+        ]
+        grids = [_narrowed(*each) for each in zip(grids, tables, strict=True)]
     tables = [_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
     shared = shared.narrowed(_posterior(tables, grids, read, shared, noise))
     tables = [_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
@@ -208,31 +213,43 @@ class _Group:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Shared:
-    """Grids over what groups share: noise [N], mean curvature [C], mean skewness [K]."""
+    """Grids over what groups share: noise [N], curvature [C], mean skewness and kink [J, 2]."""
 
     noise: np.ndarray
     curvature: np.ndarray
-    skewness: np.ndarray
-    prior: np.ndarray  # log prior of the skewness, [K]
+    form: np.ndarray
+    prior: np.ndarray  # log prior of the form, [J]
 
     @classmethod
-    def wide(cls, curvature: float, noise: "_Noise", skewness: float) -> "_Shared":
+    def wide(cls, curvature: float, noise: "_Noise", form: tuple[float, float]) -> "_Shared":
         log_noise = noise.center + noise.spread * np.linspace(-2.5, 2.5, 9)
         return cls(
             np.exp(log_noise),
             curvature * _CURVATURES,
-            skewness + SKEWNESS_MEAN_SPREAD * _SKEWNESSES,
-            -(_SKEWNESSES**2) / 2,
+            np.array(form) + np.array(FORM_SPREAD) * _FORMS,
+            -(_FORMS**2).sum(axis=1) / 2,
         )
 
+    def thinned(self) -> "_Shared":
+        """Fewer nodes, enough to find where the bottom may lie."""
+        return _Shared(self.noise[::2], self.curvature[::2], self.form[::3], self.prior[::3])
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Prior means of the coefficients, shape [C, J, 4]."""
+        curvature = self.curvature[:, None]
+        skewness, kink = curvature * self.form[:, 0], curvature * self.form[:, 1]
+        whole = np.broadcast_to(curvature, skewness.shape)
+        return np.stack([whole, skewness, np.zeros_like(skewness), kink], axis=-1)
+
     def narrowed(self, posterior: np.ndarray) -> "_Shared":
-        """Put the nodes of the noise where the posterior [N, C, K] has it."""
+        """Put the nodes of the noise where the posterior [N, C, J] has it."""
         weight = posterior.sum(axis=(1, 2))
         log = np.log(self.noise)
         mean = weight @ log
         step = log[1] - log[0]
         spread = np.sqrt(weight @ (log - mean) ** 2 + step**2 / 12)
-        nodes = mean + np.minimum(spread, 1.2 * step) * np.linspace(-2.4, 2.4, 7)
+        nodes = mean + np.minimum(spread, 1.2 * step) * np.linspace(-2.2, 2.2, 6)
         return dataclasses.replace(self, noise=np.exp(nodes))
 
 
@@ -309,7 +326,7 @@ def _noise_by_group(groups: Sequence[_Group]) -> list[float]:
 class _Design:
     """Normal equations at every mu and noise, with the level projected out.
 
-    Fields: `gram` [M, N, 3, 3], `moment` [M, N, 3], `total` [N], `log_det` [N].
+    Fields: `gram` [M, N, 4, 4], `moment` [M, N, 4], `total` and `log_det` [N], `weight` [N, R].
     """
 
     gram: np.ndarray
@@ -319,16 +336,20 @@ class _Design:
     weight: np.ndarray
 
 
+def _powers(u: np.ndarray) -> np.ndarray:
+    return np.stack([u**2, u**3, u**4, u * np.abs(u)], axis=-1)
+
+
 def _design(group: _Group, mu: np.ndarray, noise: np.ndarray) -> _Design:
     u = group.x - mu[:, None]
-    powers = np.stack([u**2, u**3, u**4], axis=-1)  # [M, R, 3]
+    powers = _powers(u)  # [M, R, 4]
     variance = noise[:, None] ** 2 * group.variance + group.misfit**2 + group.least  # [N, R]
     weight = 1 / variance
     total = weight.sum(axis=1)
     share = weight / total[:, None]
     mean = np.einsum("nr,mri->mni", share, powers)
     # Differences to the weighted mean keep the digits that subtracting large sums would lose.
-    centred = powers[:, None] - mean[:, :, None]  # [M, N, R, 3]
+    centred = powers[:, None] - mean[:, :, None]  # [M, N, R, 4]
     y = group.y - (share @ group.y)[:, None]  # [N, R]
     weighted = centred * weight[:, :, None]
     gram = np.swapaxes(weighted, -1, -2) @ centred
@@ -339,36 +360,29 @@ def _design(group: _Group, mu: np.ndarray, noise: np.ndarray) -> _Design:
 
 
 def _evidence(group: _Group, mu: np.ndarray, scale: float, shared: _Shared) -> np.ndarray:
-    """Log evidence of one group, shape [M, N, C, K], with level, c, e and f integrated out."""
+    """Log evidence of one group, shape [M, N, C, J], with level and coefficients integrated out."""
     design = _design(group, mu, shared.noise * scale)
-    spread = _SPREADS * shared.curvature[:, None]  # [C, 3]
-    mean = _prior_mean(shared)  # [C, K, 3]
-    gram = design.gram[:, :, None] * (spread[:, :, None] * spread[:, None, :])  # [M, N, C, 3, 3]
-    gram_mean = np.einsum("mnij,ckj->mncki", design.gram, mean)
-    rest = (design.moment[:, :, None, None] - gram_mean) * spread[:, None, :]
-    quadratic = (
-        design.total[:, None, None]
-        - 2 * np.einsum("mni,cki->mnck", design.moment, mean)
-        + np.einsum("mncki,cki->mnck", gram_mean, mean)
-    )
-    b11, b22, b33 = (1 + gram[..., i, i] for i in range(3))
-    b21, b31, b32 = gram[..., 1, 0], gram[..., 2, 0], gram[..., 2, 1]
-    # Cholesky by hand: LAPACK takes a call per matrix of three rows.
-    l11 = np.sqrt(b11)
-    l21, l31 = b21 / l11, b31 / l11
-    l22 = np.sqrt(b22 - l21**2)
-    l32 = (b32 - l31 * l21) / l22
-    l33 = np.sqrt(np.maximum(b33 - l31**2 - l32**2, 1e-12))
-    z1 = rest[..., 0] / l11[..., None]
-    z2 = (rest[..., 1] - l21[..., None] * z1) / l22[..., None]
-    z3 = (rest[..., 2] - l31[..., None] * z1 - l32[..., None] * z2) / l33[..., None]
-    log_det = 2 * np.log(l11 * l22 * l33)[..., None] + design.log_det[:, None, None]
-    return np.asarray(-(log_det + quadratic - z1**2 - z2**2 - z3**2) / 2)
+    spread = SPREADS * shared.curvature[:, None]  # [C, 4]
+    mean = shared.mean
+    gram = design.gram[:, :, None] * (spread[:, :, None] * spread[:, None, :])  # [M, N, C, 4, 4]
+    root = np.linalg.cholesky(np.eye(len(SPREADS)) + gram)
+    # [M, N, C, 4, J], by which matrix products are fast.
+    gram_mean = design.gram[:, :, None] @ np.swapaxes(mean, 1, 2)
+    moment = design.moment[:, :, None, :, None]
+    half = _forward(root, (moment - gram_mean) * spread[:, :, None])
+    quadratic = ((gram_mean - 2 * moment) * np.swapaxes(mean, 1, 2)).sum(axis=-2)
+    quadratic += design.total[:, None, None] - (half**2).sum(axis=-2)
+    log_det = 2 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)[..., None]
+    return np.asarray(-(log_det + design.log_det[:, None, None] + quadratic) / 2)
 
 
-def _prior_mean(shared: _Shared) -> np.ndarray:
-    c, k = np.meshgrid(shared.curvature, shared.skewness, indexing="ij")
-    return np.stack([c, k * c, np.zeros_like(c)], axis=-1)
+def _forward(root: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve root x = right for lower triangles [..., i, i] and [..., i, k], faster than LAPACK."""
+    solved = np.empty_like(right)
+    for row in range(root.shape[-1]):
+        known = sum(root[..., row, k, None] * solved[..., k, :] for k in range(row))
+        solved[..., row, :] = (right[..., row, :] - known) / root[..., row, row, None]
+    return solved
 
 
 def _first_grid(group: _Group) -> np.ndarray:
@@ -380,9 +394,9 @@ def _first_grid(group: _Group) -> np.ndarray:
     return np.unique(np.clip(whole, *group.allowed))
 
 
-def _narrowed(mu: np.ndarray, table: np.ndarray, shared: _Shared) -> np.ndarray:
+def _narrowed(mu: np.ndarray, table: np.ndarray) -> np.ndarray:
     """A grid as fine as before over the part that has the posterior."""
-    best = (table + shared.prior).max(axis=(1, 2, 3))
+    best = table.max(axis=(1, 2, 3))
     kept = np.flatnonzero(best > best.max() - 14)
     low, high = mu[max(kept[0] - 1, 0)], mu[min(kept[-1] + 1, len(mu) - 1)]
     return np.linspace(low, high, _NODES)
@@ -395,7 +409,7 @@ def _posterior(
     shared: _Shared,
     noise: _Noise,
 ) -> np.ndarray:
-    """Weights [N, C, K] of what groups share, with every mu integrated out."""
+    """Weights [N, C, J] of what groups share, with every mu integrated out."""
     log = noise.log_density(np.log(shared.noise))[:, None, None] + shared.prior
     for table, mu, group in zip(tables, grids, groups, strict=True):
         top = table.max(axis=0)
@@ -445,17 +459,17 @@ def _draw_one(
     bottom = np.clip(mu[row] + (share - 0.5) * (mu[1] - mu[0]), *group.allowed)
 
     design = _design(group, mu, shared.noise * scale)
-    spread = _SPREADS * shared.curvature[c][:, None]
-    mean = _prior_mean(shared)[c, k]
+    spread = SPREADS * shared.curvature[c][:, None]
+    mean = shared.mean[c, k]
     gram = design.gram[row, n]
-    precision = np.eye(3) + gram * spread[:, :, None] * spread[:, None, :]
+    precision = np.eye(len(SPREADS)) + gram * spread[:, :, None] * spread[:, None, :]
     rest = (design.moment[row, n] - np.einsum("dij,dj->di", gram, mean)) * spread
     root = np.linalg.cholesky(precision)
-    normal = generator.standard_normal((DRAWS, 3))
+    normal = generator.standard_normal(mean.shape)
     half = np.linalg.solve(root, rest[..., None])[..., 0] + normal
     coefficients = mean + spread * np.linalg.solve(np.swapaxes(root, 1, 2), half[..., None])[..., 0]
     u = group.x - mu[row][:, None]
-    fitted = np.einsum("dri,di->dr", np.stack([u**2, u**3, u**4], axis=-1), coefficients)
+    fitted = np.einsum("dri,di->dr", _powers(u), coefficients)
     weight = design.weight[n]
     level = ((group.y - fitted) * weight).sum(axis=1) / weight.sum(axis=1)
     level = level + generator.standard_normal(DRAWS) / np.sqrt(weight.sum(axis=1))

@@ -138,7 +138,7 @@ def fit_surfaces(widths: Sequence[Rows]) -> list[Surface]:
     bowls = iter(fit_bowls([points for rows in widths for points in rows.points.values()]))
     fitted = [{place: next(bowls) for place in rows.points} for rows in widths]
     valleys = [place for place, rows in enumerate(widths) if rows.is_between]
-    rises = fit_bowls([_bottoms(fitted[place]) for place in valleys], 0.0) if valleys else []
+    rises = fit_bowls([_bottoms(fitted[place]) for place in valleys], (0.0, 0.0)) if valleys else []
     found: dict[int, Valley] = {
         place: _valley(fitted[place], rise) for place, rise in zip(valleys, rises, strict=True)
     }

@@ -119,7 +119,7 @@ def near_optimal(surface: Surface) -> Interval:
         row,
         bottom=np.full(len(offsets), np.median(row.bottom)),
         level=np.full(len(offsets), np.median(row.level)),
-        coefficients=np.broadcast_to(np.median(row.coefficients, axis=0), (len(offsets), 3)),
+        coefficients=np.broadcast_to(np.median(row.coefficients, axis=0), (len(offsets), 4)),
         form_error=np.zeros(len(offsets)),
     )
     height = typical.height(offsets + np.median(row.bottom))
