@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import track
 
+from experiments.coverage.committed import held_out_table
 from experiments.coverage.measure import Row, measured
 from experiments.coverage.scenarios import Scenario, scenarios
 from experiments.coverage.summary import summary
@@ -55,6 +56,7 @@ def main() -> None:
             rows += batch
             pq.write_table(pa.Table.from_pylist(rows), TABLE, compression="zstd")
     print(summary(rows))
+    print(f"\nHeld-out widths of committed sweeps:\n\n{held_out_table()}")
 
 
 def _measured(batch: Sequence[tuple[Scenario, int]]) -> list[Row]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from transfer.analysis import WidthSweep, find_optimum
-from transfer.analysis.bowls import Points, fit_bowls
+from transfer.analysis.bowls import fit_bowls
+from transfer.analysis.points import Points
 from transfer.analysis.quadratic import curve_minimum
 
 GRID = [-9.0, -8.0, -7.0, -6.0, -5.0, -4.0]

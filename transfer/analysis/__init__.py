@@ -12,7 +12,13 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
-from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
+from transfer.analysis.optimum import (
+    Optimum,
+    WidthSweep,
+    find_optimum,
+    fit_widths,
+    sweeps_by_recipe,
+)
 from transfer.analysis.prediction import Prediction
 from transfer.analysis.proxies import predict
 from transfer.analysis.recipe_verdict import RecipeVerdict, SublayerVerdict
@@ -60,6 +66,7 @@ __all__ = [
     "extrapolate_optimum",
     "find_optimum",
     "find_regret",
+    "fit_widths",
     "forecast_regret",
     "judge",
     "judge_axes",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfer.analysis.bowls import Points
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.losses import LossTable, setting_of
+from transfer.analysis.points import Points
 from transfer.analysis.quadratic import curve_minimum, open_end
 from transfer.analysis.surface import Rows, Surface, fit_surfaces
 from transfer.errors import TransferError

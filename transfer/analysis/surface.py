@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from transfer.analysis.bowls import Bowl, Points, fit_bowls
+from transfer.analysis.bowls import Bowl, fit_bowls
+from transfer.analysis.points import Points
 
 _BEND = 0.1  # of the valley's floor: octaves of learning rate, per squared octave along it
 
@@ -151,15 +152,17 @@ def fit_surfaces(widths: Sequence[Rows]) -> list[Surface]:
 def _bottoms(rows: Mapping[float, Bowl]) -> Points:
     """The lowest losses of the rows as points over the other axis.
 
-    Their variance is that of the rows' posteriors, in units of a trial's noise, which is as well
-    known as there.
+    Their variance is that of the rows' posteriors around what all rows share, in units of a trial's
+    noise, which is as well known as there. What rows share is no error of their differences.
     """
     places = sorted(place for place in rows if np.isfinite(place))
     log_noise = np.mean([np.log(rows[place].noise) for place in places], axis=0)
     noise, freedom = float(np.exp(log_noise.mean())), 1 / (2 * float(log_noise.var()) + 1e-9)
-    ends = np.array([np.quantile(rows[place].level, [0.16, 0.5, 0.84]) for place in places])
-    variance = ((ends[:, 2] - ends[:, 0]) / 2 / noise) ** 2
-    return Points(np.array(places), ends[:, 1], variance, freedom * noise**2, freedom)
+    levels = np.stack([rows[place].level for place in places])
+    shared = np.median(levels - np.median(levels, axis=1, keepdims=True), axis=0)
+    low, middle, high = np.quantile(levels - shared, [0.16, 0.5, 0.84], axis=1)
+    variance = ((high - low) / 2 / noise) ** 2
+    return Points(np.array(places), middle, variance, freedom * noise**2, freedom)
 
 
 def _valley(rows: Mapping[float, Bowl], rise: Bowl) -> Valley:
