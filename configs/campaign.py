@@ -3,9 +3,9 @@
 Learning rate and decay are swept together, with decay ~ sqrt(width) against a constant one. The
 rule predicts that the best decay of `mup+sqrt` stays and that of `mup+constant` rises as
 width^(1/2), and that sigma_1 grows as width^(1/4) under `mup+constant` only. Our run
-(`experiments/campaign`) found the difference between the slopes of sigma_1, and the opposite for
-decay: the best coefficient falls as width^-0.41 under `mup+sqrt` and stays under `mup+constant`.
-The best runs had not settled.
+(`experiments/campaign`) found the difference between the slopes of sigma_1. It leaves decay open:
+the best coefficient moves as width^-0.25 [-0.70, +0.20] under `mup+sqrt` and as width^+0.15
+[-0.33, +0.63] under `mup+constant`, and the best runs had not settled.
 """
 
 from transfer.config import template

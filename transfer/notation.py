@@ -26,7 +26,7 @@ def learning_rate(value: float, digits: int = 2) -> str:
     """
     if not 0 < value < math.inf:
         return f"{value:g}"
-    return f"{_number(value, digits)} ({power_of_two(math.log2(value))})"
+    return f"{number(value, digits)} ({power_of_two(math.log2(value))})"
 
 
 def power_of_two(exponent: float) -> str:
@@ -46,7 +46,7 @@ def interval(low: float, high: float) -> str:
       >>> interval(0.0411, 0.0557), interval(0.05, 12)
       ('[0.041, 0.056]', '[0.050, 12]')
     """
-    return f"[{_number(low, 2)}, {_number(high, 2)}]"
+    return f"[{number(low, 2)}, {number(high, 2)}]"
 
 
 def hyperparameter(name: str) -> str:
@@ -69,6 +69,12 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int = 2) -> str:
+    """Return a number with so many digits, zeros at its end among them.
+
+    Example:
+      >>> number(0.0602), number(12.4)
+      ('0.060', '12')
+    """
     # "#" keeps zeros at the end, and leaves a point behind whole numbers.
     return f"{value:#.{digits}g}".removesuffix(".")

@@ -9,7 +9,7 @@ from transfer.analysis.at_target import TargetValues
 from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Estimate, Interval, interval_json
 from transfer.errors import TransferError
-from transfer.notation import hyperparameter, interval, learning_rate, listed
+from transfer.notation import hyperparameter, interval, learning_rate, listed, number
 from transfer.renamed import renamed
 from transfer.scaling import (
     Calibration,
@@ -189,7 +189,8 @@ class Prediction:
 
     def _decay(self) -> str:
         fitted = self.log2_weight_decay_interval
-        return f"{self.weight_decay:{'#.2g' if fitted else '.4g'}}" + _interval(fitted)
+        told = number(self.weight_decay) if fitted else f"{self.weight_decay:.4g}"
+        return told + _interval(fitted)
 
     def _where(self) -> str:
         others = {

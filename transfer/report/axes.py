@@ -12,7 +12,7 @@ from transfer.analysis import (
     TransferNumbers,
 )
 from transfer.analysis.transferability import Transfers
-from transfer.notation import ANSWERS, hyperparameter, interval, learning_rate, listed
+from transfer.notation import ANSWERS, hyperparameter, interval, learning_rate, listed, number
 from transfer.report.tables import Table
 
 
@@ -132,7 +132,7 @@ def _table(judged: RecipeVerdict, axis: AxisVerdict) -> Table:
             words=0,
         )
     losses = {each.width: each.best_loss for each in judged.optima}
-    number = learning_rate if axis.axis == "learning_rate" else _plain
+    written = learning_rate if axis.axis == "learning_rate" else number
     rows = []
     for width in sorted({*axis.optima, *regrets}):
         best = axis.optima.get(width)
@@ -140,13 +140,13 @@ def _table(judged: RecipeVerdict, axis: AxisVerdict) -> Table:
         rows.append(
             (
                 str(width),
-                _value(best, number),
+                _value(best, written),
                 _interval(best),
-                *(["-" if loss is None else f"{loss:.3f}"] if number is learning_rate else []),
+                *(["-" if loss is None else f"{loss:.3f}"] if written is learning_rate else []),
                 regret_text(regrets.get(width)),
             )
         )
-    loss_too = ["loss"] if number is learning_rate else []
+    loss_too = ["loss"] if written is learning_rate else []
     header = ("width", hyperparameter(axis.axis), "95 % interval", *loss_too, "regret")
     return Table(header, rows, words=0, folds=("regret",))
 
@@ -198,14 +198,10 @@ def regret_text(relative: Estimate | None) -> str:
     return _known(relative, "+.2%")
 
 
-def _plain(value: float) -> str:
-    return f"{value:.2g}"
-
-
-def _value(best: Estimate | None, number: Callable[[float], str]) -> str:
+def _value(best: Estimate | None, written: Callable[[float], str]) -> str:
     if best is None:
         return "not tuned"
-    return "undecided" if best.value is None else number(2**best.value)
+    return "undecided" if best.value is None else written(2**best.value)
 
 
 def _interval(best: Estimate | None) -> str:
