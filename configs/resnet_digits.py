@@ -2,8 +2,8 @@
 
 Some twenty minutes on 2 CPU cores. Trials are compared by their training loss over the last tenth,
 under augmentation: the held-out digits are few. Published for other models: the best learning rate
-of `standard` falls with width and that of `mup+sqrt` stays. In our run (`experiments/resnet_digits`)
-five seeds do not decide either.
+of `standard` falls with width and that of `mup+sqrt` stays. Here (`experiments/resnet_digits`) five
+seeds decide neither.
 """
 
 from transfer.config import template
