@@ -12,7 +12,7 @@ from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.quadratic import curve_minimum
 from transfer.analysis.slope import least_squares_slope
 
-REPEATS = 14
+REPEATS = 8
 
 
 def scenario(seeds):
@@ -25,9 +25,9 @@ def rows():
 
 
 def test_intervals_hold_the_truth_at_every_number_of_seeds(rows):
-    """42 sweeps of 95 % hold 36 or more with a probability of 0.99; widths of a sweep less."""
+    """Of 24 intervals of 95 %, 20 or more hold with a probability of 0.99."""
     for name in ("optimum", "slope", "regret", "forecast"):
-        assert coverage(rows, name) >= 0.88, name
+        assert coverage(rows, name) >= 20 / 24, name
         assert sum(row[f"{name}_told"] for row in rows) >= 0.9 * sum(
             row[f"{name}_asked"] for row in rows
         )
@@ -48,8 +48,9 @@ def test_the_percentile_bootstrap_fails_the_same_scenarios():
             simulated = simulate(scenario(seeds), repeat)
 
             def slope(weights, simulated=simulated):
+                drawn = weights > 0
                 optima = [
-                    curve_minimum(x, losses[:, 0] @ weights).location
+                    curve_minimum(x, losses[:, 0, drawn] @ weights[drawn]).location
                     for x, losses in zip(simulated.rates, simulated.losses, strict=True)
                 ]
                 if None in optima:
@@ -61,7 +62,7 @@ def test_the_percentile_bootstrap_fails_the_same_scenarios():
                 held.append(interval[0] <= simulated.slope <= interval[1])
 
     assert len(held) > REPEATS
-    assert np.mean(held) < 0.75
+    assert np.mean(held) < 20 / 24
 
 
 def test_the_committed_table_is_whole():

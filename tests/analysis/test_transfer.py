@@ -1,6 +1,7 @@
 """Slope over width, regret, and the judgement made of them."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from transfer.analysis import (
     Regret,
     WidthSweep,
     find_regret,
+    fit_widths,
     judge_transfer,
     optimum_slope,
 )
@@ -29,14 +31,14 @@ def drifting(slope, curvature=0.1):
 
 
 def sweeps_of(trials, widths=WIDTHS):
-    return [WidthSweep.of(trials, "mup+sqrt", width) for width in widths]
+    return fit_widths(trials, "mup+sqrt", widths)
 
 
 def judgement(trials, widths=WIDTHS):
     sweeps = sweeps_of(trials, widths)
     regrets = [
-        find_regret(trials, "mup+sqrt", width, proxy)
-        for width, proxy in zip(widths[1:], sweeps, strict=False)
+        find_regret(trials, "mup+sqrt", target.optimum.width, proxy, target)
+        for proxy, target in itertools.pairwise(sweeps)
     ]
     return judge_transfer([each.optimum for each in sweeps], optimum_slope(sweeps), regrets)
 

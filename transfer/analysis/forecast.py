@@ -1,13 +1,14 @@
 """The regret to expect at a target before it is trained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.optimum import WidthSweep
 from transfer.analysis.slope import DEPARTURE, is_known, line
+from transfer.analysis.surface import Surface
 from transfer.errors import TransferError
 
 _PRIOR_FREEDOM = 4.0  # that the departure of optima from a line is known with beforehand
@@ -63,7 +64,7 @@ def _open(sweep: WidthSweep) -> bool:
     return sweep.optimum.log2_learning_rate.interval is None
 
 
-def _level(widest: np.ndarray, proxies, width: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _level(widest: np.ndarray, proxies: Mapping[int, Surface], width: int) -> np.ndarray:
     """Continue the best loss of the two widest proxies as a power of width, at most one octave."""
     second, first = sorted(proxies)[-2:]
     ratio = np.median(widest) / np.median(proxies[second].level)

@@ -303,15 +303,20 @@ def _with_predicted(curve: LossTable, predicted: Sequence[TrialResult]) -> LossT
 
 def rows_along(table: LossTable, best: Hyperparameters, axis: str) -> dict[float, LossTable]:
     """Return the losses over learning rate by log2 of an axis' value, all else at its best."""
-    tables: dict[float, LossTable] = {}
-    for value in sorted({getattr(setting, axis) for setting in table.settings}):
-        row = dataclasses.replace(best, **{axis: value})
-        kept = table.where(
-            lambda s, row=row: dataclasses.replace(s, learning_rate=row.learning_rate) == row
-        )
-        if kept.settings:
-            tables[log2_or_nothing(value)] = kept
-    return tables
+    values = sorted({getattr(setting, axis) for setting in table.settings})
+    rows = [dataclasses.replace(best, **{axis: value}) for value in values]
+    tables = [_along_rate(table, row) for row in rows]
+    return {
+        log2_or_nothing(value): found
+        for value, found in zip(values, tables, strict=True)
+        if found.settings
+    }
+
+
+def _along_rate(table: LossTable, setting: Hyperparameters) -> LossTable:
+    """The part of a table that differs from a setting in the learning rate alone."""
+    rate = setting.learning_rate
+    return table.where(lambda each: dataclasses.replace(each, learning_rate=rate) == setting)
 
 
 def points_of(curve: LossTable) -> Points:

@@ -164,6 +164,7 @@ def _fitted(
 ) -> Regret:
     if target is None:
         return dataclasses.replace(regret, reason=f"width {regret.width} was not tuned")
+    assert regret.log2_learning_rate is not None
     place = regret.log2_learning_rate, float(np.median(proxy.surface.other))
     loss = _interpolate(swept, swept.mean(), place, proxy.optimum.best)
     if unknown := _unknown(regret, loss, target):

@@ -8,7 +8,7 @@ point, as a bowl over the other axis, and the best learning rate moves along the
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -97,7 +97,9 @@ class Surface:
         found = self._between_rows(other, lambda row: row.level + row.height(rate))
         return found - self.level
 
-    def _between_rows(self, other, value) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def _between_rows(
+        self, other: np.ndarray | float, value: Callable[[Bowl], np.ndarray]
+    ) -> np.ndarray:
         """Interpolate between rows, per draw; outside of them the nearest counts."""
         places = np.array(sorted(self.rows))
         values = np.stack([value(self.rows[place]) for place in places])
