@@ -10,6 +10,7 @@ from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
 from transfer.analysis.prediction import Prediction, predict
 from transfer.analysis.regret import Regret, find_regret
+from transfer.analysis.scaling_law import ScalingLaw, SizeLoss
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
 from transfer.analysis.transferability import (
@@ -33,6 +34,8 @@ __all__ = [
     "Prediction",
     "RecipeVerdict",
     "Regret",
+    "ScalingLaw",
+    "SizeLoss",
     "SpectrumSlope",
     "SublayerVerdict",
     "SweepVerdict",
