@@ -1,4 +1,4 @@
-"""A ladder of widths for a forecast: five proxies, and a target whose loss is said before it trains.
+"""Five proxy widths for a forecast, and a target whose loss is said before it trains.
 
 Sweeps two recipes at widths 16 to 64 in about six minutes on 2 CPU cores; `transfer forecast` then
 says the loss at width 96 from the law of the proxies. Expect it within 1 % under `mup+sqrt`.

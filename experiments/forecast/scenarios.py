@@ -66,7 +66,7 @@ SCENARIOS = (
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """Points of the proxies, and what came to be at the target: mean over the seeds, and one run."""
+    """Points of the proxies, and what came at the target: the mean over seeds, and one run."""
 
     points: tuple[SizeLoss, ...]
     target: float

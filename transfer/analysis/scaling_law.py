@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from transfer.errors import TransferError
 
@@ -17,8 +17,6 @@ PARAMETERS = 3
 # fallen to its floor between one size and the next.
 EXPONENTS = (0.01, 5.0)
 _GRID = np.geomspace(*EXPONENTS, 240)
-# Halvings of the bracket of an end of an interval.
-_HALVINGS = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +132,7 @@ class ScalingLaw:
             return self.variance
         of_one = _seed_variance(known)[0]
         kept = sum(1 / point.runs for point in self.points) / len(self.points)
-        return self.variance + of_one * max(0.0, 1 / runs - kept)
+        return float(self.variance + of_one * max(0.0, 1 / runs - kept))
 
     def _interval(self, size: float, extra: float) -> tuple[float, float]:
         middle = self.at(size)
@@ -149,13 +147,8 @@ class ScalingLaw:
         def end(inside: float, outside: float) -> float:
             if rise(outside) <= allowed:
                 return outside
-            for _ in range(_HALVINGS):
-                half = (inside + outside) / 2
-                if rise(half) <= allowed:
-                    inside = half
-                else:
-                    outside = half
-            return inside
+            found = optimize.brentq(lambda value: rise(value) - allowed, inside, outside)
+            return float(found)
 
         # Above, no law that falls exceeds the largest loss but by noise.
         highest = max(point.loss for point in self.points) * (1 + 2 * math.sqrt(allowed + extra))
