@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING
 
 from transfer.analysis.at_target import TargetRow, TargetValues
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
+from transfer.analysis.collapse import Collapse, collapse
+from transfer.analysis.crossover import Crossover, crossover
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.forecast import Forecast, TargetSize, forecast
+from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import Optimum, WidthSweep, find_optimum, sweeps_by_recipe
@@ -20,6 +24,7 @@ from transfer.analysis.transferability import (
     judge_transfer,
 )
 from transfer.analysis.verdict import RecipeVerdict, SublayerVerdict, SweepVerdict, judge
+from transfer.analysis.width_losses import WidthLoss, width_losses
 from transfer.renamed import renamed
 
 __all__ = [
@@ -27,8 +32,12 @@ __all__ = [
     "REGRET_BAND",
     "SLOPE_BAND",
     "Calibrated",
+    "Collapse",
+    "Crossover",
     "Estimate",
+    "Forecast",
     "Invariance",
+    "JudgedForecast",
     "MeasuredDecay",
     "Optimum",
     "Prediction",
@@ -40,15 +49,21 @@ __all__ = [
     "SublayerVerdict",
     "SweepVerdict",
     "TargetRow",
+    "TargetSize",
     "TargetValues",
     "Transferability",
+    "WidthLoss",
     "WidthSweep",
     "calibrate",
     "calibrate_run",
+    "collapse",
+    "crossover",
     "extrapolate_optimum",
     "find_optimum",
     "find_regret",
+    "forecast",
     "judge",
+    "judge_forecast",
     "judge_invariance",
     "judge_transfer",
     "measure_decay",
@@ -58,6 +73,7 @@ __all__ = [
     "slope_over_seeds",
     "spectrum_slopes",
     "sweeps_by_recipe",
+    "width_losses",
 ]
 
 if not TYPE_CHECKING:

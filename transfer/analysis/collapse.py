@@ -74,8 +74,11 @@ def collapse_of(curves: np.ndarray, ends: np.ndarray, floor: float) -> tuple[flo
       >>> time = np.linspace(0.2, 0.8, 4)
       >>> shape = 1 + 1 / time  # the same for all, from floors and heights of their own
       >>> heights = np.array([[0.5], [0.3]])
-      >>> collapse_of(1.5 + heights[..., None] * shape, 1.5 + heights, floor=1.5)
-      (0.0, None)
+      >>> over_widths, over_seeds = collapse_of(
+      ...     1.5 + heights[..., None] * shape, 1.5 + heights, floor=1.5
+      ... )
+      >>> over_widths < 1e-12, over_seeds
+      (True, None)
     """
     normalized = (curves - floor) / (ends - floor)[..., None]
     relative = normalized / normalized.mean(axis=(0, 1))

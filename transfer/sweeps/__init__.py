@@ -8,6 +8,13 @@ from transfer.sweeps.bracket import bracket
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
+from transfer.sweeps.registered_forecast import (
+    make_forecast,
+    register_forecast,
+    registered_forecast,
+    target_size,
+    target_widths,
+)
 from transfer.sweeps.reporter import Lines, Reporter, group_line, split_line
 from transfer.sweeps.run import run_single, run_sweep, run_target, train_groups
 from transfer.sweeps.runner import (
@@ -35,8 +42,11 @@ __all__ = [
     "extrapolated",
     "group_line",
     "load_for",
+    "make_forecast",
     "provenance",
+    "register_forecast",
     "register_run",
+    "registered_forecast",
     "remove_orphans",
     "run_groups",
     "run_single",
@@ -44,7 +54,9 @@ __all__ = [
     "run_target",
     "split_line",
     "target_experiment",
+    "target_size",
     "target_values",
+    "target_widths",
     "train_groups",
     "tuned_for",
     "unfinished",

@@ -11,6 +11,7 @@ from transfer.training.inputs import TrialInputs
 from transfer.training.loop import Outcome, Progress, train
 from transfer.training.memory import DoesNotFitError, require_room_for_one
 from transfer.training.population import Population, State
+from transfer.training.run_size import run_size
 
 __all__ = [
     "BaseSizes",
@@ -31,6 +32,7 @@ __all__ = [
     "group_mesh",
     "require_room_for_one",
     "restore_parameters",
+    "run_size",
     "train",
 ]
 
