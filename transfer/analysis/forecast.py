@@ -322,14 +322,23 @@ def _recipe_forecast(
         targets=forecasts,
         held_out=held_out,
         collapse=collapse,
-        notes=_notes(losses, laws["parameters"], targets),
+        notes=_notes(losses, laws["parameters"], targets, held_out["parameters"]),
     )
 
 
 def _notes(
-    losses: Sequence[WidthLoss], law: ScalingLaw, targets: Sequence[TargetSize]
+    losses: Sequence[WidthLoss],
+    law: ScalingLaw,
+    targets: Sequence[TargetSize],
+    held_out: HeldOut,
 ) -> tuple[str, ...]:
-    notes = [f"at width {found.width} {found.note}" for found in losses if found.note]
+    notes = []
+    if not held_out.inside:
+        notes.append(
+            f"the narrower widths did not forecast width {held_out.width}, so that their loss "
+            "follows no single law and no interval is to be trusted"
+        )
+    notes += [f"at width {found.width} {found.note}" for found in losses if found.note]
     notes += law.notes
     reach = math.log2(targets[-1].parameters / losses[-1].parameters)
     spanned = math.log2(losses[-1].parameters / losses[0].parameters)

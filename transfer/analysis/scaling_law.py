@@ -46,9 +46,9 @@ class ScalingLaw:
       floor, coefficient, exponent: E, A and a.
       variance: of a point about the law, relative to the squared loss. The residuals tell it with
         as many degrees of freedom as there are points beyond three, and the scatter over seeds
-        with many more; both are pooled. Where the residuals alone are larger, they count, because
-        the law then does not hold as exactly as the seeds do.
-      freedom: degrees of freedom of the variance.
+        with many more; both are pooled. What the residuals have beyond that is added, because the
+        law then does not hold as exactly as the seeds do.
+      freedom: degrees of freedom of the variance, fewer the more of it the residuals alone tell.
 
     Example:
       >>> sizes = [1e4, 2e4, 4e4, 8e4, 16e4]
@@ -64,7 +64,7 @@ class ScalingLaw:
     coefficient: float
     exponent: float
     variance: float
-    freedom: int
+    freedom: float
 
     @classmethod
     def fit(cls, points: Sequence[SizeLoss]) -> "ScalingLaw":
@@ -256,13 +256,19 @@ def _seed_variance(points: Sequence[SizeLoss]) -> tuple[float, int]:
     return sum(f * v for f, v in zip(freedoms, variances, strict=True)) / total, total
 
 
-def _variance(points: Sequence[SizeLoss], squares: float) -> tuple[float, int]:
+def _variance(points: Sequence[SizeLoss], squares: float) -> tuple[float, float]:
+    """Return the relative variance of a point about the law, and its degrees of freedom."""
     of_one, seed_freedom = _seed_variance(points)
     freedom = len(points) - PARAMETERS
     of_mean = of_one * sum(1 / point.runs for point in points) / len(points)
-    residual = squares / freedom
     pooled = (squares + seed_freedom * of_mean) / (freedom + seed_freedom)
-    return max(pooled, residual), freedom + seed_freedom
+    excess = max(0.0, squares / freedom - pooled)
+    if pooled == 0.0:
+        return 0.0, float(freedom + seed_freedom)
+    # Satterthwaite's: the excess is known from the residuals alone.
+    total = pooled + excess
+    effective = total**2 / (excess**2 / freedom + pooled**2 / (freedom + seed_freedom))
+    return total, max(effective, float(freedom))
 
 
 def _require_points(points: Sequence[SizeLoss]) -> None:

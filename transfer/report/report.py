@@ -10,6 +10,7 @@ from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_b
 from transfer.errors import TransferError
 from transfer.markup import Html
 from transfer.report.charts import Picture
+from transfer.report.forecast_data import ShownForecast
 from transfer.report.verdict import invariance_html, title, verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
 
@@ -37,6 +38,7 @@ class Report:
     spectrum: pa.Table
     sweeps: Mapping[str, Sequence[WidthSweep]]
     verdict: SweepVerdict
+    forecast: ShownForecast | None = None
 
     @classmethod
     def of(
@@ -48,7 +50,8 @@ class Report:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
         trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
-        return cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
+        report = cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
+        return dataclasses.replace(report, forecast=ShownForecast.of(run, trials))
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -104,6 +107,7 @@ class Report:
         """What draws each figure, by the name of its file; None where data was not recorded."""
         from transfer.report.curves_figure import curves_figure
         from transfer.report.decay_figure import decay_figure
+        from transfer.report.forecast_figure import forecast_figure
         from transfer.report.loss_figure import loss_figure
         from transfer.report.optimum_figure import optimum_figure
         from transfer.report.spectrum_figure import spectrum_figure
@@ -113,6 +117,7 @@ class Report:
             "loss_vs_decay": lambda: decay_figure(self.trials, self.verdict),
             "optimum_vs_width": lambda: optimum_figure(self.verdict),
             "singular_values_vs_width": lambda: spectrum_figure(self.verdict),
+            "forecast": lambda: forecast_figure(self.forecast) if self.forecast else None,
             "training_curves": lambda: curves_figure(self.trials, self.metrics, self.verdict),
         }
 
@@ -121,7 +126,13 @@ class Report:
         from transfer.report.page import report_page
 
         return report_page(
-            self.trials, self.metrics, self.spectrum, self.sweeps, self.verdict, configuration
+            self.trials,
+            self.metrics,
+            self.spectrum,
+            self.sweeps,
+            self.verdict,
+            configuration,
+            self.forecast,
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -169,6 +180,10 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
         run.write_bytes(f"report/{name}.png", image)
     configuration = (run.config() or {}).get("experiment", {})
     run.write_bytes("report/report.html", report.page(configuration).encode())
+    if report.forecast:
+        judged = [each.to_json() for each in report.forecast.judged]
+        content = {"registered": report.forecast.registered, "targets": judged}
+        run.write_json("report/forecast.json", content)
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict.to_json())
     return report.verdict

@@ -1,4 +1,4 @@
-"""How long a step takes here: measured on a few steps, or recorded by trials of the same devices."""
+"""How long a step takes here: measured on a few steps, or recorded by trials on such devices."""
 
 import dataclasses
 import time

@@ -10,8 +10,10 @@ import pyarrow as pa
 import vl_convert
 
 from transfer.analysis import SweepVerdict, WidthSweep
+from transfer.report.forecast_data import ShownForecast
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
+from transfer.report.page.forecast import forecast_figure
 from transfer.report.page.looks import colour_variables, width_looks
 from transfer.report.page.loss import loss_figure
 from transfer.report.page.optimum import optimum_figure
@@ -28,6 +30,7 @@ def report_page(
     sweeps: Mapping[str, Sequence[WidthSweep]],
     verdict: SweepVerdict,
     configuration: Mapping[str, Any],
+    forecast: ShownForecast | None = None,
 ) -> str:
     """Return the report of a run as HTML; the same tables and verdict give the same text.
 
@@ -41,6 +44,7 @@ def report_page(
       sweeps: what `sweeps_by_recipe` returned of these trials.
       verdict: what `judge` said of these tables.
       configuration: the run's resolved configuration, maybe empty.
+      forecast: that of the run, with what became of it, if it has one.
 
     Example:
       >>> html = report_page(  # doctest: +SKIP
@@ -54,6 +58,7 @@ def report_page(
         spectrum_figure(verdict),
         spectrum_training_figure(trials, spectrum, verdict, looks),
         curves_figure(trials, metrics, verdict, looks),
+        forecast_figure(forecast),
     ]
     return (
         _environment()
