@@ -25,7 +25,7 @@ def forecast_figure(shown: ShownForecast) -> Figure:
             for panel, axis in zip(row, drawn, strict=True):
                 _draw(axis, panel)
             drawn[0].set_ylabel(f"{row[0].unit} (nats)")
-            drawn[0].set_ylim(*loss_limits(row))
+            drawn[0].set_ylim(*loss_limits(panels))
         came = any(mark.came is not None for panel in panels for mark in panel.targets)
         figure.legend(handles=_legend(came), loc="outside right center")
     return figure
