@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from transfer.analysis.at_target import TargetRow, TargetValues
+from transfer.analysis.bowl import USUAL, Bowl, measured_bowl
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.collapse import Collapse, collapse
 from transfer.analysis.crossover import Crossover, crossover
@@ -31,6 +32,8 @@ __all__ = [
     "GAIN_BAND",
     "REGRET_BAND",
     "SLOPE_BAND",
+    "USUAL",
+    "Bowl",
     "Calibrated",
     "Collapse",
     "Crossover",
@@ -67,6 +70,7 @@ __all__ = [
     "judge_invariance",
     "judge_transfer",
     "measure_decay",
+    "measured_bowl",
     "optimum_slope",
     "predict",
     "predicted_slope",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from transfer.renamed import renamed
 from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
+from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
+from transfer.sweeps.design import Design, propose
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
@@ -31,18 +33,23 @@ from transfer.sweeps.target_values import target_values
 
 __all__ = [
     "Adopted",
+    "Design",
+    "GroupCost",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
     "Reporter",
+    "SweepCost",
     "adopted",
     "bracket",
     "declared_groups",
     "extrapolated",
+    "group_cost",
     "group_line",
     "load_for",
     "make_forecast",
+    "propose",
     "provenance",
     "register_forecast",
     "register_run",
@@ -53,6 +60,7 @@ __all__ = [
     "run_sweep",
     "run_target",
     "split_line",
+    "sweep_cost",
     "target_experiment",
     "target_size",
     "target_values",
