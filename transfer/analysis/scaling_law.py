@@ -1,9 +1,8 @@
 """L = E + A x^-a: the loss over parameters or compute, and what it says of a size beyond."""
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,9 @@ PARAMETERS = 3
 # Below the first a law is a logarithm over any range that is measured, and above the second it has
 # fallen to its floor between one size and the next.
 EXPONENTS = (0.01, 5.0)
-_GRID = np.geomspace(*EXPONENTS, 240)
+_GRID = np.geomspace(*EXPONENTS, 100)
+# Into how many the exponents around the best one are divided each time.
+_PARTS = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,19 +79,13 @@ class ScalingLaw:
         sizes = np.array([point.size for point in points])
         losses = np.array([point.loss for point in points])
         weights, center = losses**-2, _center(sizes)
-        exponents = _GRID
-        for _ in range(4):
-            squares, _, _ = _least_squares(sizes / center, losses, weights, exponents)
-            exponents = _around(exponents, int(squares.argmin()))
-        squares, floors, scales = _least_squares(sizes / center, losses, weights, exponents)
-        best = int(squares.argmin())
-        exponent = float(exponents[best])
-        variance, freedom = _variance(points, float(squares[best]))
+        found = _best(sizes / center, losses, weights, refinements=5)
+        variance, freedom = _variance(points, found.squares)
         return cls(
             points=points,
-            floor=float(floors[best]),
-            coefficient=float(scales[best] * center**exponent),
-            exponent=exponent,
+            floor=found.floor,
+            coefficient=found.scale * center**found.exponent,
+            exponent=found.exponent,
             variance=variance,
             freedom=freedom,
         )
@@ -147,27 +142,28 @@ class ScalingLaw:
         def end(inside: float, outside: float) -> float:
             if rise(outside) <= allowed:
                 return outside
-            found = optimize.brentq(lambda value: rise(value) - allowed, inside, outside)
+            # The root of the rise is nearly a straight line, on which few steps suffice.
+            found = optimize.brentq(
+                lambda value: math.sqrt(max(rise(value), 0.0)) - math.sqrt(allowed),
+                inside,
+                outside,
+                xtol=1e-7 * middle,
+            )
             return float(found)
 
         # Above, no law that falls exceeds the largest loss but by noise.
         highest = max(point.loss for point in self.points) * (1 + 2 * math.sqrt(allowed + extra))
         return end(middle, 0.0), end(middle, max(highest, middle))
 
-    def _rise(self, size: float, ratio: float) -> "functools.partial[float]":
+    def _rise(self, size: float, ratio: float) -> Callable[[float], float]:
+        """How much the least sum of squares rises when a loss at one more size is given."""
         sizes = np.array([point.size for point in self.points])
         losses = np.array([point.loss for point in self.points])
-        center = _center(sizes)
-        exponents = np.unique(np.append(_GRID, self.exponent))
-        squares, _, _ = _least_squares(sizes / center, losses, losses**-2, exponents)
-        return functools.partial(
-            _rise_at,
-            np.append(sizes, size) / center,
-            losses,
-            np.append(losses**-2, 1 / (ratio * self.at(size) ** 2)),
-            exponents,
-            float(squares.min()),
-        )
+        center, weights = _center(sizes), losses**-2
+        least = _best(sizes / center, losses, weights).squares
+        sizes = np.append(sizes, size) / center
+        weights = np.append(weights, 1 / (ratio * self.at(size) ** 2))
+        return lambda loss: _best(sizes, np.append(losses, loss), weights).squares - least
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -202,16 +198,29 @@ class ScalingLaw:
         return cls(**{**content, "points": points})
 
 
-def _rise_at(
-    sizes: np.ndarray,
-    losses: np.ndarray,
-    weights: np.ndarray,
-    exponents: np.ndarray,
-    least: float,
-    value: float,
-) -> float:
-    squares, _, _ = _least_squares(sizes, np.append(losses, value), weights, exponents)
-    return float(squares.min()) - least
+@dataclasses.dataclass(frozen=True)
+class _Best:
+    """The best law with any exponent: its sum of squares, floor, coefficient and exponent."""
+
+    squares: float
+    floor: float
+    scale: float
+    exponent: float
+
+
+def _best(
+    sizes: np.ndarray, losses: np.ndarray, weights: np.ndarray, refinements: int = 2
+) -> _Best:
+    exponents = _GRID
+    for _ in range(refinements):
+        squares, _, _ = _least_squares(sizes, losses, weights, exponents)
+        best = int(squares.argmin())
+        low, high = max(best - 1, 0), min(best + 1, len(exponents) - 1)
+        exponents = np.geomspace(exponents[low], exponents[high], _PARTS)
+    squares, floors, scales = _least_squares(sizes, losses, weights, exponents)
+    best = int(squares.argmin())
+    found = (each[best] for each in (squares, floors, scales, exponents))
+    return _Best(*map(float, found))
 
 
 def _least_squares(
@@ -235,11 +244,6 @@ def _least_squares(
     floor, scale = np.where(scale < 0, mean_loss, floor), np.maximum(scale, 0.0)
     residuals = losses - floor[:, None] - scale[:, None] * powers
     return (residuals**2) @ weights, floor, scale
-
-
-def _around(exponents: np.ndarray, best: int) -> np.ndarray:
-    low, high = max(best - 1, 0), min(best + 1, len(exponents) - 1)
-    return np.geomspace(exponents[low], exponents[high], 41)
 
 
 def _center(sizes: np.ndarray) -> float:
