@@ -1,7 +1,8 @@
 """How often a forecast's interval holds what comes: `python -m experiments.forecast.coverage`.
 
-Writes `coverage.parquet` beside this file, one row per scenario, number of widths and reach, and
-prints its table; three minutes on one core. `--table` prints the committed table alone.
+Writes `coverage.parquet`, one row per scenario, number of widths and reach, and `coverage.png`
+beside this file, and prints the table of the README; three minutes on one core. `--table` reads the
+committed table instead of drawing.
 """
 
 import argparse
@@ -11,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.forecast.figure import coverage_figure
 from experiments.forecast.scenarios import SCENARIOS, Scenario, draw
 from transfer.analysis import ScalingLaw
+from transfer.report.style import to_png
 
 TABLE = pathlib.Path(__file__).parent / "coverage.parquet"
 NUMBERS_OF_WIDTHS = (5, 6, 8)
@@ -98,7 +101,7 @@ def table(rows: list[dict[str, object]]) -> str:
 def main() -> None:
     """Measure all, write and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", action="store_true", help="print the committed table alone")
+    parser.add_argument("--table", action="store_true", help="do not draw, read the table")
     if not parser.parse_args().table:
         rows = [
             measure(scenario, widths, reach)
@@ -107,7 +110,9 @@ def main() -> None:
             for reach in REACHES
         ]
         pq.write_table(pa.Table.from_pylist(rows), TABLE)
-    print(table(pq.read_table(TABLE).to_pylist()))
+    rows = pq.read_table(TABLE).to_pylist()
+    TABLE.with_suffix(".png").write_bytes(to_png(coverage_figure(rows)))
+    print(table(rows))
 
 
 if __name__ == "__main__":

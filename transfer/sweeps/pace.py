@@ -56,10 +56,10 @@ class Pace:
         seconds = np.array([each.seconds for each in self.timed])
         if len(costs) == 1:
             return float(seconds[0] * flops / costs[0])
-        # No step is faster than the fastest that was seen, or cheaper per FLOP.
         slope, start = np.polyfit(costs, seconds, 1, w=1 / seconds)
-        floor = max(seconds.min() if flops > costs.min() else 0.0, flops * (seconds / costs).min())
-        return float(max(start + slope * flops, floor))
+        # A line through noise may fall: nothing that takes more is faster than what was seen.
+        least = seconds.min() * min(1.0, flops / costs.min())
+        return float(max(start + slope * flops, least))
 
 
 def recorded_pace(trials: Sequence[TrialResult], devices: Sequence[str] | None) -> Pace | None:

@@ -74,8 +74,8 @@ def register_forecast(
         earlier = run.read_json(FORECAST)
         if earlier is not None and not replace:
             raise TransferError(
-                f"{run.path / FORECAST} holds a forecast of {earlier.get('registered')} already; "
-                "expected --replace, which keeps it under a number beside the new one."
+                f"{run.path / FORECAST} holds a forecast already, which stays what it is; expected "
+                "--replace, which keeps it under a number beside the new one."
             )
         made = make_forecast(run, experiment, widths)
         names = sorted(trial.trial for trial in run.trials())
