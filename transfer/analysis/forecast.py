@@ -64,9 +64,9 @@ class HeldOut:
         return self.forecast / self.loss - 1
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Say it in a clause."""
         return (
-            f"Held out, width {self.width} was forecast as {_numbers(self.forecast, self.interval)}"
+            f"held out, width {self.width} was forecast as {_numbers(self.forecast, self.interval)}"
             f" from the narrower widths and is {self.loss:.4f}: "
             f"{'inside' if self.inside else 'OUTSIDE'}, {100 * abs(self.error):.2f} % off."
         )
@@ -104,7 +104,7 @@ class RecipeForecast:
         runs = "one run" if self.seeds == 1 else f"the mean of {self.seeds} seeds"
         single = "" if self.seeds == 1 else f"; one run [{_ends(target.one_run)}]"
         return (
-            f"At width {target.width} ({target.size:.3g} parameters) {self.recipe} will reach a "
+            f"At width {target.width} ({target.size:,.0f} parameters) {self.recipe} will reach a "
             f"{OBJECTIVES[self.objective]} of {_numbers(target.loss, target.interval)}, "
             f"{runs}, at its best learning rate{single}."
         )
@@ -175,7 +175,7 @@ class Forecast:
         for found in self.recipes.values():
             lines += [found.sentence(target) for target in found.targets["parameters"]]
         for found in self.recipes.values():
-            lines.append(str(found.held_out["parameters"]))
+            lines.append(f"{found.recipe}: {found.held_out['parameters']}")
             lines += [
                 f"The law of {found.recipe} over {name}: loss = {found.laws[size].formula(name)}."
                 for size, name in SIZES.items()

@@ -105,9 +105,14 @@ class ShownForecast:
 
     @property
     def sentences(self) -> list[str]:
-        """Say what became of every target that was trained, or what is forecast of the others."""
-        head = f"Forecast of {self.registered}:"
-        return [f"{head} {each}" for each in self.judged]
+        """Say what became of the targets that were trained, and which were not."""
+        said = [str(each) for each in self.judged if each.loss is not None or each.note]
+        waiting = [each for each in self.judged if each.loss is None and not each.note]
+        names = dict.fromkeys(each.recipe for each in waiting)
+        for name in names:
+            widths = ", ".join(str(each.width) for each in waiting if each.recipe == name)
+            said.append(f"{name}: of the widths that were forecast {widths} are not trained yet.")
+        return [f"Forecast of {self.registered}:", *said]
 
     def panels(self) -> list[ForecastPanel]:
         """Return a panel per recipe and kind of size."""
