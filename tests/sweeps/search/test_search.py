@@ -140,11 +140,22 @@ def test_where_all_diverged_other_points_are_tried():
 
 
 def test_a_search_ends_at_the_most_trials_that_a_width_may_take():
-    strict = dataclasses.replace(SEARCH, tolerance=1e-9, trials=10)
-    trials, stops = search(strict)
+    # Losses that say nothing of a bottom, 2 % up and down.
+    found, stops = [], {}
+    for width in WIDTHS:
+        while not isinstance(
+            points := dataclasses.replace(SEARCH, trials=10).decide(width, observed(found)), Stopped
+        ):
+            found += [
+                (float(width), (x,), seed, math.exp(0.02 * math.sin(1e4 * x + seed)))
+                for x in points[:, 0]
+                for seed in (0, 1)
+            ]
+        stops[width] = points
 
-    assert [len(trials.at(width).losses) for width in WIDTHS] == [10, 10, 10]
+    assert [len(observed(found).at(width).losses) for width in WIDTHS] == [10, 10, 10]
     assert {stop.reason for stop in stops.values()} == {"trials"}
+    assert all(stop.regret > SEARCH.tolerance for stop in stops.values())
 
 
 def test_the_first_points_lie_apart_and_inside():
