@@ -28,7 +28,7 @@ RUNS = 200
 WIDTHS, TARGET = (16, 32, 64), 128
 TOLERANCE, TRIALS = 0.005, 24
 NAMES = ("learning_rate", "weight_decay")
-BOX = Box(NAMES, (-8.0, -5.0), (-2.0, 0.0))
+BOX = Box(NAMES, (-8.0, -4.0), (-3.0, 0.0))
 PRIOR = prior_of(Recipe("mup"), "entrywise", NAMES)
 
 

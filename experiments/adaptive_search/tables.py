@@ -32,7 +32,7 @@ def transformer() -> Experiment:
     config.model.head_dim = 8
     config.data.sequence_length = 32
     config.data.batch_size = 16
-    config.training.steps = 640
+    config.training.steps = 400
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-5, 1))
     return _read(config)
@@ -45,7 +45,7 @@ def resnet() -> Experiment:
     config.base_width = 8
     config.model.stages = (1, 1)
     config.model.image_channels = 1
-    config.data.batch_size = 32
+    config.data.batch_size = 16
     config.data.crop_padding = 2
     config.training.steps = 200
     config.training.clip = 0.0

@@ -1,7 +1,8 @@
 """A search at all widths: the points of the next round, or that it is over.
 
 Narrow widths come first, because they cost least. A width is done when what its best point may
-still lose is below the tolerance; the widest proxy has to say the same of the target too.
+still lose is below the tolerance, and other learning rates enclose the best one that was tried; the
+widest proxy has to say the same of what is lost at the target.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from transfer.sweeps.search.surface import Observations, Surface
 # A width ends when its regret is below the tolerance in this share of the draws.
 CONFIDENCE = 0.95
 _DRAWS = 512
+_FURTHER = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Search:
         """
         surface, regrets = self._assessed(width, observations)
         regret = max(regrets.values())
-        if regret <= self.tolerance:
+        beyond = self._beyond(observations.at(width))
+        if regret <= self.tolerance and beyond is None:
             return Stopped("tolerance", regret)
         left = self.trials // self.seeds - self._tried(width, observations)
         count = min(count or self.population, left)
@@ -78,8 +81,8 @@ class Search:
             points = self._first(width, observations, count)
         else:
             # What is known of the width itself comes before what it says of the target.
-            goal = next(goal for goal, found in regrets.items() if found > self.tolerance)
-            points = propose(surface, observations, width, goal, count, self.seeds)
+            goal = next((goal for goal, found in regrets.items() if found > self.tolerance), width)
+            points = propose(surface, observations, width, goal, count, self.seeds, first=beyond)
         return points if len(points) else Stopped("trials", regret)
 
     def surface(self, observations: Observations) -> Surface:
@@ -103,6 +106,26 @@ class Search:
             goal: float(np.quantile(surface.regrets(goal, _DRAWS, self.seed), CONFIDENCE))
             for goal in goals
         }
+
+    def _beyond(self, tried: Observations) -> np.ndarray | None:
+        """Which points (point) lie beyond the learning rates tried, where the best is an end.
+
+        They are half an octave further, as far as the box goes. None where the best lies between
+        others, or at the end of the box. A verdict goes by the losses of a width alone, and takes
+        no bottom for known that no trials enclose.
+        """
+        finite = np.isfinite(tried.losses)
+        if not finite.any():
+            return None
+        rates, points = tried.points[finite, 0], self.box.points[:, 0]
+        best = rates[int(np.argmin(tried.means[finite]))]
+        if best == rates.min():
+            outside = points <= max(best - _FURTHER, points.min())
+        elif best == rates.max():
+            outside = points >= min(best + _FURTHER, points.max())
+        else:
+            return None
+        return None if outside[points == best].any() else outside
 
     def _first(self, width: int, observations: Observations, count: int) -> np.ndarray:
         """Points that fill the box, further ones for each round in which all diverged."""

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from transfer.sweeps.search.surface import MISFIT, Observations, Surface
 
 # The middles of so many equally likely ranges of a standard normal stand for it.
-_NORMAL = ndtri((np.arange(15) + 0.5) / 15)
+_NORMAL = ndtri((np.arange(9) + 0.5) / 9)
 # The likeliest of a surface's processes decide where to look.
 _MOST_VIEWS = 3
 
@@ -21,7 +21,7 @@ def propose(
     goal: float,
     count: int,
     seeds: int,
-    candidates: np.ndarray | None = None,
+    first: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return `count` points (point, axis) to try at `width` for the sake of the width `goal`.
 
@@ -32,12 +32,13 @@ def propose(
     only beside another one of its width.
 
     Points that were tried are left out, and so are those no smaller in any hyperparameter than one
-    that diverged. Fewer points are returned where fewer are left.
+    that diverged. Fewer points are returned where fewer are left. `first` (point) may say
+    among which the first one is to be, if any of them is left.
     """
-    points = surface.box.points if candidates is None else candidates
+    points = surface.box.points
     here = tried.at(width)
     free = np.array([not _is_out(point, here) for point in points])
-    views = _views(surface, points, width, goal, seeds)
+    views = _views(surface, width, goal, seeds)
     chosen: list[int] = []
     for _ in range(min(count, int(free.sum()))):
         if chosen or len(here.losses):
@@ -46,7 +47,10 @@ def propose(
             score = np.zeros(len(points))
         # Where nothing is expected to change, what is expected to be lowest comes next.
         score = np.round(score, 12) - 1e-9 * sum(view.weight * view.expected for view in views)
-        best = int(np.argmax(np.where(free, score, -np.inf)))
+        allowed = free
+        if first is not None and not chosen and len(here.losses) and (free & first).any():
+            allowed = free & first
+        best = int(np.argmax(np.where(allowed, score, -np.inf)))
         free[best] = False
         chosen.append(best)
         for view in views:
@@ -86,16 +90,14 @@ class _View:
         self.covariance = self.covariance - np.outer(self.covariance[:, index], row)
 
 
-def _views(
-    surface: Surface, points: np.ndarray, width: float, goal: float, seeds: int
-) -> list[_View]:
+def _views(surface: Surface, width: float, goal: float, seeds: int) -> list[_View]:
+    points = surface.box.points
     own = len(points)
-    if width == goal and points is surface.box.points:
+    if width == goal:
         at, posteriors = slice(0, own), surface.at(width)
     else:
-        goals = surface.box.points
-        widths = np.concatenate([np.full(own, width), np.full(len(goals), goal)])
-        posteriors = surface.posteriors(widths, np.concatenate([points, goals]))
+        widths = np.repeat([width, goal], own)
+        posteriors = surface.posteriors(widths, np.concatenate([points, points]))
         at = slice(own, None)
     views = []
     found = list(zip(posteriors, surface.processes, strict=True))[:_MOST_VIEWS]
