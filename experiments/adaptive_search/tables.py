@@ -1,7 +1,8 @@
 """Dense tables of losses over learning rate, decay and width.
 
 `python -m experiments.adaptive_search.tables` trains into `runs/adaptive_search`, where the same
-command resumes, and writes `dense.parquet`, a row per trial. A network that is named trains alone.
+command resumes, and writes `dense.parquet`, a row per trial, once all are there. Networks that are
+named, and `--widths`, train alone.
 """
 
 import argparse
@@ -72,18 +73,19 @@ def _read(config) -> Experiment:  # type: ignore[no-untyped-def]
 NETWORKS: dict[str, Callable[[], Experiment]] = {"transformer": transformer, "resnet": resnet}
 
 
-def folder(network: str) -> str:
-    """The run directory of a network."""
-    return f"runs/adaptive_search/{network}"
+def directory(network: str, width: int) -> RunDirectory:
+    """Where a network is trained at a width, so that widths may be trained side by side."""
+    return RunDirectory(f"runs/adaptive_search/{network}/{width}")
 
 
-def groups(experiment: Experiment) -> list[TrialGroup]:
-    """A group per width and seed, so that little is lost when the command is stopped."""
+def groups(experiment: Experiment, width: int) -> list[TrialGroup]:
+    """A group per seed, so that little is lost when the command is stopped."""
     return [
         dataclasses.replace(
             group, trials=tuple(trial for trial in group.trials if trial.seed == seed)
         )
         for group in declared_groups(experiment)
+        if group.shape.width == width
         for seed in experiment.sweep.seeds
     ]
 
@@ -96,8 +98,9 @@ def rows() -> list[dict[str, object]]:
             "objective_value": trial.objective_value,
             **{name: getattr(trial, name) for name in COLUMNS[1:-1]},
         }
-        for network in NETWORKS
-        for trial in RunDirectory(folder(network)).trials()
+        for network, make in NETWORKS.items()
+        for width in make().sweep.widths
+        for trial in directory(network, width).trials()
     ]
 
 
@@ -105,15 +108,19 @@ def main() -> None:
     """Train what is missing, and write the table once all is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument("--widths", nargs="*", type=int, default=[8, 16, 32, 64])
+    asked = parser.parse_args()
     with listening() as asked_to_stop, SweepProgress() as progress:
-        for network in parser.parse_args().networks:
-            experiment, run = NETWORKS[network](), RunDirectory(folder(network))
-            launcher = LocalLauncher(asked_to_stop)
-            train_groups(experiment, run, groups(experiment), progress, launcher=launcher)
-    found = rows()
-    if len(found) == sum(
-        len(group.trials) for make in NETWORKS.values() for group in groups(make())
-    ):
+        launcher = LocalLauncher(asked_to_stop)
+        for network in asked.networks:
+            experiment = NETWORKS[network]()
+            for width in asked.widths:
+                run = directory(network, width)
+                train_groups(
+                    experiment, run, groups(experiment, width), progress, launcher=launcher
+                )
+    found, declared = rows(), [make() for make in NETWORKS.values()]
+    if len(found) == sum(len(g.trials) for each in declared for g in declared_groups(each)):
         write_rows(found, COLUMNS, TABLE)
 
 
