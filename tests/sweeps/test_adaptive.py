@@ -9,11 +9,12 @@ from refusals import refused
 
 from transfer.config import SearchSpace, SweepConfig, read
 from transfer.run_directory import RunDirectory
-from transfer.sweeps import declared_groups
+from transfer.sweeps import declared_groups, run_sweep
 from transfer.sweeps.adaptive import SEARCH, search_adaptively
 from transfer.sweeps.extension import extend_grids
+from transfer.training.kept_programs import KeptPrograms
 
-from .small import experiment, row, swept
+from .small import Recorder, experiment, row, swept
 
 ADAPTIVE = {
     "search": "adaptive",
@@ -127,6 +128,31 @@ def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(tmp_
     assert table(again.run) == table(whole.run)
     assert (tmp_path / "killed" / SEARCH).read_text() == (tmp_path / "whole" / SEARCH).read_text()
     assert [group.name for group in again.groups] == [group.name for group in whole.groups]
+
+
+def test_a_sweep_trains_its_rounds_in_one_program_a_width_and_nothing_twice(tmp_path, monkeypatch):
+    changes = {"recipes": ("mup+sqrt",), "population": 2, "trials": 8, "tolerance": 1e-6}
+    declared = swept(experiment(), **(ADAPTIVE | changes))
+    compiled = []
+    compile_one = KeptPrograms.compile
+
+    def counted(self, built, held_out):
+        program = compile_one(self, built, held_out)
+        compiled.append(id(program))
+        return program
+
+    monkeypatch.setattr(KeptPrograms, "compile", counted)
+    first, again = Recorder(), Recorder()
+    trials = run_sweep(declared, tmp_path, first).trials()
+
+    # Two rounds of 2 points with 2 seeds at each width.
+    assert first.finished == [("mup+sqrt", width, 4) for width in (8, 8, 16, 16)]
+    assert len(compiled) == 4
+    assert compiled[0] == compiled[1] != compiled[2] == compiled[3]
+    assert run_sweep(declared, tmp_path, again).trials() == trials
+    assert again.started == []
+    with refused("sweep.search"):
+        run_sweep(swept(declared, search="random"), tmp_path)
 
 
 def test_another_seed_of_the_search_tries_other_points(tmp_path):

@@ -114,9 +114,7 @@ def test_a_sweep_killed_and_started_again_ends_as_one_never_killed(folder):
 
 @pytest.mark.full  # its decisions are tested without training in test_adaptive.py
 @pytest.mark.multidevice
-def test_an_adaptive_search_killed_and_started_again_ends_as_one_never_killed(
-    folder, tmp_path_factory
-):
+def test_an_adaptive_search_killed_and_started_again_ends_as_one_never_killed(tmp_path_factory):
     adaptive = tmp_path_factory.mktemp("adaptive")
     (adaptive / "config.py").write_text(CONFIG.replace("    return config\n", ADAPTIVE[1:]))
     killed, whole = RunDirectory(adaptive / "killed"), RunDirectory(adaptive / "whole")
