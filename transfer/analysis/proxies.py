@@ -35,8 +35,8 @@ def predict(
       recipe: which of its recipes.
       target_width: wider than all proxies, or None.
       proxy_widths: the widths to read, by default all that are narrower.
-      known: the recipe's sweeps and its verdict where they are known already; they are used if all
-        their widths are proxies, which saves fitting them again.
+      known: the recipe's sweeps and its verdict, where they are known already. The verdict decides
+        what is warned of; the sweeps are fitted again, without the target, unless all are proxies.
 
     Raises:
       TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
@@ -68,10 +68,11 @@ def predict(
         widest = target_width
     proxies = _proxies(widths, widest, proxy_widths)
     proxy_trials = [trial for trial in mine if trial.width in proxies]
-    if known is not None and proxies == tuple(each.optimum.width for each in known[0]):
-        sweeps, judged = known
-    else:
-        sweeps = fit_widths(proxy_trials, recipe, proxies)
+    fitted, judged = known or ((), None)
+    if proxies != tuple(each.optimum.width for each in fitted):
+        fitted = fit_widths(proxy_trials, recipe, proxies)
+    sweeps = list(fitted)
+    if judged is None:
         judged = judge_recipe(proxy_trials, SPECTRUM_SCHEMA.empty_table(), recipe, sweeps)
     optimum = sweeps[-1].optimum
     rate, decay = optimum.log2_learning_rate, optimum.log2_weight_decay

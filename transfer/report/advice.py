@@ -22,14 +22,14 @@ def advice_text(verdict: SweepVerdict) -> AdviceText | None:
     if not verdict.advice:
         return None
     first = verdict.advice[0]
+    if first.prediction is None:
+        return AdviceText(first.sentence)
     notes = [] if first.because is None else [f"{first.because}."]
     if not first.named:
         notes.append(
             f"The run has no target, so width {first.width} stands for any; transfer predict "
             "--width=WIDTH says it for another."
         )
-    if first.prediction is None:
-        return AdviceText(first.sentence, notes=notes)
     text = first.prediction.text
     return dataclasses.replace(text, notes=[*notes, *text.notes])
 
