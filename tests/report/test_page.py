@@ -53,7 +53,7 @@ def test_the_verdict_comes_first_in_words(page, verdict):
         assert told in page.text
         for regret in judged.regrets:
             if regret.relative_regret is not None:
-                told = f"Regret at width {regret.width} {regret.relative_regret:+.2%} ["
+                told = f"of moving all at width {regret.width} {regret.relative_regret:+.2%} ["
                 assert told in page.text
     assert "synthetic" in page.text[:figures]
 

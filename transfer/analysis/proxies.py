@@ -8,9 +8,9 @@ from transfer.analysis.axis import AxisVerdict
 from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.optimum import Optimum, WidthSweep, fit_widths
 from transfer.analysis.prediction import Prediction
-from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe
+from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe, told
 from transfer.errors import TransferError, nearest
-from transfer.notation import ANSWERS, hyperparameter, learning_rate, listed
+from transfer.notation import hyperparameter, learning_rate, listed
 from transfer.run_directory import SPECTRUM_SCHEMA, TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, NAMES
 
@@ -100,7 +100,7 @@ def predict(
             *gaps,
         ),
         warnings=tuple(
-            f"{_told(axis)}{_line(axis, target_width)}"
+            f"{told(axis)}{_line(axis, target_width)}"
             for axis in judged.axes
             if axis.answer.transfers != "true"
         ),
@@ -138,14 +138,6 @@ def _not_swept(trials: Sequence[TrialResult], optimum: Optimum) -> list[str]:
     named = {"weight_decay": f"decay {optimum.weight_decay:.4g}"} | times
     fixed = [told for name, told in named.items() if len(tried[name]) == 1]
     return [f"{listed(fixed)}, which the sweep did not vary"] if fixed else []
-
-
-def _told(axis: AxisVerdict) -> str:
-    """Return the answer on one hyperparameter in a sentence that names it."""
-    reason = axis.answer.reason
-    for opening in ("It transfers: ", "It does not transfer: ", "It cannot be told: "):
-        reason = reason.removeprefix(opening)
-    return f"{hyperparameter(axis.axis)} {ANSWERS[axis.answer.transfers]}: {reason}"
 
 
 def _line(axis: AxisVerdict, width: int) -> str:

@@ -77,9 +77,8 @@ def with_absolute_values(verdict: SweepVerdict, experiment: Mapping[str, Any]) -
 
 def values_table(values: TargetValues) -> Table:
     """Return the absolute values at a target, a row for the parameters of one role."""
-    role, *numbers = HEADER
-    rows = [(cells[0], named, *cells[1:]) for cells, named in values.lines]
-    return Table((role, "parameters", *numbers), rows, words=2)
+    rows = [(*cells, named) for cells, named in values.lines]
+    return Table((*HEADER, "parameters"), rows)
 
 
 def trained_table(compute: ComputeSpent) -> Table:

@@ -11,6 +11,7 @@ from transfer.analysis import (
     SweepVerdict,
     TransferNumbers,
 )
+from transfer.analysis.recipe_verdict import told
 from transfer.analysis.transferability import Transfers
 from transfer.notation import ANSWERS, hyperparameter, interval, learning_rate, listed, number
 from transfer.report.tables import Table
@@ -23,7 +24,8 @@ class AxisAnswer:
     Fields:
       name: in words.
       transfers: whether its best value transfers; `word` says it.
-      reason: the same in a sentence, with the numbers.
+      reason: the same in a sentence, with the numbers; it names what it is about where there are
+        several.
       table: a row per width: the best value with its interval, and by what share the loss there is
         above the lowest when the best value of the next narrower width is taken. The table of the
         learning rate also has the lowest loss of the sweep.
@@ -48,7 +50,7 @@ def axis_answers(judged: RecipeVerdict) -> list[AxisAnswer]:
             name=hyperparameter(axis.axis),
             transfers=axis.answer.transfers,
             word=ANSWERS[axis.answer.transfers],
-            reason=axis.answer.reason,
+            reason=told(axis) if len(judged.axes) > 1 else axis.answer.reason,
             table=_table(judged, axis),
         )
         for axis in judged.axes
