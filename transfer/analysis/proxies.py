@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from transfer.analysis.axis import AxisVerdict
-from transfer.analysis.forecast import forecast_regret
 from transfer.analysis.optimum import Optimum, WidthSweep, fit_widths
 from transfer.analysis.prediction import Prediction
 from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe, told
+from transfer.analysis.regret_forecast import forecast_regret
 from transfer.errors import TransferError, nearest
 from transfer.notation import hyperparameter, learning_rate, listed
 from transfer.run_directory import SPECTRUM_SCHEMA, TrialResult

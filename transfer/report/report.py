@@ -12,6 +12,7 @@ from transfer.markup import Html
 from transfer.report.advice import named_target, with_absolute_values
 from transfer.report.axes import title
 from transfer.report.charts import Picture
+from transfer.report.forecast_data import ShownForecast
 from transfer.report.sublayers import invariance_html
 from transfer.report.verdict import verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
@@ -40,6 +41,7 @@ class Report:
     spectrum: pa.Table
     sweeps: Mapping[str, Sequence[WidthSweep]]
     verdict: SweepVerdict
+    forecast: ShownForecast | None = None
 
     @classmethod
     def of(
@@ -61,7 +63,8 @@ class Report:
             target=named_target(experiment),
         )
         verdict = with_absolute_values(report.verdict, experiment)
-        return dataclasses.replace(report, verdict=verdict)
+        forecast = ShownForecast.of(run, trials)
+        return dataclasses.replace(report, verdict=verdict, forecast=forecast)
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -120,6 +123,7 @@ class Report:
         """What draws each figure, by the name of its file; None where data was not recorded."""
         from transfer.report.curves_figure import curves_figure
         from transfer.report.decay_figure import decay_figure
+        from transfer.report.forecast_figure import forecast_figure
         from transfer.report.loss_figure import loss_figure
         from transfer.report.optimum_figure import optimum_figure
         from transfer.report.spectrum_figure import spectrum_figure
@@ -129,6 +133,7 @@ class Report:
             "loss_vs_decay": lambda: decay_figure(self.trials, self.verdict),
             "optimum_vs_width": lambda: optimum_figure(self.verdict),
             "singular_values_vs_width": lambda: spectrum_figure(self.verdict),
+            "forecast": lambda: forecast_figure(self.forecast) if self.forecast else None,
             "training_curves": lambda: curves_figure(self.trials, self.metrics, self.verdict),
         }
 
@@ -144,6 +149,7 @@ class Report:
             self.verdict,
             configuration,
             run,
+            self.forecast,
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -191,6 +197,10 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
         run.write_bytes(f"report/{name}.png", image)
     configuration = (run.config() or {}).get("experiment", {})
     run.write_bytes("report/report.html", report.page(configuration, str(run)).encode())
+    if report.forecast:
+        judged = [each.to_json() for each in report.forecast.judged]
+        content = {"registered": report.forecast.registered, "targets": judged}
+        run.write_json("report/forecast.json", content)
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict.to_json())
     return report.verdict

@@ -12,8 +12,10 @@ import vl_convert
 from transfer.analysis import SweepVerdict, WidthSweep
 from transfer.report.advice import advice_text, spent, trained_table, values_table
 from transfer.report.axes import claims
+from transfer.report.forecast_data import ShownForecast
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
+from transfer.report.page.forecast import forecast_figure
 from transfer.report.page.looks import colour_variables, width_looks
 from transfer.report.page.loss import loss_figure
 from transfer.report.page.optimum import optimum_figure
@@ -31,6 +33,7 @@ def report_page(
     verdict: SweepVerdict,
     configuration: Mapping[str, Any],
     run: str = "",
+    forecast: ShownForecast | None = None,
 ) -> str:
     """Return the report of a run as HTML; the same tables and verdict give the same text.
 
@@ -45,6 +48,7 @@ def report_page(
       verdict: what `judge` said of these tables.
       configuration: the run's resolved configuration, maybe empty.
       run: where its directory is, or empty.
+      forecast: that of the run, with what became of it, if it has one.
 
     Example:
       >>> html = report_page(  # doctest: +SKIP
@@ -58,6 +62,7 @@ def report_page(
         spectrum_figure(verdict),
         spectrum_training_figure(trials, spectrum, verdict, looks),
         curves_figure(trials, metrics, verdict, looks),
+        forecast_figure(forecast),
     ]
     advice = advice_text(verdict)
     first, *others = claims(verdict)
