@@ -72,9 +72,9 @@ def headline(judged: RecipeVerdict) -> str:
     """
     words = [ANSWERS[axis.answer.transfers] for axis in judged.axes]
     names = [hyperparameter(axis.axis) for axis in judged.axes]
-    told = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
+    phrases = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     tentative = [f"tentative: {judged.tentative}"] if judged.tentative else []
-    return ", ".join([*(told if len(told) > 1 else words), *tentative])
+    return ", ".join([*(phrases if len(phrases) > 1 else words), *tentative])
 
 
 def claim(verdict: SweepVerdict, axis: str = "learning_rate") -> str:
@@ -97,14 +97,14 @@ def claim(verdict: SweepVerdict, axis: str = "learning_rate") -> str:
     undecided = f"undecided under {under['undecided']}" if under["undecided"] else ""
     subject = f"The best {hyperparameter(axis)}"
     if under["true"] and under["false"]:
-        told = f"transfers across width under {under['true']}, not under {under['false']}"
+        said = f"transfers across width under {under['true']}, not under {under['false']}"
     elif under["true"]:
-        told = f"transfers across width under {under['true']}"
+        said = f"transfers across width under {under['true']}"
     elif under["false"]:
-        told = f"does not transfer across width under {under['false']}"
+        said = f"does not transfer across width under {under['false']}"
     else:
         return f"{subject} across width: {undecided}{_tentative(verdict)}"
-    return f"{subject} {told}" + (f"; {undecided}" if undecided else "") + _tentative(verdict)
+    return f"{subject} {said}" + (f"; {undecided}" if undecided else "") + _tentative(verdict)
 
 
 def decay_claim(verdict: SweepVerdict) -> str | None:
