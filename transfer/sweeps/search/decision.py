@@ -94,13 +94,13 @@ class Search:
     ) -> tuple[Surface | None, dict[int, float]]:
         """The posterior, and the regret that is not exceeded with 95 % confidence, by goal.
 
-        It is infinite at a width without trials, which is always tried, and without a posterior.
+        It is infinite at a width where no trial has completed, which is always tried.
         """
         goals = (width, self.target) if width == max(self.widths) else (width,)
         if not np.isfinite(observations.losses).any():
             return None, dict.fromkeys(goals, math.inf)
         surface = self.surface(observations)
-        if not self._tried(width, observations):
+        if not np.isfinite(observations.at(width).losses).any():
             return surface, dict.fromkeys(goals, math.inf)
         return surface, {
             goal: float(np.quantile(surface.regrets(goal, _DRAWS, self.seed), CONFIDENCE))
