@@ -28,6 +28,7 @@ VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
     "sweep": "train every trial that a config declares, at every width",
     "predict": "hyperparameters for a wide target, from a sweep of narrow proxies",
+    "forecast": "the loss of a wide target before it trains, from the law of its proxies",
     "plan": "memory, FLOPs, messages and time on TPUs that need not be there",
     "train": "one run, with checkpoints",
     "report": "verdict, page and figures of a run directory",
