@@ -21,7 +21,7 @@ TABLE = pathlib.Path(__file__).parent / "coverage.parquet"
 NUMBERS_OF_WIDTHS = (5, 6, 8)
 # How many times as wide as the widest proxy the target is.
 REACHES = (1.5, 2.0, 4.0, 8.0)
-DRAWS = 200
+DRAWS = 150
 
 
 def measure(scenario: Scenario, widths: int, reach: float, draws: int = DRAWS) -> dict[str, object]:
