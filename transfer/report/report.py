@@ -9,9 +9,12 @@ import pyarrow as pa
 from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_by_recipe
 from transfer.errors import TransferError
 from transfer.markup import Html
+from transfer.report.advice import named_target, with_absolute_values
+from transfer.report.axes import title
 from transfer.report.charts import Picture
 from transfer.report.forecast_data import ShownForecast
-from transfer.report.verdict import invariance_html, title, verdict_html, verdict_text
+from transfer.report.sublayers import invariance_html
+from transfer.report.verdict import verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
 
 if TYPE_CHECKING:
@@ -50,8 +53,18 @@ class Report:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
         trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
-        report = cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
-        return dataclasses.replace(report, forecast=ShownForecast.of(run, trials))
+        experiment = (run.config() or {}).get("experiment", {})
+        report = cls._judge(
+            trials,
+            metrics,
+            spectrum,
+            task=task,
+            provenance=provenance or {},
+            target=named_target(experiment),
+        )
+        verdict = with_absolute_values(report.verdict, experiment)
+        forecast = ShownForecast.of(run, trials)
+        return dataclasses.replace(report, verdict=verdict, forecast=forecast)
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -68,10 +81,13 @@ class Report:
         *,
         task: str,
         provenance: Mapping[str, Any],
+        target: int | None = None,
     ) -> "Report":
-        # Optima are bootstrapped here, once for the verdict and every figure.
+        # Optima are found here, once for the verdict and every figure.
         sweeps = sweeps_by_recipe(trials)
-        verdict = judge(trials, spectrum, task=task, provenance=provenance, sweeps=sweeps)
+        verdict = judge(
+            trials, spectrum, task=task, provenance=provenance, sweeps=sweeps, target=target
+        )
         return cls(trials, metrics, spectrum, sweeps, verdict)
 
     @property
@@ -121,8 +137,8 @@ class Report:
             "training_curves": lambda: curves_figure(self.trials, self.metrics, self.verdict),
         }
 
-    def page(self, configuration: Mapping[str, Any]) -> str:
-        """The report as one HTML file; `configuration` is the run's."""
+    def page(self, configuration: Mapping[str, Any], run: str = "") -> str:
+        """The report as one HTML file; `configuration` is the run's, and `run` where it lies."""
         from transfer.report.page import report_page
 
         return report_page(
@@ -132,6 +148,7 @@ class Report:
             self.sweeps,
             self.verdict,
             configuration,
+            run,
             self.forecast,
         )
 
@@ -179,7 +196,7 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     for name, image in images.items():
         run.write_bytes(f"report/{name}.png", image)
     configuration = (run.config() or {}).get("experiment", {})
-    run.write_bytes("report/report.html", report.page(configuration).encode())
+    run.write_bytes("report/report.html", report.page(configuration, str(run)).encode())
     if report.forecast:
         judged = [each.to_json() for each in report.forecast.judged]
         content = {"registered": report.forecast.registered, "targets": judged}

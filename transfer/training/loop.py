@@ -122,6 +122,7 @@ def train(
     programs = (kept or KeptPrograms()).compile(built, held_out_batches)
     to_compile = programs.begin()
     next(to_compile)  # what takes steps compiles for the longest
+    next(to_compile)  # what measures is traced meanwhile: the prediction of memory needs both
     if checkpoints is None or not checkpoints.steps:
         programs.init.begin()
     if jax.process_count() > 1:
