@@ -16,8 +16,8 @@ from transfer.training import TrialGroup
 class SweepPlan:
     """Plans of the groups in the order in which they run.
 
-    `room` is, by width, how many trials the memory of the slice holds at once. `rounds` is how often
-    each group is trained at most, with other points: once, but for an adaptive search.
+    `room` is, by width, how many trials the memory of the slice holds at once. `rounds` is how
+    often each group is trained at most, with other points: once, but for an adaptive search.
     """
 
     topology: Topology
