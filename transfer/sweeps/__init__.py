@@ -7,7 +7,7 @@ from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
-from transfer.sweeps.groups import declared_groups
+from transfer.sweeps.groups import declared_groups, most_rounds
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
 from transfer.sweeps.registered_forecast import (
@@ -49,6 +49,7 @@ __all__ = [
     "group_line",
     "load_for",
     "make_forecast",
+    "most_rounds",
     "propose",
     "provenance",
     "register_forecast",
