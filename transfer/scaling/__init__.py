@@ -67,8 +67,7 @@ if not TYPE_CHECKING:
         {
             "Gauge": "transfer.scaling.Reparametrization",
             "Move": "transfer.scaling.Extrapolation",
-            "Verdict": "transfer.scaling.RegimeReport",
             "moves": "transfer.scaling.extrapolate",
-            "shift": "transfer.scaling.reparametrize",
         },
+        deprecated={"Verdict": "RegimeReport", "shift": "reparametrize"},
     )

@@ -86,11 +86,8 @@ class Recipe(Tabular):
     if not TYPE_CHECKING:
         __getattr__ = renamed(
             "Recipe",
-            {
-                "columns": "Recipe.exponents",
-                "gauge": "Recipe.reparametrization",
-                "shifted": "Recipe.reparametrized",
-            },
+            {"columns": "Recipe.exponents", "gauge": "Recipe.reparametrization"},
+            deprecated={"shifted": "reparametrized"},
         )
 
     def __post_init__(self) -> None:
