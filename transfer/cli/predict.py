@@ -91,7 +91,8 @@ def run(values: absl_flags.FlagValues) -> int:
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     print(prediction)
     print(
-        f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."
+        f"Written to {file}. Next: transfer train {flags.shown('hyperparameters', file)} "
+        "--config=... --run=..."
     )
     return 0
 

@@ -40,13 +40,15 @@ class Other:
     `data` says that it depends on the inputs (or on a parameter that met them); `scalar` that it is
     one number, or one number broadcast. `linear_in` are the parameters whose products with
     activations it is still a linear function of, and `joined` the sizes of the parts that it was
-    concatenated of since the last product.
+    concatenated of since the last product. `produced` are for each of its axes the axes of weights
+    whose products it runs along; it is empty where there are none.
     """
 
     data: bool
     scalar: bool = False
     linear_in: frozenset[str] = frozenset()
     joined: frozenset[tuple[int, ...]] = frozenset()
+    produced: tuple[Labels, ...] = ()
 
 
 Value = Weight | Other
@@ -66,7 +68,15 @@ def join(one: Value, other: Value) -> Value:
         scalar=one.scalar and other.scalar,
         linear_in=one.linear_in | other.linear_in,
         joined=one.joined | other.joined,
+        produced=union(one.produced, other.produced),
     )
+
+
+def union(one: Sequence[Labels], other: Sequence[Labels]) -> tuple[Labels, ...]:
+    """Return the labels of either, axis by axis; an array without any has an empty tuple."""
+    if not one or not other:
+        return (*one, *other)
+    return tuple(a | b for a, b in zip(one, other, strict=True))
 
 
 def activation(values: Sequence[Value]) -> Other:
