@@ -150,3 +150,15 @@ def test_a_matrix_that_is_repeated_for_each_weight_of_a_stack_is_none():
 def test_a_batch_of_one_does_not_tell_a_query_from_a_factor():
     with refused("q", 'axes={"q": ...}'):
         layout_of(inner(**POOL), example(1, 6, FEATURES), pooled(REPEATS["broadcast"]))
+
+
+def test_what_is_computed_of_activations_alone_may_be_anything():
+    """Eigenvalues, whose axes are none of a product's, and an order."""
+
+    def layer(p, h):
+        features = h @ p["w"]
+        values, vectors = jnp.linalg.eigh(features @ features.T)
+        _, order = jax.lax.top_k(features.sum(-1), len(h))
+        return (vectors * values) @ features[order]
+
+    assert one_layer(layer, w=lambda n: (n, n)) == {"w": "0 -> 1"}

@@ -122,7 +122,7 @@ def infer_layout(
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
-        else _axes_of(path, read.uses.get(path, Uses()), grows, given.get(path))
+        else _axes_of(path, read.uses.get(path, Uses()), grows, shapes[0][path], given.get(path))
         for path, grows in growing.items()
     }
     for path, (annotated, _) in declared.items():
@@ -248,12 +248,12 @@ def explained_model(
 
 
 def _axes_of(
-    path: str, uses: Uses, growing: Sequence[bool], given: Axes | None
+    path: str, uses: Uses, growing: Sequence[bool], shape: Sequence[int], given: Axes | None
 ) -> tuple[Axes, bool]:
     if given is not None:
         return given, False
     try:
-        return annotation(path, uses, growing)
+        return annotation(path, uses, growing, shape)
     except TransferError:
         if any(growing):
             raise

@@ -82,7 +82,8 @@ class Interpreter:
         """Record that a convolution takes its kernel's outputs in groups."""
         for path, own in kernel.axes[axis] if self._recording else ():
             inputs = {place for other, place in kernel.axes[channels] if other == path}
-            self.uses[path].groups.add((own, frozenset(inputs), groups))
+            leads = (path, own) in kernel.leads(axis)
+            self.uses[path].groups.add((own, frozenset(inputs), groups, leads))
 
     def split(self, paths: Iterable[str], sizes: Sequence[int]) -> None:
         """Record that the outputs of weights are taken apart into parts of these sizes."""

@@ -18,6 +18,7 @@ from transfer.tracing.abstract_values import (
     activation,
     join,
     merge,
+    merged,
     reshape,
 )
 from transfer.tracing.axis_uses import Kind
@@ -50,7 +51,8 @@ def without_weights(observer: Observer, equation: Any, values: Sequence[Other]) 
             scalar=not variable.aval.shape or (broadcast and bool(values)),
             linear_in=found.linear_in,
             joined=found.joined,
-            produced=found.produced,
+            # Outputs of another rank, such as vectors beside eigenvalues, have axes of their own.
+            produced=found.produced if len(variable.aval.shape) == len(found.produced) else (),
         )
         for variable in equation.outvars
     ]
@@ -190,12 +192,16 @@ def _reshape(
     weight = values[0]
     assert isinstance(weight, Weight)
     old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    axes = reshape(weight.axes, old, new)
+    # A reshape may transpose before it, as that of a kernel under `vmap` does.
+    order = equation.params["dimensions"] or range(len(old))
+    before, old = [weight.axes[i] for i in order], [old[i] for i in order]
+    axes = reshape(before, old, new)
     kept = NONE.union(*axes)
-    for labels, size in zip(weight.axes, old, strict=True):
+    for labels, size in zip(before, old, strict=True):
         if size == 1:
             observer.gone(labels - kept, Kind.STACKED)
-    return [weight.along(axes)]
+    leading = (*weight.leading, *merged(before, old, new))
+    return [dataclasses.replace(weight.along(axes), leading=leading)]
 
 
 def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:

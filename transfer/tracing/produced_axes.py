@@ -36,6 +36,12 @@ def _broadcast(equation: Any, axes: Axes, shape: Sequence[int]) -> Axes:
     return tuple(placed)
 
 
+def _reshaped(equation: Any, axes: Axes, shape: Sequence[int]) -> Axes:
+    order = equation.params["dimensions"] or range(len(shape))
+    old, new = [shape[i] for i in order], equation.outvars[0].aval.shape
+    return tuple(reshape([axes[i] for i in order], old, new))
+
+
 def _gathered(equation: Any, axes: Axes, shape: Sequence[int]) -> Axes:
     numbers = equation.params["dimension_numbers"]
     removed = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
@@ -58,7 +64,7 @@ def _without(parameter: str) -> Callable[..., Axes]:
 
 _MOVES: dict[str, Callable[..., Axes]] = {
     "transpose": lambda eq, axes, shape: tuple(axes[i] for i in eq.params["permutation"]),
-    "reshape": lambda eq, axes, shape: tuple(reshape(axes, shape, eq.outvars[0].aval.shape)),
+    "reshape": _reshaped,
     "broadcast_in_dim": _broadcast,
     "gather": _gathered,
     "squeeze": _without("dimensions"),
