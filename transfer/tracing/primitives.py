@@ -34,6 +34,11 @@ _LINEAR_IN_FIRST = {
     *("transpose", "squeeze", "broadcast_in_dim", "slice", "split", "unstack", "tile", "pad"),
     *("dynamic_slice", "gather"),
 }
+# Primitives whose every output entry depends on many of the input's, though the shape may stay.
+_MIXING = {
+    *("fft", "cholesky", "triangular_solve", "householder_product", "geqrf", "qr", "lu", "svd"),
+    *("eig", "eigh", "schur", "hessenberg", "tridiagonal", "custom_linear_solve"),
+}
 
 
 def without_weights(observer: Observer, equation: Any, values: Sequence[Other]) -> list[Value]:
@@ -110,7 +115,7 @@ def elementwise(
         for variable, value in zip(equation.invars, values, strict=True)
         if isinstance(value, Weight) or not value.scalar
     ) and all(variable.aval.shape == shape for variable in equation.outvars)
-    if not alike:
+    if not alike or equation.primitive.name in _MIXING:
         for weight in weights:
             observer.obstruct(
                 weight, f"it goes through {equation.primitive.name} before it meets the inputs"
