@@ -322,8 +322,10 @@ def test_a_recipe_that_needs_multipliers_is_refused():
 
 
 def test_stacked_matrices_share_one_factor():
+    """Also where one of many is by far the largest, and one is zero."""
+    sizes = (0.0, *[1.0] * 22, 30.0)
     layout = infer_layout(
-        inner(w=lambda n: (3, n, n)),
+        inner(w=lambda n: (24, n, n)),
         base_width=BASE,
         width=WIDTH,
         apply=between(lambda p, h: jax.lax.scan(lambda h, w: (h @ w, None), h, p["w"])[0]),
@@ -332,10 +334,11 @@ def test_stacked_matrices_share_one_factor():
     wide, base = (
         {
             **{k: drawn(n)[k] for k in ("embed", "readout")},
-            "w": jnp.stack([drawn(n)["w"] * i for i in (1, 2, 3)]),
+            "w": jnp.stack([drawn(n)["w"] * size for size in sizes]),
         }
         for n in (WIDTH, BASE)
     )
     scaled = rescale_init(wide, base, layout, Recipe("mup_table3"))["w"]
-    np.testing.assert_allclose(rms(scaled[2]) / rms(scaled[0]), 3.0, rtol=1e-5)
+    np.testing.assert_allclose(rms(scaled[-1]) / rms(scaled[1]), 30.0, rtol=1e-5)
+    assert not scaled[0].any()
     np.testing.assert_allclose(rms(scaled), 0.5 * rms(base["w"]), rtol=1e-5)

@@ -1,5 +1,6 @@
 """Rescaling the init of a user's model as a recipe says."""
 
+import functools
 import math
 from typing import Any
 
@@ -60,7 +61,7 @@ def rescale_init(
                 f"{path} has the shape {leaf.shape} and, at the base width, {base[path].shape}; "
                 f"the layout expects {shape} and {base_shape}."
             )
-    draws, base_draws = _measured(own), _measured(base)
+    draws, base_draws = _measured(own, layout), _measured(base, layout)
 
     def scaled(path: str, leaf: Any) -> Any:
         if path not in own:
@@ -146,22 +147,43 @@ def _factor(parameter: Parameter, factor: float, draw: _Draw, base: _Draw) -> fl
     return 1.0
 
 
-def _measured(leaves: dict[str, jax.Array]) -> dict[str, _Draw]:
-    statistics = jax.device_get(_statistics(leaves))
+def _measured(leaves: dict[str, jax.Array], layout: Layout) -> dict[str, _Draw]:
+    stacks = tuple(
+        (path, layout[path].axes.places[: len(layout[path].axes.stack)]) for path in leaves
+    )
+    statistics = jax.device_get(_statistics(leaves, stacks))
     return {path: _Draw(leaf, statistics[path]) for path, leaf in leaves.items()}
 
 
-@jax.jit
-def _statistics(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Least and largest entry, rms, mean, mean product of neighbors and kurtosis, by path."""
+@functools.partial(jax.jit, static_argnums=1)
+def _statistics(
+    leaves: dict[str, jax.Array], stacks: tuple[tuple[str, tuple[int, ...]], ...]
+) -> dict[str, jax.Array]:
+    """Least and largest entry, rms, mean, mean product of neighbors and kurtosis, by path.
 
-    def of(leaf: jax.Array) -> jax.Array:
-        entries = precise(leaf).ravel()
-        size = jnp.sqrt(jnp.mean(jnp.square(entries)))
-        neighbors = jnp.mean(entries[1:] * entries[:-1]) if leaf.size > 1 else jnp.zeros(())
-        kurtosis = jnp.mean(jnp.square(jnp.square(entries / size)))
-        return jnp.stack(
-            [jnp.min(entries), jnp.max(entries), size, jnp.mean(entries), neighbors, kurtosis]
-        )
+    `stacks` says which axes of a leaf enumerate weights: each may have a size of its own, so that
+    the kurtosis is the mean of theirs.
+    """
+    return {path: _statistics_of(leaves[path], stack) for path, stack in stacks}
 
-    return {path: of(leaf) for path, leaf in leaves.items()}
+
+def _statistics_of(leaf: jax.Array, stack: tuple[int, ...]) -> jax.Array:
+    entries = precise(leaf)
+    rows = jnp.moveaxis(entries, stack, range(len(stack)))
+    rows = rows.reshape(math.prod(rows.shape[: len(stack)]), -1)
+    squares = jnp.mean(jnp.square(rows), axis=1)
+    drawn = squares > 0.0
+    units = rows / jnp.sqrt(jnp.where(drawn, squares, 1.0))[:, None]
+    kurtosis = jnp.mean(jnp.square(jnp.square(units)), axis=1)
+    entries = entries.ravel()
+    neighbors = jnp.mean(entries[1:] * entries[:-1]) if leaf.size > 1 else jnp.zeros(())
+    return jnp.stack(
+        [
+            jnp.min(entries),
+            jnp.max(entries),
+            jnp.sqrt(jnp.mean(squares)),
+            jnp.mean(entries),
+            neighbors,
+            jnp.sum(kurtosis) / jnp.maximum(jnp.sum(drawn), 1),
+        ]
+    )
