@@ -134,7 +134,12 @@ def check_coordinates(
 
     Source: arXiv 2203.03466 (appendix D.1), 2011.14522; predictions in `transfer.Slopes`.
     """
-    widths = tuple(sorted(set(widths)))
+    try:
+        widths = tuple(sorted(set(widths)))
+    except TypeError:
+        raise TransferError(
+            f"The widths are {widths!r}; expected several whole numbers, such as (64, 128, 256)."
+        ) from None
     if len(widths) < 2 or seeds < 2 or steps < 1:
         raise TransferError(
             f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "

@@ -118,6 +118,9 @@ def _do(verb: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError):
+            _complain(f"transfer {verb}", _lacking(error))
+            return 1
         if sentence := missing_platform(error):
             _complain(f"transfer {verb}", sentence)
             return 1
@@ -128,6 +131,12 @@ def _do(verb: str, argv: Sequence[str]) -> int:
             return timeouts.PEER_LOST
         traceback.print_exc()
         return 1
+
+
+def _lacking(error: ImportError) -> str:
+    """Say which package is not installed, such as the one that knows a bucket."""
+    said = str(error).rstrip(".") or "ImportError"
+    return f"a package that this needs is missing ({said}); expected it to be installed with pip."
 
 
 class _Said(logging.Handler):
