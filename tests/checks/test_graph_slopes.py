@@ -15,7 +15,10 @@ from transfer.tracing.interpreter import interpret
 
 from .small_models import ROWS, autoencoder, mixture, routed, through_the_neck
 
-RECIPES = ("mup_table3", *(pytest.param(each, marks=pytest.mark.full) for each in ("mup", "ntk")))
+RECIPES = (
+    "mup_table3",
+    *(pytest.param(each, marks=pytest.mark.full) for each in ("mup", "standard")),
+)
 NAMES = (
     "vit",
     "perceiver",

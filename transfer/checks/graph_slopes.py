@@ -289,11 +289,9 @@ class _Derivation:
     def _changed(self, step: Step) -> None:
         matrix = self._matrix(step)
         if matrix is None:
-            c = [
-                self.changes[value] + slope
-                for value, slope in zip(step.operands, self._slopes_in(step), strict=True)
-            ]
-            self._set(self.changes, step, max(c, default=NOTHING))
+            passes = zip(step.operands, self._slopes_in(step), strict=True)
+            most = max((self.changes[value] + slope for value, slope in passes), default=NOTHING)
+            self._set(self.changes, step, most)
             return
         operand, path, role = matrix
         lookup = step.primitive == "gather"
