@@ -47,6 +47,8 @@ STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
     2: "wrong usage",
+    3: "checked, and the data leave some sizes undecided (transfer check)",
+    4: "checked, and some sizes differ from theory (transfer check)",
     termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
     timeouts.PEER_LOST: "another process of the job is gone or stuck: the same command goes on",
     termination.INTERRUPTED: "interrupted by Ctrl-C; training has saved: the same command goes on",
