@@ -48,9 +48,9 @@ def width_losses(trials: Sequence[TrialResult], recipe: str) -> list[WidthLoss]:
     """Return the lowest loss at every width of a recipe's sweep, narrow ones first.
 
     That is the bottom of the parabola in log2 learning rate through the best point and its nearest
-    neighbors at least half an octave away, at the best decay and multipliers, and of every seed the value of its own parabola
-    there. Where the best point has no neighbor on one side, its own losses stand. Widths at which
-    no setting completed are left out.
+    neighbors at least half an octave away, at the best decay and multipliers, and of every seed the
+    value of its own parabola there. Where the best point has no neighbor on one side, its own
+    losses stand. Widths at which no setting completed are left out.
 
     Raises:
       TransferError: trials of one width do not compare.
