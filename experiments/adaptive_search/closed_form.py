@@ -18,7 +18,7 @@ from transfer.scaling import Recipe
 from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.decision import Search, Stopped
 from transfer.sweeps.search.prior import prior_of
-from transfer.sweeps.search.surface import Observations
+from transfer.sweeps.search.surrogate import Observations
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "closed_form.parquet"
@@ -89,7 +89,7 @@ def searched(run: int, box: Box = BOX, population: int = 3, trials: int = TRIALS
             rows += [(width, point, 0, known.loss(width, point, generator)) for point in found]
         stops.append(found)
     counts = [sum(row[0] == width for row in rows) for width in WIDTHS]
-    best = search.surface(observed(rows)).best(TARGET)
+    best = search.surrogate(observed(rows)).best(TARGET)
     return {
         "run": run,
         "noise": known.noise,

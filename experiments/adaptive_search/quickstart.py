@@ -19,7 +19,7 @@ from transfer.scaling import Recipe
 from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.decision import Search, Stopped
 from transfer.sweeps.search.prior import prior_of
-from transfer.sweeps.search.surface import Observations
+from transfer.sweeps.search.surrogate import Observations
 
 HERE = pathlib.Path(__file__).parent
 WIDTHS, TARGET, SEEDS = (16, 32, 64), 128, (0, 1, 2)

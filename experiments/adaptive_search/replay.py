@@ -26,7 +26,7 @@ from transfer.scaling import Recipe
 from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.prior import prior_of
 from transfer.sweeps.search.proposals import propose
-from transfer.sweeps.search.surface import Observations, Surface
+from transfer.sweeps.search.surrogate import Observations, Surrogate
 
 HERE = pathlib.Path(__file__).parent
 REPLAYED = HERE / "replay.parquet"
@@ -101,15 +101,15 @@ def adaptive(dense: Dense, seed: int, budget: int, replay: int) -> list[np.ndarr
         for _ in range((budget if at else FIRST) // POPULATION):
             seen = Observations.of(rows, 2)
             if points is None:
-                surface = Surface.fit(seen, dense.box, prior, narrowest)
-                points = propose(surface, seen, width, width, POPULATION, 1)
+                surrogate = Surrogate.fit(seen, dense.box, prior, narrowest)
+                points = propose(surrogate, seen, width, width, POPULATION, 1)
             rows += [
                 (float(width), point, seed, math.exp(dense.logs[at, cells[tuple(point)], seed]))
                 for point in points
             ]
             points = None
-        surface = Surface.fit(Observations.of(rows, 2), dense.fine, prior, narrowest)
-        found.append(surface.best(width))
+        surrogate = Surrogate.fit(Observations.of(rows, 2), dense.fine, prior, narrowest)
+        found.append(surrogate.best(width))
     return found
 
 

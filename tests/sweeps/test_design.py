@@ -7,7 +7,7 @@ import math
 import pytest
 from refusals import refused
 
-from transfer.analysis import Bowl
+from transfer.analysis import ExpectedBowl
 from transfer.config import read
 from transfer.sweeps import GroupCost, propose
 from transfer.sweeps.design import expected_regret
@@ -46,7 +46,7 @@ def test_the_expected_regret_is_that_of_simulated_parabolas():
     """Half the curvature times the squared error of a vertex through three noisy points."""
     import numpy as np
 
-    bowl = Bowl(curvature=0.03, noise=0.001, drift=0.1)
+    bowl = ExpectedBowl(curvature=0.03, noise=0.001, drift=0.1)
     generator = np.random.default_rng(0)
     rates = np.array([-1.0, 0.0, 1.0])
     losses = 0.015 * rates**2 + generator.normal(0, 0.001 / math.sqrt(3), (20000, 3))

@@ -7,11 +7,11 @@ from transfer.analysis.advice_text import AdviceText
 from transfer.analysis.at_target import TargetRow, TargetValues
 from transfer.analysis.axis import JOINTLY, AxisRegret, AxisVerdict, judge_axes
 from transfer.analysis.basis import Basis
-from transfer.analysis.bowl import USUAL, Bowl, measured_bowl
 from transfer.analysis.calibrate import Calibrated, calibrate, calibrate_run
 from transfer.analysis.collapse import Collapse, collapse
 from transfer.analysis.crossover import Crossover, crossover
 from transfer.analysis.estimate import Estimate
+from transfer.analysis.expected_bowl import USUAL, ExpectedBowl, measured_bowl
 from transfer.analysis.forecast import Forecast, TargetSize, forecast
 from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
@@ -53,11 +53,11 @@ __all__ = [
     "AxisRegret",
     "AxisVerdict",
     "Basis",
-    "Bowl",
     "Calibrated",
     "Collapse",
     "Crossover",
     "Estimate",
+    "ExpectedBowl",
     "Forecast",
     "Invariance",
     "JudgedForecast",

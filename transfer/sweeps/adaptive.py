@@ -18,7 +18,7 @@ from transfer.run_directory import RunDirectory
 from transfer.sweeps.groups import hyperparameters_at, search_box
 from transfer.sweeps.search.decision import Search, Stopped
 from transfer.sweeps.search.prior import prior_of
-from transfer.sweeps.search.surface import Observations
+from transfer.sweeps.search.surrogate import Observations
 from transfer.training import TrialGroup, TrialSpec
 
 SEARCH = "search.json"
@@ -54,7 +54,7 @@ class _Progress:
             box = self.search.box
             if not self.has_completed:
                 break
-            wider = box.extended(self.search.surface(self.observations).best(width), _EXTENSION)
+            wider = box.extended(self.search.surrogate(self.observations).best(width), _EXTENSION)
             if wider == box:
                 break
             self.extensions += 1
@@ -138,7 +138,7 @@ def _found(progress: _Progress) -> dict[str, Any]:
     """What a search found, as plain JSON."""
     search, observations = progress.search, progress.observations
     widths = sorted({*search.widths, search.target})
-    surface = search.surface(observations) if progress.has_completed else None
+    surrogate = search.surrogate(observations) if progress.has_completed else None
     return {
         "tolerance": search.tolerance,
         "stopped": {
@@ -150,7 +150,9 @@ def _found(progress: _Progress) -> dict[str, Any]:
             for width, stop in progress.stops.items()
         },
         "best_log2": {
-            str(width): dict(zip(search.box.names, map(float, surface.best(width)), strict=True))
-            for width in (widths if surface else ())
-        },
+            str(width): dict(zip(search.box.names, map(float, surrogate.best(width)), strict=True))
+            for width in widths
+        }
+        if surrogate is not None
+        else {},
     }

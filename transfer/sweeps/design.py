@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
-from transfer.analysis import USUAL, Bowl
+from transfer.analysis import USUAL, ExpectedBowl
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.sweeps.cost import GroupCost
@@ -64,7 +64,7 @@ def expected_regret(
     octaves: float,
     shortening: float,
     has_horizon_rule: bool,
-    bowl: Bowl = USUAL,
+    bowl: ExpectedBowl = USUAL,
 ) -> tuple[float, float]:
     """Return the expected relative regret at the target, and the standard error in octaves.
 
@@ -101,7 +101,7 @@ def propose(
     *,
     budget_flops: float = math.inf,
     budget_seconds: float = math.inf,
-    bowl: Bowl = USUAL,
+    bowl: ExpectedBowl = USUAL,
 ) -> Design:
     """Return the sweep of least expected regret at `model.width` that a budget allows.
 
@@ -139,7 +139,7 @@ def propose(
     return min(near, key=lambda each: (each.flops, each.regret))
 
 
-def _designs(experiment: Experiment, cost: Cost, bowl: Bowl) -> Iterator[Design]:
+def _designs(experiment: Experiment, cost: Cost, bowl: ExpectedBowl) -> Iterator[Design]:
     target = experiment.model.width
     full = experiment.steps(target)
     has_rule = bool(experiment.recipe.horizon)

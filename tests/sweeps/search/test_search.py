@@ -13,7 +13,7 @@ from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.decision import Search, Stopped
 from transfer.sweeps.search.prior import prior_of
 from transfer.sweeps.search.proposals import propose
-from transfer.sweeps.search.surface import Observations, Surface
+from transfer.sweeps.search.surrogate import Observations, Surrogate
 
 RATE = ("learning_rate",)
 BOX = Box(RATE, (-8.0,), (-2.0,))
@@ -56,11 +56,11 @@ def search(search=SEARCH, **path):
 )
 def test_the_bottom_is_found_at_the_target_too_which_has_no_trials(prior, slope):
     trials, stops = search(dataclasses.replace(SEARCH, prior=prior), bottom=-4.0, slope=slope)
-    surface = dataclasses.replace(SEARCH, prior=prior).surface(trials)
+    surrogate = dataclasses.replace(SEARCH, prior=prior).surrogate(trials)
 
     # Points are a quarter of an octave apart.
     for width in (*WIDTHS, 128):
-        assert surface.best(width)[0] == pytest.approx(
+        assert surrogate.best(width)[0] == pytest.approx(
             -4.0 + slope * math.log2(width / 16), abs=0.26
         )
     assert {stop.reason for stop in stops.values()} == {"tolerance"}
@@ -79,12 +79,14 @@ def test_narrower_widths_spare_trials_at_wider_ones():
 def test_the_prior_moves_the_bottom_where_one_width_is_known():
     known = observed(rows(16, [-7.0, -6.0, -5.0, -4.0, -3.0], bottom=-4.5))
     for prior, expected in ((MUP, -4.5), (STANDARD, -6.5)):
-        assert Surface.fit(known, BOX, prior, 16.0).best(64)[0] == pytest.approx(expected, abs=0.26)
+        assert Surrogate.fit(known, BOX, prior, 16.0).best(64)[0] == pytest.approx(
+            expected, abs=0.26
+        )
 
 
 def test_what_is_far_from_trials_is_predicted_with_less_confidence():
-    surface = Surface.fit(observed(rows(16, [-7.0, -5.5, -4.0])), BOX, MUP, 16.0)
-    regrets = [np.quantile(surface.regrets(width, 200, 0), 0.95) for width in (16, 32, 128)]
+    surrogate = Surrogate.fit(observed(rows(16, [-7.0, -5.5, -4.0])), BOX, MUP, 16.0)
+    regrets = [np.quantile(surrogate.regrets(width, 200, 0), 0.95) for width in (16, 32, 128)]
     assert regrets[0] < regrets[1] < regrets[2]
 
 
@@ -114,7 +116,7 @@ def test_points_of_a_round_differ_and_none_is_tried_twice():
     known = rows(16, [-7.0, -5.5, -4.0])
     for _ in range(3):
         points = propose(
-            Surface.fit(observed(known), BOX, MUP, 16.0), observed(known), 16, 16, 3, 2
+            Surrogate.fit(observed(known), BOX, MUP, 16.0), observed(known), 16, 16, 3, 2
         )
         assert len(np.unique(points)) == 3
         assert not set(points[:, 0]) & {x for _, (x,), _, _ in known}
@@ -128,8 +130,8 @@ def test_no_point_above_one_that_diverged_is_tried():
 
     # At another width, where nothing has diverged, they may be tried.
     free = [x for x in BOX.points[:, 0] if x > -4.0]
-    surface = Surface.fit(observed(known), BOX, MUP, 16.0)
-    wide = propose(surface, observed(known), 32, 32, len(BOX.points), 2)
+    surrogate = Surrogate.fit(observed(known), BOX, MUP, 16.0)
+    wide = propose(surrogate, observed(known), 32, 32, len(BOX.points), 2)
     assert set(free) <= set(wide[:, 0])
 
 

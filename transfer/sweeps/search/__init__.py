@@ -7,7 +7,7 @@ nothing:
 |----------------|----------------------------------------------------------------------------|
 | `box.py`       | the searched hyperparameters in octaves, and the points that may be tried  |
 | `prior.py`     | what is expected before any trial, and why                                 |
-| `surface.py`   | the loss over hyperparameters and width, as a posterior given trials       |
+| `surrogate.py` | the loss over hyperparameters and width, as a posterior given trials       |
 | `proposals.py` | the points whose losses are expected to improve the recommendation most    |
 | `decision.py`  | a search at all widths: points for the next round, or that it is over      |
 

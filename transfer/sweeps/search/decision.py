@@ -13,7 +13,7 @@ import numpy as np
 from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.prior import Prior
 from transfer.sweeps.search.proposals import propose, untried
-from transfer.sweeps.search.surface import Observations, Surface
+from transfer.sweeps.search.surrogate import Observations, Surrogate
 
 # A width ends when its regret is below the tolerance in this share of the draws.
 CONFIDENCE = 0.95
@@ -70,28 +70,28 @@ class Search:
           count: points to return, by default those of a population; fewer where fewer trials or
             points are left.
         """
-        surface, regrets = self._assessed(width, observations)
+        surrogate, regrets = self._assessed(width, observations)
         regret = max(regrets.values())
         beyond = self._beyond(observations.at(width))
         if regret <= self.tolerance and beyond is None:
             return Stopped("tolerance", regret)
         left = self.trials // self.seeds - self._tried(width, observations)
         count = min(count or self.population, left)
-        if surface is None:
+        if surrogate is None:
             points = self._first(width, observations, count)
         else:
             # What is known of the width itself comes before what it says of the target.
             goal = next((goal for goal, found in regrets.items() if found > self.tolerance), width)
-            points = propose(surface, observations, width, goal, count, self.seeds, first=beyond)
+            points = propose(surrogate, observations, width, goal, count, self.seeds, first=beyond)
         return points if len(points) else Stopped("trials", regret)
 
-    def surface(self, observations: Observations) -> Surface:
+    def surrogate(self, observations: Observations) -> Surrogate:
         """Return the posterior given trials."""
-        return Surface.fit(observations, self.box, self.prior, float(min(self.widths)))
+        return Surrogate.fit(observations, self.box, self.prior, float(min(self.widths)))
 
     def _assessed(
         self, width: int, observations: Observations
-    ) -> tuple[Surface | None, dict[int, float]]:
+    ) -> tuple[Surrogate | None, dict[int, float]]:
         """The posterior, and the regret that is not exceeded with 95 % confidence, by goal.
 
         It is infinite at a width where no trial has completed, which is always tried.
@@ -99,11 +99,11 @@ class Search:
         goals = (width, self.target) if width == max(self.widths) else (width,)
         if not np.isfinite(observations.losses).any():
             return None, dict.fromkeys(goals, math.inf)
-        surface = self.surface(observations)
+        surrogate = self.surrogate(observations)
         if not np.isfinite(observations.at(width).losses).any():
-            return surface, dict.fromkeys(goals, math.inf)
-        return surface, {
-            goal: float(np.quantile(surface.regrets(goal, _DRAWS, self.seed), CONFIDENCE))
+            return surrogate, dict.fromkeys(goals, math.inf)
+        return surrogate, {
+            goal: float(np.quantile(surrogate.regrets(goal, _DRAWS, self.seed), CONFIDENCE))
             for goal in goals
         }
 

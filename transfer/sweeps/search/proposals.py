@@ -6,16 +6,16 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from transfer.sweeps.search.surface import MISFIT, Observations, Surface
+from transfer.sweeps.search.surrogate import MISFIT, Observations, Surrogate
 
 # The middles of so many equally likely ranges of a standard normal stand for it.
 _NORMAL = ndtri((np.arange(9) + 0.5) / 9)
-# The likeliest of a surface's processes decide where to look.
+# The likeliest of a surrogate's processes decide where to look.
 _MOST_VIEWS = 3
 
 
 def propose(
-    surface: Surface,
+    surrogate: Surrogate,
     tried: Observations,
     width: float,
     goal: float,
@@ -28,17 +28,17 @@ def propose(
     Each maximizes the knowledge gradient: by how much its loss, the mean over `seeds`, is expected
     to lower the loss at `goal` of the point that will be recommended there. The points before it
     count as tried, with the losses that are expected of them, so that the points of a round differ.
-    The first one of a width is where the bottom is expected: a loss says something of the surface
+    The first one of a width is where the bottom is expected: a loss says something of the surrogate
     only beside another one of its width.
 
     Points that were tried are left out, and so are those no smaller in any hyperparameter than one
     that diverged. Fewer points are returned where fewer are left. `first` (point) may say among
     which the first one is to be, if any of them is left.
     """
-    points = surface.box.points
+    points = surrogate.box.points
     here = tried.at(width)
     free = untried(points, here)
-    views = _views(surface, width, goal, seeds)
+    views = _views(surrogate, width, goal, seeds)
     chosen: list[int] = []
     for _ in range(min(count, int(free.sum()))):
         if chosen or len(here.losses):
@@ -60,7 +60,7 @@ def propose(
 
 @dataclasses.dataclass
 class _View:
-    """What one of a surface's processes believes of the points, and of those at the goal.
+    """What one of a surrogate's processes believes of the points, and of those at the goal.
 
     Fields:
       expected, noises (point): log loss above the lowest, and variances of a trial's log loss.
@@ -90,17 +90,17 @@ class _View:
         self.covariance = self.covariance - np.outer(self.covariance[:, index], row)
 
 
-def _views(surface: Surface, width: float, goal: float, seeds: int) -> list[_View]:
-    points = surface.box.points
+def _views(surrogate: Surrogate, width: float, goal: float, seeds: int) -> list[_View]:
+    points = surrogate.box.points
     own = len(points)
     if width == goal:
-        at, posteriors = slice(0, own), surface.at(width)
+        at, posteriors = slice(0, own), surrogate.at(width)
     else:
         widths = np.repeat([width, goal], own)
-        posteriors = surface.posteriors(widths, np.concatenate([points, points]))
+        posteriors = surrogate.posteriors(widths, np.concatenate([points, points]))
         at = slice(own, None)
     views = []
-    found = list(zip(posteriors, surface.processes, strict=True))[:_MOST_VIEWS]
+    found = list(zip(posteriors, surrogate.processes, strict=True))[:_MOST_VIEWS]
     total = sum(weight for (_, _, weight), _ in found)
     for (mean, covariance, weight), (_, _, noise, _) in found:
         expected = mean[:own] - mean[:own].min()

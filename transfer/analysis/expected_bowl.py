@@ -11,7 +11,7 @@ from transfer.scaling import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bowl:
+class ExpectedBowl:
     """What is expected of the loss over log2 learning rate.
 
     Fields:
@@ -28,13 +28,13 @@ class Bowl:
     shortening: float = 0.30
 
 
-USUAL = Bowl()
+USUAL = ExpectedBowl()
 """What transformers on text have in the committed sweeps (experiments/quickstart and campaign,
 muP): curvatures of 0.011 to 0.037 and noise of 0.002 to 0.010; slopes over width there and on
 digits are -0.14 to +0.14. Per halving of the steps published sweeps move by 0.15 to 0.5 octaves."""
 
 
-def measured_bowl(trials: Sequence[TrialResult], recipe: str) -> Bowl:
+def measured_bowl(trials: Sequence[TrialResult], recipe: str) -> ExpectedBowl:
     """Return the curvature and noise of a recipe's own sweep, the median over widths.
 
     Each is from the best point and its two neighbors in learning rate. What a sweep does not show

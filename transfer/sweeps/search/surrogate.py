@@ -147,7 +147,7 @@ class MovingBowl(Kernel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Surface:
+class Surrogate:
     """The posterior of the loss over hyperparameters and width, given trials.
 
     Arguments:
@@ -165,7 +165,9 @@ class Surface:
     )
 
     @classmethod
-    def fit(cls, observations: Observations, box: Box, prior: Prior, narrowest: float) -> "Surface":
+    def fit(
+        cls, observations: Observations, box: Box, prior: Prior, narrowest: float
+    ) -> "Surrogate":
         """Return the posterior given at least one trial that has not diverged."""
         observed = _without_divergence(observations)
         logs = np.log(observed.losses)
