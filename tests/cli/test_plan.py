@@ -71,6 +71,7 @@ def test_a_sweep_is_planned_width_by_width(workplace, capsys):
     assert content["chip_hours"] == found["plan"]["chip_hours"] > 0
 
 
+@pytest.mark.full
 @needs_libtpu
 def test_a_sweep_that_leaves_chips_idle_is_planned_to_its_end(workplace, capsys):
     # Three trials on four chips, and one example a step, which leaves no other use for the fourth.

@@ -118,6 +118,7 @@ def test_what_lies_on_a_chip(sharded):
     assert_bounded(sharded[2], made)
 
 
+@pytest.mark.full
 def test_a_mask_leaves_the_model_as_little_as_the_kernel():
     # Four blocks of 128, of which the kernel takes 10 of 16, on the way back 7 products for 4: less
     # than 3 times all pairs, but more than 3 times those that the mask leaves.
@@ -157,6 +158,7 @@ def assert_bounded(program, plan):
     assert 0 < least.activations < least.total <= moved
 
 
+@pytest.mark.full
 def test_what_does_not_fit_is_said_with_what_does():
     # 2^19 images a chip leave 128 channels of 32 bits for each of 64 pixels, on both layers.
     images = 2**21

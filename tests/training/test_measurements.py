@@ -1,6 +1,7 @@
 """Singular values during training: when, of what, and that training does not notice."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,17 @@ from transfer.data import load_dataset
 from transfer.probes import tracking
 from transfer.scaling import Hyperparameters
 from transfer.training import Checkpoints
+from transfer.training.kept_programs import KeptPrograms
 
+from . import tiny
 from .test_resume import interrupt_at, require_same_bits, resume
-from .tiny import DATA, SETTINGS, STEPS, train
+from .tiny import DATA, SETTINGS, STEPS
 
 PATH = "hidden.kernel"
 EVERY = 6
+train = functools.partial(tiny.train, kept=KeptPrograms(most=16))
+# Programs in which large matrices are followed, which is compiled in and no choice.
+follow = functools.partial(tiny.train, kept=KeptPrograms(most=16))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_measuring_changes_no_bit_of_training(measured, every):
 
 @pytest.mark.parametrize("execution", ["in_turn", "vectorized"])
 def test_lanczos_follows_a_run_in_every_execution(followed, execution):
-    outcome = train(spectrum_every=EVERY, execution=execution)
+    outcome = follow(spectrum_every=EVERY, execution=execution)
     assert outcome.state.vectors[PATH].shape == (3, 4, 16)
     # Four pairs of four vectors span all 16 directions.
     np.testing.assert_allclose(outcome.spectrum[PATH][:, -1], exact(outcome), rtol=2e-6)
@@ -76,9 +82,9 @@ def test_lanczos_follows_a_run_in_every_execution(followed, execution):
 def test_a_resumed_run_goes_on_from_the_last_vectors(
     monkeypatch, tmp_path, followed, restored, same
 ):
-    whole = train(spectrum_every=EVERY)
+    whole = follow(spectrum_every=EVERY)
     with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
-        train(
+        follow(
             checkpoints=checkpoints,
             checkpoint_every=12,
             spectrum_every=EVERY,
@@ -95,7 +101,8 @@ def test_a_resumed_run_goes_on_from_the_last_vectors(
             )
 
         monkeypatch.setattr(Checkpoints, "restore", without_vectors)
-    outcome, steps = resume(tmp_path, checkpoint_every=12, spectrum_every=EVERY)
+    kept = follow.keywords["kept"]
+    outcome, steps = resume(tmp_path, checkpoint_every=12, spectrum_every=EVERY, kept=kept)
 
     assert steps == [18, 20]
     # What was measured before the checkpoint is what was kept of it.

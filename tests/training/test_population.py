@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -22,15 +23,21 @@ from transfer.training import (
 )
 from transfer.training import train as train_group
 from transfer.training.config import EXECUTIONS
+from transfer.training.kept_programs import KeptPrograms
 from transfer.training.task import NEXT_TOKEN
 
+from . import tiny
 from .sharded import TRANSFORMER, initial
 from .sharded import train as train_sharded
-from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, group, specs, train
+from .tiny import BASE_WIDTH, DATA, LOG_EVERY, RECIPE, SETTINGS, STEPS, Tiny, group, specs
 
 # Rounding of sums in another order, about 1e-7 a step, over 20 steps that do not amplify it.
 CLOSE = {"rtol": 1e-5}
 NEXT = SETTINGS[1][0]
+# Trials of which one has no finite loss but its first.
+WILD = (dataclasses.replace(NEXT, learning_rate=np.inf), 0)
+DIVERGING = (SETTINGS[0], WILD, SETTINGS[2])
+train = functools.partial(tiny.train, kept=KeptPrograms(most=16))
 
 
 @pytest.fixture(scope="module", params=EXECUTIONS)
@@ -55,6 +62,7 @@ def measurements(outcome):
     }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("index", range(len(SETTINGS)))
 def test_a_trial_trained_with_others_equals_the_same_trial_alone(together, execution, index):
     alone = train(SETTINGS[index : index + 1], execution=execution)
@@ -97,8 +105,7 @@ def test_a_diverging_trial_is_marked_and_changes_no_bit_of_its_neighbours(
 
 
 def test_a_history_has_every_step_of_every_trial_and_shows_where_one_diverged(execution):
-    wild = (dataclasses.replace(NEXT, learning_rate=np.inf), 0)
-    outcome = train([SETTINGS[0], wild, SETTINGS[2]], execution=execution)
+    outcome = train(DIVERGING, execution=execution)
 
     assert outcome.steps == STEPS
     assert set(outcome.history) == {"loss", "grad_norm"}
@@ -231,11 +238,10 @@ def test_progress_is_the_median_loss_of_the_trials_that_have_one():
     told, losses = watch(SETTINGS)
     assert told == pytest.approx(np.median(losses, axis=0))
 
-    wild = (dataclasses.replace(NEXT, learning_rate=np.inf), 0)
-    told, losses = watch([SETTINGS[0], wild, SETTINGS[2]])
+    told, losses = watch(DIVERGING)
     assert told == pytest.approx((losses[0] + losses[2]) / 2)
 
-    told, _ = watch([wild, wild, (wild[0], 3)])
+    told, _ = watch([WILD, WILD, (WILD[0], 3)])
     assert np.isnan(told).all()
 
 

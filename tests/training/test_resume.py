@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import signal
 import subprocess
@@ -13,11 +14,13 @@ from refusals import refused
 
 from transfer.termination import TerminatedError
 from transfer.training import Checkpoints, Population, restore_parameters
+from transfer.training.kept_programs import KeptPrograms
 
-from . import killed
-from .tiny import SETTINGS, STEPS, train
+from . import killed, tiny
+from .tiny import SETTINGS, STEPS
 
 TESTS = pathlib.Path(__file__).parents[1]
+train = functools.partial(tiny.train, kept=KeptPrograms(most=16))
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,15 @@ def resume(folder, **changes):
             **changes,
         )
     return outcome, steps
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, uninterrupted):
+    """The checkpoints of a finished run, which changed nothing of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    outcome, _ = resume(folder, checkpoint_every=8)
+    require_same_bits(uninterrupted, outcome)
+    return folder
 
 
 def require_same_bits(one, other):
@@ -80,8 +92,7 @@ def test_a_resumed_run_ends_with_the_same_bits(
     require_same_bits(uninterrupted, outcome)
 
 
-def test_a_resumed_run_holds_no_state_but_the_restored_one(tmp_path, monkeypatch):
-    resume(tmp_path, checkpoint_every=8)
+def test_a_resumed_run_holds_no_state_but_the_restored_one(finished, monkeypatch):
     given, compile_population = [], Population.compile
     restore = Checkpoints.restore
 
@@ -94,7 +105,7 @@ def test_a_resumed_run_holds_no_state_but_the_restored_one(tmp_path, monkeypatch
 
     monkeypatch.setattr(Population, "compile", without_init)
     monkeypatch.setattr(Checkpoints, "restore", keep)
-    resume(tmp_path)
+    resume(finished, kept=None)
     assert {type(leaf) for leaf in given} == {jax.ShapeDtypeStruct}
 
 
@@ -144,18 +155,12 @@ def test_all_that_processes_do_together_is_watched(tmp_path, monkeypatch):
     monkeypatch.setattr(Population, "compile", compile_watched)
     for name in ("restore", "save"):
         monkeypatch.setattr(Checkpoints, name, watched(name, getattr(Checkpoints, name)))
-    resume(tmp_path)
+    resume(tmp_path, kept=None)
     assert called == {"restore", "run", "measure", "save", "evaluate"}
 
 
-def test_checkpoints_do_not_change_a_run(tmp_path, uninterrupted):
-    outcome, _ = resume(tmp_path, checkpoint_every=3)
-    require_same_bits(uninterrupted, outcome)
-
-
-def test_a_finished_run_is_measured_again_without_a_step(tmp_path, uninterrupted):
-    resume(tmp_path)
-    outcome, steps = resume(tmp_path)
+def test_a_finished_run_is_measured_again_without_a_step(finished, uninterrupted):
+    outcome, steps = resume(finished)
 
     assert steps == []
     require_same_bits(uninterrupted, outcome)
@@ -210,9 +215,8 @@ def _steps(folder):
     return [int(each.name) for each in folder.glob("*") if each.name.isdigit()]
 
 
-def test_the_last_two_checkpoints_are_kept(tmp_path):
-    resume(tmp_path, checkpoint_every=8)
-    assert sorted(_steps(tmp_path)) == [16, 20]
+def test_the_last_two_checkpoints_are_kept(finished):
+    assert sorted(_steps(finished)) == [16, 20]
 
 
 def test_the_parameters_of_a_single_run_are_read_back(tmp_path):
@@ -234,7 +238,6 @@ def test_parameters_of_a_run_without_checkpoints_are_refused(tmp_path, folder):
         restore_parameters(tmp_path / folder)
 
 
-def test_parameters_of_several_trials_are_refused(tmp_path):
-    resume(tmp_path)
-    with refused(tmp_path, 3):
-        restore_parameters(tmp_path)
+def test_parameters_of_several_trials_are_refused(finished):
+    with refused(finished, 3):
+        restore_parameters(finished)

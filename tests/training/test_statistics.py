@@ -66,6 +66,7 @@ def replay(state, batches):
     return averages
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("index", range(len(SETTINGS)))
 def test_a_trial_trained_with_others_equals_the_same_trial_alone(together, execution, index):
     state, measured = together

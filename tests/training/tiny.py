@@ -22,6 +22,7 @@ from transfer.training import (
     TrialSpec,
 )
 from transfer.training import train as train_group
+from transfer.training.kept_programs import KeptPrograms
 
 DATA = DataConfig(name="synthetic", sequence_length=8, batch_size=8, eval_sequences=16)
 BASE_WIDTH = 8
@@ -108,6 +109,7 @@ def train(
     settings: Sequence[Setting] = SETTINGS,
     *,
     checkpoints: Checkpoints | None = None,
+    kept: KeptPrograms | None = None,
     events: Any = None,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
@@ -118,6 +120,7 @@ def train(
         group(settings, **choices),
         load_dataset(DATA),
         checkpoints=checkpoints,
+        kept=kept,
         events=events,
         progress=progress,
         asked_to_stop=asked_to_stop,

@@ -8,6 +8,7 @@
     DIR/tensorboard/TRIAL/         events, where they were asked for
     DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
     DIR/hyperparameters.json       what `transfer predict` found
+    DIR/forecast.json              what `transfer forecast` said before the target was trained
     DIR/plan.json                  what `transfer plan` found, maybe before anything else
     DIR/report/                    verdict.json, report.html and figures
     DIR/.lock                      while a process writes: which one, and on which host
@@ -40,7 +41,7 @@ from transfer.run_directory.tables import (
 )
 from transfer.user_paths import user_path
 
-CONFIG, PLAN = "config.json", "plan.json"
+CONFIG, FORECAST, PLAN = "config.json", "forecast.json", "plan.json"
 
 FORMAT = 1
 """The number of this layout of files and columns, which config.json records.

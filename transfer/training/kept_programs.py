@@ -12,13 +12,14 @@ from transfer.training.population import Compiled
 
 
 class KeptPrograms:
-    """Keeps the programs of the last two shapes: of the group that trains, and of the next.
+    """Keeps the programs of the last shapes: by default of the group that trains, and of the next.
 
     Groups whose model, training, data and devices are the same, and whose trials and seeds are as
     many, differ in what their programs are given alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
         self._kept: list[tuple[Any, Compiled]] = []
 
     def compile(self, built: BuiltPopulation, held_out: int) -> Compiled:
@@ -29,7 +30,7 @@ class KeptPrograms:
             if known == shape:
                 return programs
         programs = built.population.compile(*given)
-        self._kept = [*self._kept[-1:], (shape, programs)]
+        self._kept = [*self._kept, (shape, programs)][-self._most :]
         return programs
 
     def prepare(self, group: TrialGroup, dataset: Dataset | ImageDataset) -> Iterator[None]:
