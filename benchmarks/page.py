@@ -97,8 +97,9 @@ def _sweep(part: Part | None, ways: Part | None) -> str:
     for name in (sweep.OURS, sweep.COMPILED, sweep.PROCESSES):
         found = [_spread(measured[f"{name}, {start}"], ".1f") for start in goals.SWEEP]
         rows.append([name, *found])
-    if sweep.BEFORE in measured:
-        rows.append([sweep.BEFORE, _spread(measured[sweep.BEFORE], ".1f"), ""])
+    for name in (sweep.IN_TURN, sweep.BEFORE):
+        if name in measured:
+            rows.append([name, _spread(measured[name], ".1f"), ""])
     paragraphs = [
         f"Whole commands, {setting.STEPS} steps a trial, from an empty cache of compiled programs "
         "(cold) and from the one that this left (warm). `transfer sweep` also measures singular "
@@ -106,7 +107,7 @@ def _sweep(part: Part | None, ways: Part | None) -> str:
         "text.",
         _table(["seconds", *goals.SWEEP], rows),
         _goals(goals.sweep_goals(part), f"time over that of `{sweep.OURS}`"),
-        "Processes were run in the way that was the fastest at width 64: "
+        "Otherwise processes were run in the way that was the fastest at width 64: "
         + "; ".join(
             f"{start}, {part['facts'][f'{sweep.PROCESSES}, {start}']}" for start in goals.SWEEP
         )

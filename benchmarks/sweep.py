@@ -32,6 +32,7 @@ SWEEPS: Mapping[str, tuple[str, tuple[int, ...], tuple[str, ...]]] = {
 OURS = "transfer sweep"
 BEFORE = "transfer sweep of the other checkout, cold"
 PROCESSES = "torch, a process per trial"
+IN_TURN = "torch eager, a process per trial on all cores, one after another"
 COMPILED = "torch.compile in one process"
 COLD, WARM = "cold", "warm"
 # How a user of torch may run trials as processes: whether compiled, and whether one on each core
@@ -84,6 +85,10 @@ def measure(name: str, part: Part, options: Options) -> None:
         for each, command in ((COMPILED, sweep.compiled), (OURS, sweep.ours)):
             run = cached(command)
             contenders |= {f"{each}, {COLD}": run.cold, f"{each}, {WARM}": run.warm}
+        if len(sweep.widths) == 1:
+            # The plainest way, which has no cache; for many trials it would take too long.
+            run = cached(functools.partial(sweep.processes, "eager, all cores each"))
+            contenders[IN_TURN] = run.cold
         if options.before is not None:
             contenders[BEFORE] = cached(functools.partial(sweep.ours, checkout=options.before)).cold
         part.alternate("seconds", contenders, options.blocks)
@@ -105,7 +110,7 @@ class _Sweep:
     def __init__(self, name: str, options: Options, folder: pathlib.Path):
         from benchmarks.project import text_batches
 
-        self._config, self._widths, self._recipes = SWEEPS[name]
+        self._config, self.widths, self._recipes = SWEEPS[name]
         self._options = options
         self._folder = folder
         # What `transfer sweep` reads too: reading it here, it is prepared before anyone needs it.
@@ -124,9 +129,7 @@ class _Sweep:
     def compiled(self, cache: pathlib.Path) -> float:
         """All trials in one process, one after another."""
         rates = setting.LEARNING_RATES
-        return self._peer(
-            cache, "compiled", self._options.cores, self._widths, self._recipes, rates
-        )
+        return self._peer(cache, "compiled", self._options.cores, self.widths, self._recipes, rates)
 
     def processes(self, way: str, cache: pathlib.Path) -> float:
         """A process for each trial, the widest first."""
@@ -134,7 +137,7 @@ class _Sweep:
         cores = self._options.cores
         at_once, threads = (cores, 1) if a_core_each else (1, cores)
         trials = itertools.product(
-            sorted(self._widths, reverse=True), self._recipes, setting.LEARNING_RATES
+            sorted(self.widths, reverse=True), self._recipes, setting.LEARNING_RATES
         )
         began = time.perf_counter()
         with ThreadPoolExecutor(at_once) as pool:

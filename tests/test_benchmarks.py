@@ -279,7 +279,7 @@ def test_sweeps_are_held_against_the_bounds_of_their_start():
             sweep.WARM: (5.0, 8.0, 13.0),
         }.items()
         for name, value in zip((sweep.OURS, sweep.COMPILED, sweep.PROCESSES), values, strict=True)
-    }
+    } | {sweep.IN_TURN: [14.5]}
     reached = {goal.what: goal.reached for goal in goals.sweep_goals(part({"seconds": measured}))}
 
     assert reached == {
@@ -287,6 +287,8 @@ def test_sweeps_are_held_against_the_bounds_of_their_start():
         f"{sweep.COMPILED}, {sweep.COLD}": False,
         f"{sweep.PROCESSES}, {sweep.WARM}": False,
         f"{sweep.COMPILED}, {sweep.WARM}": True,
+        f"{sweep.IN_TURN}, against {sweep.COLD}": False,
+        f"{sweep.IN_TURN}, against {sweep.WARM}": True,
     }
 
 

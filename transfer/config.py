@@ -26,6 +26,8 @@ from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
 
+# How a sweep chooses its trials.
+SEARCHES = ("grid", "random", "adaptive")
 # Kinds of data, which `kind` tells apart as it does those of `Model`; the first is the default.
 Data = DataConfig | ImageConfig
 
@@ -61,7 +63,7 @@ class RecipeConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Values of each hyperparameter: a list for a grid, (low, high) for a random search.
+    """Values of each hyperparameter: a list for a grid, (low, high) for the other searches.
 
     An empty tuple leaves the hyperparameter at the experiment's own value.
     """
@@ -80,8 +82,14 @@ class SearchSpace:
 class SweepConfig:
     """A sweep: search space x widths x recipes x seeds.
 
-    `search` is `grid`, every combination of the listed values, or `random`, `samples` draws that
-    are uniform in the logarithm between each low and high, the same for every width and recipe.
+    `search` is `grid`, every combination of the listed values, `random`, `samples` draws that are
+    uniform in the logarithm between each low and high, the same for every width and recipe, or
+    `adaptive`, rounds of `population` points between each low and high that go by what narrower
+    widths and earlier rounds have shown (`transfer.sweeps.search`). Every point is trained with all
+    seeds. An adaptive search is done with a width when the best point is expected to lose less than
+    `tolerance` of the loss there, and at the widest also at the target, with 95 % confidence, or
+    after `trials` trials of a recipe, seeds counted. `extend` is how many times a grid or an
+    adaptive search may go beyond its ranges at a width where the best point lies at their end.
     `objective` is what trials are compared by: `eval_loss` on held-out data after the last step, or
     `loss`, that of training over the last tenth of the run, for small data sets whose held-out part
     says little. `bracket`, an odd number of at least 3, is how many learning rates a quickstart
@@ -96,15 +104,38 @@ class SweepConfig:
     space: SearchSpace = SearchSpace()
     samples: int = 16
     search_seed: int = 0
+    population: int = 4
+    tolerance: float = 0.005
+    trials: int = 24
+    extend: int = 0
     bracket: int = 3
 
     def __post_init__(self) -> None:
-        for name, known in (("search", ("grid", "random")), ("objective", OBJECTIVES)):
+        for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise TransferError(
                     f'sweep.{name} "{getattr(self, name)}" is unknown; expected '
                     f"{' or '.join(known)}{nearest(getattr(self, name), known)}."
                 )
+        if not 0 < self.tolerance < 1:
+            raise TransferError(
+                f"sweep.tolerance is {self.tolerance}; expected a share of the loss above 0 and "
+                "below 1, such as 0.005 for half a percent."
+            )
+        if self.population < 1:
+            raise TransferError(
+                f"sweep.population is {self.population}; expected at least 1 point a round."
+            )
+        least = self.population * len(self.seeds) if self.search == "adaptive" else 1
+        if self.trials < max(1, least):
+            raise TransferError(
+                f"sweep.trials is {self.trials}; expected at least {max(1, least)}, a round of "
+                "sweep.population points with every seed."
+            )
+        if self.extend < 0:
+            raise TransferError(
+                f"sweep.extend is {self.extend}; expected at least 0, which keeps to the ranges."
+            )
         if self.bracket < 3 or self.bracket % 2 == 0:
             raise TransferError(
                 f"sweep.bracket is {self.bracket}; expected an odd number of at least 3, so that "
@@ -122,6 +153,15 @@ class SweepConfig:
                 raise TransferError(
                     f"sweep.space.{field.name} is {values}; expected (low, high) for a "
                     "random search."
+                )
+            if (
+                self.search == "adaptive"
+                and values
+                and (len(values) != 2 or values[1] < 2 * values[0])
+            ):
+                raise TransferError(
+                    f"sweep.space.{field.name} is {values}; expected (low, high) for an adaptive "
+                    "search, at least a factor of two apart."
                 )
 
 

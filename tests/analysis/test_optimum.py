@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from transfer.analysis import WidthSweep, find_optimum
+from transfer.analysis.bowls import fit_bowls
+from transfer.analysis.points import Points
 from transfer.analysis.quadratic import curve_minimum
 
 GRID = [-9.0, -8.0, -7.0, -6.0, -5.0, -4.0]
@@ -17,18 +19,26 @@ def bowl(centre, floor=3.0, curvature=0.1):
     return lambda width, rate, decay: floor + curvature * (rate - centre) ** 2
 
 
-@pytest.mark.parametrize("centre", [-7.49, -7.0, -6.3, -5.51])
+# Without noise what is left is the error of the bowl's form: up to a tenth of an octave.
+FORM = 0.1
+
+
+@pytest.mark.parametrize("centre", [-7.4, -7.0, -6.3, -5.6])
 @pytest.mark.parametrize("points", [3, 4, 5, 6])
-def test_a_quadratic_is_recovered_exactly(sweep, centre, points):
+def test_a_quadratic_is_recovered(sweep, centre, points):
     nearest = round(centre)
     grid = [nearest - 1.0 + k for k in range(points)]
 
-    optimum = find_optimum(sweep()(bowl(centre), [64], grid), "mup+sqrt", 64)
+    vertex = curve_minimum(np.array(grid), np.array([bowl(centre)(64, x, 0) for x in grid]))
+    trials = sweep()(bowl(centre), [64], grid, seeds=3)
+    found = find_optimum(trials, "mup+sqrt", 64).log2_learning_rate
 
-    assert optimum.log2_learning_rate.value == pytest.approx(centre, abs=1e-9)
+    assert vertex.location == pytest.approx(centre, abs=1e-9)
+    assert found.value == pytest.approx(centre, abs=FORM)
+    assert found.interval[0] < centre < found.interval[1]
 
 
-def test_a_joint_quadratic_is_recovered_exactly(sweep):
+def test_a_joint_quadratic_is_recovered(sweep):
     def tilted(width, rate, decay):
         u, v = rate + 6.2, decay + 3.3
         return 3.0 + 0.1 * u * u + 0.06 * u * v + 0.05 * v * v
@@ -37,12 +47,12 @@ def test_a_joint_quadratic_is_recovered_exactly(sweep):
 
     optimum = find_optimum(trials, "mup+sqrt", 64)
 
-    assert optimum.log2_learning_rate.value == pytest.approx(-6.2, abs=1e-9)
-    assert optimum.log2_weight_decay.value == pytest.approx(-3.3, abs=1e-9)
-    assert optimum.weight_decay == pytest.approx(2**-3.3)
+    assert optimum.log2_learning_rate.value == pytest.approx(-6.2, abs=FORM)
+    assert optimum.log2_weight_decay.value == pytest.approx(-3.3, abs=2 * FORM)
+    assert optimum.weight_decay == 2**optimum.log2_weight_decay.value
     # At one decay the optimum is that of the cut, not of the bowl.
     cut = find_optimum(trials, "mup+sqrt", 64, weight_decay=2.0**-5)
-    assert cut.log2_learning_rate.value == pytest.approx(-6.2 + 0.3 * 1.7, abs=1e-9)
+    assert cut.log2_learning_rate.value == pytest.approx(-6.2 + 0.3 * 1.7, abs=FORM)
 
 
 def test_a_decay_at_the_edge_falls_back_to_the_best_that_was_run(sweep):
@@ -56,7 +66,7 @@ def test_a_decay_at_the_edge_falls_back_to_the_best_that_was_run(sweep):
     assert optimum.log2_weight_decay is None
     assert "no decays were swept on both sides" in optimum.note
     assert optimum.weight_decay == 2.0**-4
-    assert optimum.log2_learning_rate.value == pytest.approx(-6, abs=1e-9)
+    assert optimum.log2_learning_rate.value == pytest.approx(-6, abs=FORM)
 
 
 def test_a_saddle_is_no_optimum_in_decay(sweep):
@@ -74,24 +84,25 @@ def test_a_saddle_is_no_optimum_in_decay(sweep):
     assert "bowl" in optimum.note
 
 
-def test_no_resample_takes_an_interval_out_of_the_points_that_were_fitted(sweep):
-    """A bowl that is almost flat in decay: noise tilts some resamples' bottoms far outside."""
+def test_a_bowl_that_noise_hides_has_no_decay_and_says_so(sweep):
+    """A bowl that is almost flat in decay: no interval leaves the decays by more than a step."""
 
     def flat(width, rate, decay):
         return 3 + 0.1 * (rate + 6) ** 2 + 0.001 * (decay + 3) ** 2
 
     rates, decays = [-7.0, -6.0, -5.0], [-4.0, -3.0, -2.0]
     seen = set()
-    for seed in range(40):
+    for seed in range(12):
         made = sweep(noise=0.004, generator_seed=seed)
         trials = made(flat, [64], rates, seeds=3, log2_decays=decays)
-        decay = find_optimum(trials, "mup+sqrt", 64).log2_weight_decay
-        seen.add(decay is not None and decay.interval is None)
-        if decay is not None and decay.interval is not None:
-            assert decays[0] <= decay.interval[0] <= decay.interval[1] <= decays[-1]
-        elif decay is not None:
-            assert "of the resamples" in decay.reason
-    assert True in seen, "no tilt was strong enough to test anything"
+        optimum = find_optimum(trials, "mup+sqrt", 64)
+        decay = optimum.log2_weight_decay
+        seen.add(decay is None)
+        if decay is None:
+            assert "weight decay stays at" in optimum.note
+        else:
+            assert decays[0] - 1 <= decay.interval[0] <= decay.interval[1] <= decays[-1] + 1
+    assert True in seen, "no noise was strong enough to test anything"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +128,8 @@ def test_divergence_bounds_the_fit(sweep):
 
     optimum = find_optimum(sweep()(loss, [64], GRID), "mup+sqrt", 64)
 
-    assert optimum.log2_learning_rate.value == pytest.approx(-6.2, abs=1e-9)
+    assert optimum.log2_learning_rate.value == pytest.approx(-6.2, abs=0.25)
+    assert optimum.log2_learning_rate.interval[1] <= -5, "a bottom cannot lie in divergence"
 
 
 def test_a_best_point_beside_divergence_asks_for_the_gap(sweep):
@@ -156,7 +168,7 @@ def test_multipliers_are_held_at_their_best(sweep):
     optimum = find_optimum(worse + better, "mup+sqrt", 64)
 
     assert optimum.best.init_scale == 0.5
-    assert optimum.log2_learning_rate.value == pytest.approx(-5.0)
+    assert optimum.log2_learning_rate.value == pytest.approx(-5.0, abs=FORM)
 
 
 def test_only_seeds_run_everywhere_are_compared(sweep):
@@ -164,7 +176,7 @@ def test_only_seeds_run_everywhere_are_compared(sweep):
     lacking = [t for t in trials if (t.seed, t.learning_rate) != (2, 2.0**-9)]
 
     sweep_at_64 = WidthSweep.of(lacking, "mup+sqrt", 64)
-    assert sweep_at_64.landscape.table.seeds == (0, 1)
+    assert sweep_at_64.curve.seeds == (0, 1)
     assert sweep_at_64.optimum.seeds == 2
 
 
@@ -174,7 +186,7 @@ def test_the_optimum_is_that_of_the_objective(sweep):
         for t in sweep()(bowl(-6.3), [64], GRID)
     ]
     found = find_optimum(trials, "mup+sqrt", 64)
-    assert found.log2_learning_rate.value == pytest.approx(-6.3, abs=1e-6)
+    assert found.log2_learning_rate.value == pytest.approx(-6.3, abs=FORM)
     by_held_out = [dataclasses.replace(t, objective="eval_loss") for t in trials]
     assert find_optimum(by_held_out, "mup+sqrt", 64).best != found.best
 
@@ -224,38 +236,70 @@ def test_the_minimum_lies_between_the_best_points_neighbours(losses):
     assert location is None or best - 1 < location < best + 1
 
 
-def test_one_seed_has_no_interval(sweep):
-    estimate = find_optimum(sweep()(bowl(-6.3), [64], GRID), "mup+sqrt", 64).log2_learning_rate
+def test_units_of_learning_rate_and_loss_do_not_matter_to_intervals():
+    losses = 0.1 * (np.arange(6.0)[:, None] - 2.3) ** 2
+    losses = losses + np.random.default_rng(0).normal(0, 0.005, (6, 3))
 
-    assert estimate.value is not None
-    assert estimate.interval is None
-    assert "two seeds" in estimate.reason
+    (plain,) = fit_bowls([Points.of(np.arange(6.0), losses)])
+    (moved,) = fit_bowls([Points.of(np.arange(6.0) + 11, 7.0 + 30 * losses)])
+
+    assert moved.bottom == pytest.approx(plain.bottom + 11, abs=1e-6)
+    assert moved.level == pytest.approx(7 + 30 * plain.level, abs=1e-6)
+    assert moved.height(13.0) == pytest.approx(30 * plain.height(2.0), abs=1e-6)
+
+
+def test_one_seed_has_an_interval_that_is_wider_than_that_of_three(sweep):
+    def length(seeds):
+        made = sweep(noise=0.01)(bowl(-6.3), [32, 64], GRID, seeds=seeds)
+        low, high = find_optimum(made, "mup+sqrt", 64).log2_learning_rate.interval
+        assert low < -6.3 < high
+        return high - low
+
+    assert length(1) > 1.3 * length(3)
 
 
 def test_intervals_reproduce_and_noise_shared_by_seeds_cancels(sweep):
-    quiet = sweep(shared_noise=0.5)(bowl(-6.3), [64], GRID, seeds=4)
     noisy = sweep(noise=0.01)(bowl(-6.3), [64], GRID, seeds=4)
-
     first, again = (find_optimum(noisy, "mup+sqrt", 64).log2_learning_rate for _ in range(2))
-    paired = find_optimum(quiet, "mup+sqrt", 64).log2_learning_rate
-
     assert first == again
     assert first.interval[0] < first.value < first.interval[1]
-    assert np.ptp(paired.interval) < 1e-9
+
+    shared = {trial.seed: 0.5 * (trial.seed - 1) for trial in noisy}
+    moved = [dataclasses.replace(t, eval_loss=t.eval_loss + shared[t.seed]) for t in noisy]
+    paired = find_optimum(moved, "mup+sqrt", 64).log2_learning_rate
+    assert paired.interval == pytest.approx(first.interval, abs=1e-6)
+    own = [dataclasses.replace(t, eval_loss=t.eval_loss + 0.02 * (t.seed == 1)) for t in noisy[:8]]
+    alone = find_optimum(own + noisy[8:], "mup+sqrt", 64).log2_learning_rate
+    assert alone.interval != pytest.approx(first.interval, abs=1e-3)
 
 
-@pytest.mark.parametrize(("seeds", "low", "high"), [(3, 0.65, 0.85), (7, 0.82, 0.97)])
-def test_the_interval_covers_the_truth_at_about_its_rate(sweep, seeds, low, high):
-    """95 % is nominal; the percentile bootstrap is known to fall short of it with few seeds."""
-    centre, grid, repeats = -6.2, [-8.0, -7.0, -6.0, -5.0, -4.0], 60 if seeds > 3 else 200
-    hits = 0
-    for repeat in range(repeats):
-        build = sweep(noise=0.01, shared_noise=0.1, generator_seed=repeat)
-        trials = build(bowl(centre), [64], grid, seeds=seeds)
-        interval = find_optimum(trials, "mup+sqrt", 64).log2_learning_rate.interval
-        hits += interval[0] <= centre <= interval[1]
+def test_widths_are_pooled_and_data_that_disagree_are_not(sweep):
+    """Three rates leave the curvature to a wider sweep, unless they contradict it."""
+    wide = sweep(noise=0.01, generator_seed=1)(bowl(-6.3), [64], GRID, seeds=3)
+    short = sweep(noise=0.01)(bowl(-6.3), [32], [-7.0, -6.0, -5.0], seeds=3)
+    alone = find_optimum(short, "mup+sqrt", 32).log2_learning_rate
+    pooled = find_optimum(short + wide, "mup+sqrt", 32).log2_learning_rate
 
-    assert low <= hits / repeats <= high
+    assert np.ptp(pooled.interval) < np.ptp(alone.interval)
+    steep = sweep(noise=0.01)(bowl(-6.3, curvature=0.4), [32], GRID, seeds=3)
+    for width, curvature in ((32, 0.4), (64, 0.1)):
+        row = WidthSweep.of(steep + wide, "mup+sqrt", width).surface.row
+        octave = (row.height(row.bottom + 1) + row.height(row.bottom - 1)) / 2
+        assert np.median(octave) == pytest.approx(curvature, rel=0.15)
+
+
+def test_a_predicted_trial_on_the_curve_counts_where_it_has_all_seeds(sweep):
+    swept = sweep(noise=0.01)(bowl(-6.3), [64], [-7.0, -6.0, -5.0], seeds=3)
+    predicted = sweep(noise=0.01, generator_seed=9)(
+        bowl(-6.3), [64], [-6.4], seeds=3, origin="predicted"
+    )
+    alone, with_it, without_a_seed = (
+        find_optimum(swept + more, "mup+sqrt", 64).log2_learning_rate.interval
+        for more in ([], predicted, predicted[:2])
+    )
+
+    assert np.ptp(with_it) < np.ptp(alone)
+    assert without_a_seed == alone
 
 
 def test_an_optimum_that_some_seeds_put_on_the_edge_has_no_interval(sweep):
@@ -264,6 +308,5 @@ def test_an_optimum_that_some_seeds_put_on_the_edge_has_no_interval(sweep):
 
     estimate = find_optimum(list(itertools.chain(inside, outside)), "mup+sqrt", 64)
 
-    assert estimate.log2_learning_rate.value == pytest.approx(-4.65)
     assert estimate.log2_learning_rate.interval is None
-    assert "grid's edge" in estimate.log2_learning_rate.reason
+    assert "may lie is open: add" in estimate.log2_learning_rate.reason

@@ -1,10 +1,11 @@
 import dataclasses
 import json
+import math
 
 import pytest
 from refusals import refused
 
-from transfer.analysis import Prediction, predict
+from transfer.analysis import Estimate, Prediction, predict
 from transfer.scaling import Recipe, Scale
 
 GRID = [float(k) for k in range(-9, -3)]
@@ -118,11 +119,36 @@ def test_it_round_trips_through_json(sweep, trials):
         assert Prediction.from_json(json.loads(text)) == found
 
 
-def test_a_missing_interval_is_explained(sweep):
+def test_a_prediction_from_one_width_and_seed_says_how_little_it_rests_on(sweep):
     found = predict(sweep()(loss, [32], GRID), "mup+sqrt", 64)
 
-    assert found.log2_learning_rate_interval is None
-    assert any("two seeds" in note for note in found.notes)
+    low, high = found.log2_learning_rate_interval
+    assert low < -6 < high
+    assert found.tentative == "1 seed, 1 width"
+    assert found.forecast == Estimate(
+        None, reason="a forecast needs the optimum at two or more widths"
+    )
+    (warning,) = found.warnings
+    assert warning.startswith("learning rate undecided: ")
+    opening = str(found).splitlines()
+    assert opening[0].startswith("At width 64 use learning rate 0.016 (2^-6) [0.01")
+    assert opening[1:3] == [f"Warning: {warning}", "Tentative: 1 seed, 1 width."]
+
+
+def test_hyperparameters_that_move_are_warned_of_with_where_their_line_leads(sweep):
+    def drifting(width, rate, decay):
+        return 3.0 + 0.1 * (rate + 6 + math.log2(width / 32)) ** 2
+
+    trials = sweep(noise=0.001)(drifting, [32, 64, 128], GRID, seeds=3)
+    found = predict(trials, "mup+sqrt", 1024)
+
+    (warning,) = found.warnings
+    assert warning.startswith("learning rate does not transfer: ")
+    # One octave down for each octave of width, up to noise: 2^-11 at 32 times the narrowest.
+    _, line = warning.split(" The line through its best values meets width 1024 at ")
+    assert line.endswith(" (2^-11).")
+    assert float(line.split()[0]) == pytest.approx(2**-11, rel=0.04)
+    assert predict(trials, "mup+sqrt", 1024).tentative is None
 
 
 def test_a_file_that_is_no_prediction_is_refused():

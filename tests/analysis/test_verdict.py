@@ -131,12 +131,20 @@ def test_the_verdict_is_plain_json_in_the_documented_shape(trials):
     assert drifting["transfers"] == "false"
     assert set(flat["optimum_log2_learning_rate"]) == {"32", "64", "128"}
     assert set(flat["optimum_log2_learning_rate"]["32"]) == {"value", "interval"}
-    assert flat["zero_shot"]["128"]["relative_regret"] < 0.01
-    assert flat["zero_shot"]["256"]["source"] == "trained"
-    assert flat["zero_shot"]["256"]["regret"] is None
+    assert flat["tentative"] is None
+    assert flat["regret"]["128"]["relative_regret"] < 0.01
+    assert flat["regret"]["256"]["source"] == "trained"
+    assert flat["regret"]["256"]["regret"] is None
     assert flat["spectrum_slope"]["attention.query"]["predicted"] == 0.0
     assert drifting["spectrum_slope"]["attention.query"]["predicted"] == 0.75
-    assert drifting["slope"] == pytest.approx(-0.8, abs=0.05)
+    learning_rate = drifting["axes"][0]
+    assert (learning_rate["axis"], learning_rate["transfers"]) == ("learning_rate", "false")
+    assert learning_rate["slope"]["value"] == pytest.approx(-0.8, abs=0.05)
+    first, second = verdict["advice"]
+    assert (first["recipe"], second["recipe"]) == ("mup+sqrt", "standard")
+    assert first["sentence"].startswith("At width 256 use learning rate 0.013 (2^-6.3) [")
+    assert first["prediction"]["warnings"] == []
+    assert second["prediction"]["warnings"] != []
 
 
 def test_a_verdict_is_read_back_as_it_was(sweep, trials):
@@ -167,7 +175,7 @@ def test_a_verdict_is_read_back_as_it_was(sweep, trials):
     [
         lambda content: content.pop("recipes"),
         lambda content: content["recipes"]["mup+sqrt"].pop("best"),
-        lambda content: content["recipes"]["mup+sqrt"].update(zero_shot={"64": {"price": 0.1}}),
+        lambda content: content["recipes"]["mup+sqrt"].update(regret={"64": {"price": 0.1}}),
         lambda content: content["recipes"].update({"mup+sqrt": "transfers"}),
         lambda content: content["objective"].update(colour="blue"),
     ],
@@ -204,7 +212,10 @@ def test_compute_on_proxies_is_set_beside_tuning_at_the_target(sweep):
 
     for trials in (swept, predicted):
         compute = judge(trials, spectrum_of(trials, 0.0), task="", provenance={}).compute
-        assert compute.ratio == pytest.approx((1 + 4) / 16)
+        target, ahead = compute.tuning
+        assert (target.width, ahead.width) == (128, 8 * 128)
+        assert target.ratio == pytest.approx((1 + 4) / 16)
+        assert ahead.ratio == pytest.approx((1 + 4) / 16 / 64)
 
 
 def test_a_single_width_is_undecided_and_json_still(sweep):
@@ -213,7 +224,8 @@ def test_a_single_width_is_undecided_and_json_still(sweep):
 
     json.dumps(verdict.to_json(), allow_nan=False)
     assert verdict.recipes["mup+sqrt"].answer.transfers == "undecided"
-    assert verdict.compute.ratio is None
+    assert (verdict.compute.tuning, verdict.compute.proxy_flops) == ((), None)
+    assert [each.width for each in verdict.compute.widths] == [32]
 
 
 def test_everything_diverged_is_undecided_and_json_still(sweep):

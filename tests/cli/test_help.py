@@ -31,8 +31,11 @@ FLAGS = {
         "gpus",
         "slices",
         "compilation_cache",
+        "dry_run",
+        "budget",
     ),
     "predict": ("run", "width", "layers", "batch_size", "tokens", "recipe", "decay"),
+    "forecast": ("run", "width", "replace", "target"),
     "plan": (
         "config",
         "run",

@@ -108,7 +108,7 @@ def test_the_target_is_trained_with_what_was_predicted_and_checked_against_a_swe
     ]
     (predicted,) = [trial for trial in at_target if trial.origin == "predicted"]
     assert len(at_target) >= 4
-    shot = verdict["recipes"][recipe]["zero_shot"][str(TARGET)]
+    shot = verdict["recipes"][recipe]["regret"][str(TARGET)]
     assert shot["loss"] == pytest.approx(predicted.eval_loss)
     others = [trial.eval_loss for trial in at_target if trial.origin == "sweep"]
     assert shot["best_loss"] == pytest.approx(min(others))

@@ -33,13 +33,14 @@ def test_the_verdict_has_a_table_per_recipe_and_the_reason(report):
     shown = report._repr_html_()
     rows = cells_of(shown)
 
-    assert shown.count("<table>") == 3
+    assert shown.count("<table>") == 4
     assert "mup+sqrt: transfers" in text_of(shown)
     assert "standard: does not transfer" in text_of(shown)
     assert report.verdict.recipes["standard"].answer.reason in text_of(shown)
-    assert rows[0] == ["width", "optimal log2 lr", "best loss", "transferred", "regret"]
-    # Widths that were swept, and the target.
-    assert [row[0] for row in rows] == ["width", *map(str, WIDTHS), "512"] * 3
+    assert rows[0] == ["width", "learning rate", "95 % interval", "loss", "regret"]
+    assert rows[-6] == ["width", "parameters", "tokens", "trials", "diverged", "wall time"]
+    # Widths that were swept, and in the last table the target too.
+    assert [row[0] for row in rows] == [*["width", *map(str, WIDTHS)] * 4, "512"]
 
 
 def test_the_plain_text_is_the_answers(report):

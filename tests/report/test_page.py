@@ -49,12 +49,21 @@ def test_the_verdict_comes_first_in_words(page, verdict):
         assert page.text.index(judged.answer.reason) < figures
         word = "transfers" if judged.answer.transfers == "true" else "does not transfer"
         assert page.text.index(f"{recipe} {word}") < figures
-        assert f"Slope of the optimum over width {judged.slope.value:+z.2f} [" in page.text
+        told = f"Slope of the best learning rate over width {judged.slope.value:+z.2f} ["
+        assert told in page.text
         for regret in judged.regrets:
             if regret.relative_regret is not None:
-                told = f"Regret at width {regret.width} {regret.relative_regret:+.2%} ["
+                told = f"of moving all at width {regret.width} {regret.relative_regret:+.2%} ["
                 assert told in page.text
     assert "synthetic" in page.text[:figures]
+
+
+def test_the_page_begins_with_what_to_do(page, verdict):
+    sentence = verdict.advice[0].sentence
+    assert sentence.startswith("At width 512 use learning rate 0.0084 (2^-6.9) [")
+    assert page.text.index(sentence) < page.text.index("The best learning rate transfers across")
+    told = "mup+constant is advised because its learning rate transfers and its loss at width 256"
+    assert told in page.text
 
 
 def test_configuration_and_provenance_are_at_the_bottom(decay_run):
@@ -133,8 +142,10 @@ def test_every_figure_has_its_numbers_as_a_table_and_every_chart_a_description(p
         answers = sum(
             attributes.get("class", "").startswith("answer ") for _, attributes in each.tags
         )
-        # An answer has one by width and one by sublayer.
-        assert len(tables) == len(each.figures) + 2 * answers
+        # An answer has one by width, one of numbers and one by sublayer, or with decay and both
+        # jointly two more by width; another holds all that was trained.
+        axes = 3 if each is decay_page else 1
+        assert len(tables) == len(each.figures) + (axes + 2) * answers + 1
         for specs in each.figures.values():
             assert all(len(spec["description"]) > 20 for spec in specs)
 
@@ -242,7 +253,7 @@ def test_losses_are_called_what_the_verdict_calls_them(decay_run):
     assert "Training loss (nats per image)" in page.text
     everything = page.text + str(page.figures)
     assert "held-out" not in everything.lower()
-    assert "token" not in everything
+    assert "per token" not in everything
 
 
 def without(run, path, keep) -> RunDirectory:
@@ -262,7 +273,7 @@ def test_one_width_is_reported_without_a_slope(run, tmp_path):
     assert list(page.figures) == ["loss", "optimum"]
     assert page.text.count("unknown: a slope needs the optimum at two or more widths") == 3
     assert "transferred to width" not in page.text
-    assert "What tuning on proxies saves is unknown: no recipe has two widths." in page.text
+    assert "unknown: no width was swept below the widest one." in page.text
 
 
 def test_an_undecided_optimum_is_called_so(run, tmp_path):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from refusals import refused
 
-from transfer.analysis import SweepVerdict, WidthSweep, optimum, regret, slope
+from transfer.analysis import SweepVerdict, optimum
 from transfer.report import write_report
 from transfer.run_directory import RunDirectory
 
@@ -47,41 +47,22 @@ def test_every_figure_is_a_whole_png(run, verdict):
         assert len(image) > 20_000
 
 
-def test_optima_are_found_and_bootstrapped_once_for_the_verdict_and_all_that_is_drawn(
+def test_the_widths_of_a_recipe_are_fitted_once_for_the_verdict_and_all_that_is_drawn(
     tmp_path, monkeypatch
 ):
     run = build_run(tmp_path, RECIPES[:2])
-    found, resampled = [], []
-    of = WidthSweep.of
+    fitted = []
+    original = optimum.fit_surfaces
 
-    def find(trials, recipe, width, *more):
-        found.append((recipe, width))
-        return of(trials, recipe, width, *more)
+    def counted(widths):
+        fitted.append(len(widths))
+        return original(widths)
 
-    def count(module, name):
-        original = getattr(module, name)
-
-        def counted(*arguments, **options):
-            resampled.append(module.__name__.rpartition(".")[2])
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(module, name, counted)
-
-    monkeypatch.setattr(WidthSweep, "of", find)
-    count(optimum, "bootstrap_jointly")
-    count(slope, "bootstrap")
-    count(regret, "bootstrap_jointly")
+    monkeypatch.setattr(optimum, "fit_surfaces", counted)
 
     verdict = write_report(run, task="", provenance={})
 
-    recipes = verdict.recipes.values()
-    optima = [(each.recipe, each.width) for judged in recipes for each in judged.optima]
-    assert found == optima
-    assert resampled.count("optimum") == len(optima)
-    # A slope of the optimum, and one of each sublayer.
-    assert resampled.count("slope") == sum(1 + len(judged.sublayers) for judged in recipes)
-    known = [each for judged in recipes for each in judged.regrets if each.regret is not None]
-    assert resampled.count("regret") == len(known)
+    assert fitted == [len(judged.optima) for judged in verdict.recipes.values()]
 
 
 def test_writing_again_changes_nothing(run, verdict):

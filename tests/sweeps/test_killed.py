@@ -46,6 +46,17 @@ def folder(tmp_path_factory):
     return folder
 
 
+ADAPTIVE = """
+    config.sweep.search = "adaptive"
+    config.sweep.seeds = (0, 1)
+    config.sweep.space.learning_rate = (2.0**-9, 2.0**-5)
+    config.sweep.population = 2
+    config.sweep.trials = 8
+    config.sweep.tolerance = 1e-6
+    return config
+"""
+
+
 def sweep(folder: pathlib.Path, run: RunDirectory) -> subprocess.Popen:
     """Start `transfer sweep` in a process of its own; what one has compiled, the next reads."""
     environment = {
@@ -99,3 +110,30 @@ def test_a_sweep_killed_and_started_again_ends_as_one_never_killed(folder):
     assert child.returncode == 0
     assert {trial.width for trial in whole.trials()} == {8, 16}
     assert tables(killed) == tables(whole)
+
+
+@pytest.mark.full  # its decisions are tested without training in test_adaptive.py
+@pytest.mark.multidevice
+def test_an_adaptive_search_killed_and_started_again_ends_as_one_never_killed(tmp_path_factory):
+    adaptive = tmp_path_factory.mktemp("adaptive")
+    (adaptive / "config.py").write_text(CONFIG.replace("    return config\n", ADAPTIVE[1:]))
+    killed, whole = RunDirectory(adaptive / "killed"), RunDirectory(adaptive / "whole")
+    child = sweep(adaptive, killed)
+    try:
+        while child.poll() is None and not killed.trials():
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    first = len(killed.trials())
+
+    for run in (killed, whole):
+        child = sweep(adaptive, run)
+        said, _ = child.communicate()
+        assert child.returncode == 0, said
+    # The most trials at both widths, or fewer where all points left are above one that diverged.
+    assert first < len(whole.trials()) <= 16
+    assert {trial.width for trial in whole.trials()} == {8, 16}
+    assert tables(killed) == tables(whole)
+    assert killed.read_json("search.json") == whole.read_json("search.json")

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transfer.notation import learning_rate
 from transfer.scaling import Role
-from transfer.text_table import Tabular, TextTable
+from transfer.text_table import Tabular, TextTable, aligned
 
+HEADER = ("role", "learning rate", "decay", "epsilon", "init std", "multiplier")
 # So many parameters of a row are named.
 _NAMED = 2
 
@@ -70,19 +72,46 @@ class TargetValues(Tabular):
         ordered = sorted(found.values(), key=lambda row: _place(row.role))
         return cls(width=width, optimizer=optimizer, settings=settings, rows=tuple(ordered))
 
-    def text_table(self) -> TextTable:
-        """Return the table, a row for the parameters of one role with the same values."""
-        header = ["role", "learning rate", "weight decay", "epsilon", "init std", "multiplier", ""]
-        cells = [header]
+    @property
+    def caption(self) -> str:
+        """Where the values hold, for which optimizer with which settings of its own."""
+        settings = ", ".join(f"{name} {value:.6g}" for name, value in self.settings.items())
+        beside = f" with {settings}" if settings else ""
+        return f"At width {self.width}, absolute values for {self.optimizer}{beside}:"
+
+    @property
+    def lines(self) -> list[tuple[list[str], str]]:
+        """Per row the cells that `HEADER` names, and the parameters in words."""
+        lines = []
         for row in self.rows:
-            numbers = ["-" if value is None else f"{value:.4g}" for value in row.values]
+            rate = "-" if row.learning_rate is None else learning_rate(row.learning_rate, 4)
+            numbers = ["-" if value is None else f"{value:.4g}" for value in row.values[1:]]
             named = ", ".join(row.parameters[:_NAMED])
             more = len(row.parameters) - _NAMED
-            cells.append([row.role, *numbers, named + (f" and {more} more" if more > 0 else "")])
-        settings = ", ".join(f"{name} {value:.6g}" for name, value in self.settings.items())
-        beside = f", with {settings}" if settings else ""
-        caption = f"At width {self.width}, absolute values for {self.optimizer}{beside}:"
-        return TextTable(caption, cells)
+            lines.append(
+                ([row.role, rate, *numbers], named + (f" and {more} more" if more > 0 else ""))
+            )
+        return lines
+
+    def text_table(self) -> TextTable:
+        """Return the table, a row for the parameters of one role with the same values."""
+        rows = [[*cells, named] for cells, named in self.lines]
+        return TextTable(self.caption, [[*HEADER, "parameters"], *rows])
+
+    def __str__(self) -> str:
+        """The table in 80 columns: the parameters of a row stand below it."""
+        head, *rows = aligned([HEADER, *(cells for cells, _ in self.lines)])
+        named = [f"{row}\n  {named}" for row, (_, named) in zip(rows, self.lines, strict=True)]
+        return "\n".join([self.caption, head, *named])
+
+    def sentences(self) -> list[str]:
+        """Return the rows as sentences, for where the table is too wide."""
+        sentences = []
+        for (role, *numbers), named in self.lines:
+            known = zip(HEADER[1:], numbers, strict=True)
+            told = ", ".join(f"{name} {number}" for name, number in known if number != "-")
+            sentences.append(f"{role}: {told}; {named}")
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`."""

@@ -4,12 +4,16 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+CONFIDENCE = 0.95
+
 Interval = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A value with its bootstrap interval over seeds; what is unknown is None, with the reason.
+    """A value with its 95 % interval; what is unknown is None, with the reason.
 
     Example:
       >>> Estimate(-5.4, (-5.6, -5.2)).to_json()
@@ -21,6 +25,42 @@ class Estimate:
     value: float | None
     interval: Interval | None = None
     reason: str | None = None
+
+    @classmethod
+    def of_draws(cls, draws: np.ndarray) -> "Estimate":
+        """Return the median of draws from a posterior, with the interval of their middle 95 %.
+
+        Example:
+          >>> Estimate.of_draws(np.linspace(0.0, 1.0, 201))
+          Estimate(value=0.5, interval=(0.025, 0.975), reason=None)
+        """
+        tail = (1 - CONFIDENCE) / 2
+        low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
+        return cls(float(middle), (float(low), float(high)))
+
+    @classmethod
+    def of_cost(cls, cost: np.ndarray, offset: np.ndarray) -> "Estimate":
+        """Return the same of a cost that is zero where an offset is and rises on either side.
+
+        A cost has no draw below zero, so the middle of its draws leaves out a cost of zero. The
+        cost with the sign of the offset has draws on both sides: where zero is in the interval of
+        those, it is in that of the cost.
+
+        Args:
+          cost: draws, shape [draw], zero or above.
+          offset: draws of what the cost is of, such as octaves from the optimum, shape [draw].
+
+        Example:
+          >>> offset = np.linspace(-1.0, 3.0, 401)
+          >>> Estimate.of_cost(offset**2, offset).interval
+          (0.0, 8.410000000000002)
+        """
+        signed = cls.of_draws(np.copysign(cost, offset))
+        assert signed.value is not None
+        assert signed.interval is not None
+        low, high = signed.interval
+        ends = sorted((abs(low), abs(high)))
+        return cls(abs(signed.value), (0.0 if low <= 0 <= high else ends[0], ends[1]))
 
     def map(self, function: Callable[[float], float]) -> "Estimate":
         """Return what an increasing function makes of the value and of its interval.

@@ -2,78 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfer.analysis.bootstrap import bootstrap_jointly
 from transfer.analysis.estimate import Estimate
-from transfer.analysis.losses import LossTable
-from transfer.analysis.quadratic import curve_minimum, surface_minimum
+from transfer.analysis.losses import LossTable, setting_of
+from transfer.analysis.points import Points
+from transfer.analysis.quadratic import curve_minimum, open_end
+from transfer.analysis.surface import Rows, Surface, fit_surfaces
 from transfer.errors import TransferError
 from transfer.markup import html_table
 from transfer.renamed import renamed
 from transfer.run_directory import TrialResult
-from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
-
-Place = tuple[float, float]
-_NOWHERE = (float("nan"), float("nan"))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Landscape:
-    """The part of a width's losses that decides its optimum, with multipliers at their best.
-
-    Without `joint` it is a curve over the learning rate at one weight decay; with it, the best
-    point and its neighbours on a grid over both.
-    """
-
-    table: LossTable
-    joint: bool
-
-    def locate(self, weights: np.ndarray | None = None) -> Place:
-        """Return (log2 learning rate, log2 decay) of the optimum, NaN where undecided.
-
-        On a curve the decay is not fitted: it is the curve's own, whose logarithm may be -inf. The
-        bottom of a bowl counts where it lies among the points that the bowl was fitted to; further
-        away it would be an extrapolation, which resamples with a flat bowl take to absurd places.
-        """
-        losses = self.table.mean(weights)
-        if self.joint:
-            place = surface_minimum(*self.coordinates, losses)
-            return place if place is not None and self._holds(place) else _NOWHERE
-        location = curve_minimum(self.coordinates[0], losses).location
-        return _NOWHERE if location is None else (location, float(self.coordinates[1][0]))
-
-    def _holds(self, place: Place) -> bool:
-        return all(
-            axis.min() <= coordinate <= axis.max()
-            for axis, coordinate in zip(self.coordinates, place, strict=True)
-        )
-
-    def estimate(self) -> tuple[Estimate, ...]:
-        """Return log2 of the best learning rate and, of a joint landscape, of the best decay."""
-        place, count = self.locate(), 2 if self.joint else 1
-        intervals = bootstrap_jointly(
-            lambda weights: self.locate(weights)[:count], len(self.table.seeds), count
-        )
-        return tuple(
-            Estimate(value, interval, reason)
-            for value, (interval, reason) in zip(place[:count], intervals, strict=True)
-        )
-
-    def at_seeds(self, seeds: Collection[int]) -> "Landscape":
-        """Return the same landscape with some of its seeds."""
-        return Landscape(self.table.at_seeds(seeds), self.joint)
-
-    @property
-    def coordinates(self) -> tuple[np.ndarray, np.ndarray]:
-        """log2 learning rates and log2 weight decays, shape [setting] each."""
-        rates = [setting.learning_rate for setting in self.table.settings]
-        decays = [setting.weight_decay for setting in self.table.settings]
-        with np.errstate(divide="ignore"):
-            return np.log2(rates), np.log2(decays)
+from transfer.scaling.hyperparameters import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +40,7 @@ class Optimum:
 
     if not TYPE_CHECKING:
         __getattr__ = renamed(
-            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.landscape"}
+            "Optimum", {"curve": "WidthSweep.curve", "landscape": "WidthSweep.surface"}
         )
 
     def _repr_html_(self) -> str:
@@ -132,13 +75,18 @@ class Optimum:
 class WidthSweep:
     """The sweep of one recipe at one width: its optimum, and the losses that it was fitted to.
 
-    `curve` holds the losses over learning rate at the best decay and multipliers, `landscape` those
-    that the fit reads; slopes and regrets resample it.
+    `curve` holds the losses over learning rate at the best decay and multipliers, `surface` draws
+    from the posterior of the losses around the optimum, over learning rate and decay; predicted
+    trials on the curve count there too. Slopes and regrets are computed from the draws. Draws of
+    sweeps that were fitted together belong together.
     """
 
     optimum: Optimum
     curve: LossTable = dataclasses.field(repr=False)
-    landscape: Landscape = dataclasses.field(repr=False)
+    surface: Surface = dataclasses.field(repr=False)
+
+    if not TYPE_CHECKING:
+        __getattr__ = renamed("WidthSweep", {"landscape": "WidthSweep.surface"})
 
     @classmethod
     def of(
@@ -153,48 +101,48 @@ class WidthSweep:
         Raises:
           TransferError: there are no finished trials, or their losses do not compare.
         """
-        table = LossTable.of(trials, recipe, width)
+        trials = list(trials)
+        swept = {t.width for t in _swept(trials, recipe)} | {width}
         if weight_decay is not None:
-            table = table.where(lambda setting: setting.weight_decay == weight_decay)
-        _require_comparable(table, recipe, width, weight_decay)
-        losses = table.mean()
-        best = table.settings[int(losses.argmin())]
-        curve = Landscape(
-            table.where(lambda s: dataclasses.replace(s, learning_rate=best.learning_rate) == best),
-            joint=False,
-        )
-        surface, note = _surface(table, best)
-        minimum = curve_minimum(curve.coordinates[0], curve.table.mean())
-        decided = minimum.location is not None
-        landscape = surface if surface is not None and decided else curve
-        estimates = landscape.estimate() if decided else ()
-        best_loss = float(losses.min())
-        optimum = Optimum(
-            recipe=recipe,
-            width=width,
-            log2_learning_rate=(
-                estimates[0]
-                if estimates
-                else Estimate(None, reason=f"{minimum.reason} at width {width}")
-            ),
-            log2_weight_decay=estimates[1] if len(estimates) > 1 else None,
-            best=best,
-            best_loss=best_loss if np.isfinite(best_loss) else None,
-            seeds=len(landscape.table.seeds),
-            note=note,
-        )
-        return cls(optimum, curve.table, landscape)
+            at_decay = [t for t in trials if t.weight_decay == weight_decay]
+            swept = {t.width for t in _swept(at_decay, recipe)} | {width}
+        widths = sorted(swept)
+        return fit_widths(trials, recipe, widths, weight_decay)[widths.index(width)]
+
+
+def fit_widths(
+    trials: Iterable[TrialResult],
+    recipe: str,
+    widths: Sequence[int],
+    weight_decay: float | None = None,
+) -> list[WidthSweep]:
+    """Return the sweeps of a recipe at some widths, fitted together as one regression.
+
+    Raises:
+      TransferError: a width has no finished trials, or its losses do not compare.
+
+    Example:
+      >>> narrow, wide = fit_widths(trials, "mup+sqrt", [32, 64])  # doctest: +SKIP
+    """
+    trials = list(trials)
+    tables = [_Table.of(trials, recipe, width, weight_decay) for width in widths]
+    told = [table for table in tables if table.rows is not None]
+    surfaces = iter(fit_surfaces([table.rows for table in told if table.rows is not None]))
+    return [
+        table.sweep(recipe, next(surfaces) if table.rows is not None else _nowhere())
+        for table in tables
+    ]
 
 
 def find_optimum(
     trials: Iterable[TrialResult], recipe: str, width: int, weight_decay: float | None = None
 ) -> Optimum:
-    """Return the optimum of a recipe at one width, with a bootstrap interval over seeds.
+    """Return the optimum of a recipe at one width, with a 95 % interval.
 
-    The optimum is the vertex of a quadratic in log2 learning rate through the best 3 to 5
-    neighbouring losses, averaged over seeds. Where several weight decays were swept it is that of
-    a quadratic in (log2 learning rate, log2 decay) through the best setting and its neighbours,
-    unless `weight_decay` asks for one decay. Multipliers are held at their best.
+    The optimum is the bottom of a bowl in log2 learning rate (`transfer.analysis.bowls`), in one
+    regression with all other widths that the trials hold. Where several weight decays were swept
+    around the best one, bowls at each decay form a valley, whose lowest point is meant, unless
+    `weight_decay` asks for one decay. Multipliers are held at their best.
 
     The value is None, with a reason that names the learning rates to add, when the best one lies
     on the grid's edge or too few neighbours of it are usable.
@@ -228,10 +176,7 @@ def sweeps_by_recipe(trials: Sequence[TrialResult]) -> dict[str, list[WidthSweep
     widths: dict[str, set[int]] = {}
     for trial in swept:
         widths.setdefault(trial.recipe, set()).add(trial.width)
-    return {
-        recipe: [WidthSweep.of(swept, recipe, width) for width in sorted(widths[recipe])]
-        for recipe in sorted(widths)
-    }
+    return {recipe: fit_widths(trials, recipe, sorted(widths[recipe])) for recipe in sorted(widths)}
 
 
 def _require_comparable(
@@ -257,28 +202,165 @@ def _told(estimate: Estimate) -> str:
     return estimate.text("z.2f") + gap
 
 
-def _surface(table: LossTable, best: Hyperparameters) -> tuple[Landscape | None, str | None]:
-    """Return the best setting and its neighbours over both axes, or why decay cannot be fitted."""
-    plane = table.where(lambda s: all(getattr(s, n) == getattr(best, n) for n in MULTIPLIERS))
-    rates = sorted({setting.learning_rate for setting in plane.settings})
-    decays = sorted({setting.weight_decay for setting in plane.settings})
-    if len(decays) == 1:
+def _swept(trials: Iterable[TrialResult], recipe: str) -> list[TrialResult]:
+    return [
+        trial
+        for trial in trials
+        if (trial.recipe, trial.origin) == (recipe, "sweep") and trial.status != "failed"
+    ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Table:
+    """One width's losses, with the rows that its optimum is fitted to; None if all diverged."""
+
+    width: int
+    table: LossTable
+    best: Hyperparameters
+    best_loss: float
+    curve: LossTable
+    rows: Rows | None
+
+    @classmethod
+    def of(
+        cls, trials: Iterable[TrialResult], recipe: str, width: int, weight_decay: float | None
+    ) -> "_Table":
+        table = LossTable.of(trials, recipe, width)
+        if weight_decay is not None:
+            table = table.where(lambda setting: setting.weight_decay == weight_decay)
+        _require_comparable(table, recipe, width, weight_decay)
+        losses = table.mean()
+        best = table.settings[int(losses.argmin())]
+        curves = rows_along(table, best, "weight_decay")
+        predicted = [t for t in trials if (t.recipe, t.width) == (recipe, width)]
+        predicted = [t for t in predicted if t.origin == "predicted" and t.status != "failed"]
+        fitted = {place: _with_predicted(curve, predicted) for place, curve in curves.items()}
+        rows = {
+            place: points_of(curve)
+            for place, curve in fitted.items()
+            if np.isfinite(curve.mean()).any()
+        }
+        place = log2_or_nothing(best.weight_decay)
+        return cls(
+            width,
+            table,
+            best,
+            float(losses.min()),
+            curves[place],
+            Rows(rows, place) if rows else None,
+        )
+
+    def sweep(self, recipe: str, surface: Surface) -> WidthSweep:
+        x = log2_rates(self.curve)
+        minimum = curve_minimum(x, self.curve.mean())
+        rate = Estimate(None, reason=f"{minimum.reason} at width {self.width}")
+        decay, note = None, None
+        if self.rows is not None and minimum.location is not None:
+            decay, note = _decay(surface, self.rows, self.best)
+            if decay is None:
+                surface = dataclasses.replace(surface, valley=None)
+            finite = x[np.isfinite(self.curve.mean())]
+            rate = bounded(Estimate.of_draws(surface.bottom), finite, f" at width {self.width}")
+        return WidthSweep(
+            Optimum(
+                recipe=recipe,
+                width=self.width,
+                log2_learning_rate=rate,
+                log2_weight_decay=decay,
+                best=self.best,
+                best_loss=self.best_loss if math.isfinite(self.best_loss) else None,
+                seeds=len(self.table.seeds),
+                note=note,
+            ),
+            self.curve,
+            surface,
+        )
+
+
+def _with_predicted(curve: LossTable, predicted: Sequence[TrialResult]) -> LossTable:
+    """Return a curve with the predicted trials that lie on it and have all of its seeds.
+
+    They were trained like the sweep's, at a learning rate that it may lack.
+    """
+    swept = curve.settings[0]
+    loss: dict[Hyperparameters, dict[int, float]] = {}
+    for trial in predicted:
+        setting = setting_of(trial)
+        on_curve = dataclasses.replace(setting, learning_rate=swept.learning_rate) == swept
+        if on_curve and setting not in curve.settings:
+            loss.setdefault(setting, {})[trial.seed] = trial.objective_value
+    added = {
+        setting: [by_seed[seed] for seed in curve.seeds]
+        for setting, by_seed in loss.items()
+        if set(curve.seeds) <= by_seed.keys()
+    }
+    if not added:
+        return curve
+    settings = (*curve.settings, *added)
+    losses = np.concatenate([curve.losses, np.array(list(added.values()))])
+    order = np.argsort([setting.learning_rate for setting in settings])
+    return LossTable(tuple(settings[place] for place in order), curve.seeds, losses[order])
+
+
+def rows_along(table: LossTable, best: Hyperparameters, axis: str) -> dict[float, LossTable]:
+    """Return the losses over learning rate by log2 of an axis' value, all else at its best."""
+    values = sorted({getattr(setting, axis) for setting in table.settings})
+    rows = [dataclasses.replace(best, **{axis: value}) for value in values]
+    tables = [_along_rate(table, row) for row in rows]
+    return {
+        log2_or_nothing(value): found
+        for value, found in zip(values, tables, strict=True)
+        if found.settings
+    }
+
+
+def _along_rate(table: LossTable, setting: Hyperparameters) -> LossTable:
+    """The part of a table that differs from a setting in the learning rate alone."""
+    rate = setting.learning_rate
+    return table.where(lambda each: dataclasses.replace(each, learning_rate=rate) == setting)
+
+
+def points_of(curve: LossTable) -> Points:
+    """Return the losses over learning rate as points to fit a bowl to."""
+    return Points.of(log2_rates(curve), curve.losses)
+
+
+def log2_rates(curve: LossTable) -> np.ndarray:
+    """Return log2 learning rates, shape [setting]."""
+    return np.log2([setting.learning_rate for setting in curve.settings])
+
+
+def log2_or_nothing(value: float) -> float:
+    """Return log2 of a value, -inf of 0."""
+    return math.log2(value) if value else -math.inf
+
+
+def bounded(estimate: Estimate, x: np.ndarray, where: str = "") -> Estimate:
+    """Return the estimate, without its interval where that leaves the points by over a step."""
+    assert estimate.interval is not None
+    reason = open_end(x, estimate.interval)
+    return estimate if reason is None else Estimate(estimate.value, None, f"{reason}{where}")
+
+
+def _decay(
+    surface: Surface, rows: Rows, best: Hyperparameters
+) -> tuple[Estimate | None, str | None]:
+    """Return the best decay, or why it cannot be fitted."""
+    if len(rows.points) == 1:
         return None, None
-
     kept = f"weight decay stays at {best.weight_decay:g}, the best that was run"
-    positive = [decay for decay in decays if decay > 0]
-    if best.weight_decay in (0, positive[0], positive[-1]):
+    if surface.valley is None:
         return None, f"{kept}, because no decays were swept on both sides of it"
-
-    rate, decay = rates.index(best.learning_rate), positive.index(best.weight_decay)
-    near_rates, near_decays = rates[max(rate - 1, 0) : rate + 2], positive[decay - 1 : decay + 2]
-    landscape = Landscape(
-        plane.where(lambda s: s.learning_rate in near_rates and s.weight_decay in near_decays),
-        joint=True,
-    )
-    if not np.isfinite(landscape.locate()).all():
+    places = np.array(sorted(place for place in rows.points if math.isfinite(place)))
+    found = bounded(Estimate.of_draws(surface.other), places)
+    if found.interval is None:
         return (
             None,
             f"{kept}, because the losses around it do not form a bowl with its bottom there",
         )
-    return landscape, None
+    return found, None
+
+
+def _nowhere() -> Surface:
+    """The surface of a width at which every run diverged: nothing reads it."""
+    return Surface({}, math.nan)

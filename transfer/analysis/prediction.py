@@ -1,17 +1,16 @@
 """Hyperparameters for a width, depth, batch size and duration that were never tuned."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from transfer.analysis.advice_text import AdviceText
 from transfer.analysis.at_target import TargetValues
 from transfer.analysis.calibrate import Calibrated
 from transfer.analysis.estimate import Estimate, Interval, interval_json
-from transfer.analysis.optimum import find_optimum
-from transfer.errors import TransferError, nearest
-from transfer.markup import html_table
+from transfer.errors import TransferError
+from transfer.notation import hyperparameter, interval, learning_rate, listed, number
 from transfer.renamed import renamed
-from transfer.run_directory import TrialResult
 from transfer.scaling import (
     Calibration,
     Evidence,
@@ -21,19 +20,21 @@ from transfer.scaling import (
     Scale,
     extrapolate,
 )
-from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
+from transfer.scaling.hyperparameters import Hyperparameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What to train the target with, in canonical units: as it reads in the base run.
 
-    The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
+    The recipe rescales them to the target; nothing is left to tune. Intervals are 95 %; an
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
     recipe whose decay is `measured`. `tuned_for` is what the hyperparameters hold for, as plain
-    JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions.
+    JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions. `warnings` has a
+    sentence for every swept hyperparameter that the proxies did not show to transfer, `tentative`
+    says where they are few, and `forecast` is the relative regret to expect at the target.
     """
 
     recipe: str
@@ -57,6 +58,9 @@ class Prediction:
     calibration: Calibration | None = None
     at_target: TargetValues | None = None
     tuned_for: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    tentative: str | None = None
+    forecast: Estimate | None = None
 
     if not TYPE_CHECKING:
         __getattr__ = renamed(
@@ -112,32 +116,90 @@ class Prediction:
             notes=(*self.notes, *found.notes),
         )
 
-    def __str__(self) -> str:
-        """What was tuned, what the target is trained with, and how far that can be trusted."""
-        rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
-        head = (
-            f"{self.recipe} for width {self.target_width}, as it reads at the base width "
-            f"{self.base_width}: learning rate {self.learning_rate:.4g} (log2 "
-            f"{rate.text('z.2f')}), weight decay {self.weight_decay:.4g}."
+    @property
+    def sentence(self) -> str:
+        """What to train the target with, in a sentence.
+
+        Numbers are canonical, as `config.hyperparameters` takes them.
+        """
+        told = [f"{name} {value}" for name, value in self._named()]
+        return f"At {self._where()} use {listed(told)} under {self.recipe}."
+
+    @property
+    def expected(self) -> str | None:
+        """By how much the target's loss will be above its best, in a sentence; None if unknown."""
+        if self.forecast is None or self.forecast.value is None:
+            return None
+        return (
+            f"Expected regret at width {self.target_width}: {self.forecast.text('.2%')} of the "
+            "lowest loss that tuning there would find."
         )
-        table = [str(self.at_target)] if self.at_target else []
-        return "\n".join([head, *table, *self.notes, *map(str, self.extrapolation)])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How sure the prediction is and how it reads, a sentence each."""
+        canonical = (
+            f"These are values of config.hyperparameters, which hold at the base width "
+            f"{self.base_width}; the recipe rescales them to every other width."
+        )
+        tentative = f"Tentative: {self.tentative}." if self.tentative else ""
+        return tuple(filter(None, (tentative, self.expected, canonical)))
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the prediction takes for granted, a sentence each."""
+        rules = []
+        for each in self.extrapolation:
+            level = "no evidence" if each.evidence.level == "none" else each.evidence.level
+            known = ", ".join(filter(None, (level, each.evidence.source)))
+            moved = f"{each.axis} {each.start} -> {each.target} (x {float(each.factor):.4g})"
+            rules.append(f"{moved}, {known}: {each.evidence.validity}")
+        return (*self.notes, *rules)
+
+    @property
+    def text(self) -> AdviceText:
+        """What to do, how sure that is, every parameter's values at the target, what is assumed."""
+        return AdviceText(
+            sentence=self.sentence,
+            warnings=self.warnings,
+            notes=self.remarks,
+            values=self.at_target,
+            assumed=self.assumptions,
+        )
+
+    def __str__(self) -> str:
+        """The same as lines."""
+        return str(self.text)
 
     def _repr_html_(self) -> str:
-        """What to train the target with, for notebooks."""
-        rate = Estimate(self.log2_learning_rate, self.log2_learning_rate_interval)
+        """The same for notebooks."""
+        return self.text.html()
+
+    def _named(self) -> list[tuple[str, str]]:
+        """The hyperparameters that are not at their default, in words, with their intervals."""
         changed = {name: value for name, value in self.multipliers.items() if value != 1.0}
-        rows = [
-            [f"as it reads at width {self.base_width}", self.recipe],
-            ["learning rate", f"{self.learning_rate:.4g}, log2 {rate.text('z.2f')}"],
-            ["weight decay", f"{self.weight_decay:.4g}"],
-            *([name.replace("_", " "), f"x {value:.4g}"] for name, value in changed.items()),
-            ["tuned at widths", _listed(self.proxy_widths)],
-            *(["note", note] for note in self.notes),
-            *(["extrapolation", str(each)] for each in self.extrapolation),
+        return [
+            (
+                "learning rate",
+                learning_rate(self.learning_rate) + _interval(self.log2_learning_rate_interval),
+            ),
+            ("decay", self._decay()),
+            *((hyperparameter(name), f"x {value:.4g}") for name, value in changed.items()),
         ]
-        shown = html_table(f"Hyperparameters for width {self.target_width}", rows)
-        return shown + (self.at_target._repr_html_() if self.at_target else "")
+
+    def _decay(self) -> str:
+        fitted = self.log2_weight_decay_interval
+        told = number(self.weight_decay) if fitted else f"{self.weight_decay:.4g}"
+        return told + _interval(fitted)
+
+    def _where(self) -> str:
+        others = {
+            "depth": self.target_layers,
+            "batch size": self.target_batch_size,
+            "tokens": self.target_tokens,
+        }
+        moved = [f"{name} {value}" for name, value in others.items() if value is not None]
+        return listed([f"width {self.target_width}", *moved])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`."""
@@ -153,6 +215,8 @@ class Prediction:
                 for each in self.extrapolation
             ],
             "at_target": self.at_target.to_json() if self.at_target else None,
+            "warnings": list(self.warnings),
+            "forecast": self.forecast.to_json() if self.forecast else None,
             "tuned_for": dict(self.tuned_for) if self.tuned_for else None,
         }
 
@@ -181,7 +245,10 @@ class Prediction:
             name: None if content[name] is None else tuple(content[name])
             for name in ("log2_learning_rate_interval", "log2_weight_decay_interval")
         }
-        sequences = {name: tuple(content[name]) for name in ("proxy_widths", "notes")}
+        sequences = {
+            name: tuple(content.get(name, ())) for name in ("proxy_widths", "notes", "warnings")
+        }
+        forecast = content.get("forecast")
         extrapolation = tuple(_extrapolation(each) for each in content.get("extrapolation", ()))
         calibration = content.get("calibration")
         if calibration is not None:
@@ -197,95 +264,9 @@ class Prediction:
                 "extrapolation": extrapolation,
                 "calibration": calibration,
                 "at_target": TargetValues.from_json(at_target) if at_target else None,
+                "forecast": Estimate.from_json(forecast) if forecast else None,
             }
         )
-
-
-def predict(
-    trials: Iterable[TrialResult],
-    recipe: str,
-    target_width: int | None,
-    proxy_widths: Sequence[int] | None = None,
-) -> Prediction:
-    """Return the hyperparameters for a target width from sweeps at narrower ones.
-
-    They are the optimum at the *widest* proxy, where finite-width effects are smallest, and are
-    moved unchanged: being canonical, they need no further rescaling. Multipliers are those of the
-    best setting. Only sweep trials are read, all narrower widths by default. A target of None is
-    the widest proxy itself, to be moved along other axes alone (`Prediction.extrapolated`).
-
-    Raises:
-      TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
-        or too wide, or the widest proxy's optimum is undecided (the message says what to add).
-
-    Example:
-      >>> predict(trials, "mup+sqrt", target_width=1024).learning_rate  # doctest: +SKIP
-      0.0173
-    """
-    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
-    mine = [trial for trial in swept if trial.recipe == recipe]
-    if not mine:
-        recipes = sorted({trial.recipe for trial in swept})
-        raise TransferError(
-            f"There are no finished sweep trials of {recipe}; there are of "
-            f"{', '.join(recipes) or 'no recipe'}{nearest(recipe, recipes)}."
-        )
-    base_widths = sorted({trial.base_width for trial in mine})
-    if len(base_widths) > 1:
-        raise TransferError(
-            f"The trials of {recipe} have different base widths ({_listed(base_widths)}), so their "
-            "learning rates do not compare; keep them in separate run directories."
-        )
-    widths = {trial.width for trial in mine}
-    if target_width is None:
-        target_width = max(proxy_widths or widths)
-        widest = target_width + 1
-    else:
-        widest = target_width
-    proxies = _proxies(widths, widest, proxy_widths)
-    optimum = find_optimum(mine, recipe, proxies[-1])
-    rate, decay = optimum.log2_learning_rate, optimum.log2_weight_decay
-    if rate.value is None:
-        raise TransferError(f"{recipe} cannot be predicted yet: {rate.reason}.")
-    unknown = {"learning rate": rate, "weight decay": decay}
-    gaps = [
-        f"no interval of the {name}: {e.reason}" for name, e in unknown.items() if e and e.reason
-    ]
-    return Prediction(
-        recipe=recipe,
-        target_width=target_width,
-        base_width=base_widths[0],
-        proxy_widths=proxies,
-        learning_rate=2**rate.value,
-        log2_learning_rate=rate.value,
-        log2_learning_rate_interval=rate.interval,
-        weight_decay=optimum.weight_decay,
-        log2_weight_decay_interval=decay.interval if decay else None,
-        multipliers={name: getattr(optimum.best, name) for name in MULTIPLIERS},
-        notes=(
-            f"the optimum at width {proxies[-1]}, moved unchanged",
-            *([optimum.note] if optimum.note else []),
-            *gaps,
-        ),
-    )
-
-
-def _proxies(swept: set[int], target: int, wanted: Sequence[int] | None) -> tuple[int, ...]:
-    proxies = tuple(sorted(width for width in swept if width < target))
-    if wanted is not None:
-        if missing := sorted(set(wanted) - swept):
-            raise TransferError(
-                f"Proxy width {_listed(missing)} was not swept; expected some of "
-                f"{_listed(sorted(swept))}."
-            )
-        proxies = tuple(sorted(set(wanted)))
-    if not proxies or proxies[-1] >= target:
-        widths = _listed(proxies or sorted(swept))
-        raise TransferError(
-            f"The target width {target} is not wider than its proxies ({widths}); ask for a larger "
-            "target or sweep a narrower width."
-        )
-    return proxies
 
 
 def _extrapolation(content: Mapping[str, Any]) -> Extrapolation:
@@ -294,5 +275,5 @@ def _extrapolation(content: Mapping[str, Any]) -> Extrapolation:
     return Extrapolation(**{**fields, "evidence": Evidence(**fields.get("evidence", {}))})
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+def _interval(log2: Interval | None) -> str:
+    return "" if log2 is None else " " + interval(2 ** log2[0], 2 ** log2[1])

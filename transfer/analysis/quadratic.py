@@ -56,36 +56,21 @@ def curve_minimum(x: np.ndarray, y: np.ndarray) -> Minimum:
     return Minimum(None, f"the best learning rate borders on divergence: add {', and '.join(gaps)}")
 
 
-def surface_minimum(x: np.ndarray, z: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
-    """Return the stationary point of the quadratic in (x, z), or None when it is no minimum.
-
-    y = c + g u + u' H u / 2 with u = (x, z), by least squares; its minimum is -H^-1 g when H is
-    positive definite.
-
-    Args:
-      x: log2 learning rates, shape [points].
-      z: log2 weight decays, shape [points].
-      y: losses, +inf where training diverged, shape [points].
+def open_end(x: np.ndarray, interval: tuple[float, float]) -> str | None:
+    """Say at which end of the points an interval is open, if it leaves them by over a step.
 
     Example:
-      >>> x, z = (axis.ravel() for axis in np.meshgrid([-7.0, -6, -5], [-4.0, -3, -2]))
-      >>> minimum = surface_minimum(x, z, (x + 6) ** 2 + (x + 6) * (z + 3.2) + (z + 3.2) ** 2)
-      >>> [round(place, 9) for place in minimum]
-      [-6.0, -3.2]
+      >>> open_end(np.array([-7.0, -6.0, -5.0]), (-9.0, -5.5))
+      'how far below 2^-7 the optimum may lie is open: add 2^-8 and 2^-9 below 2^-7'
+      >>> open_end(np.array([-7.0, -6.0, -5.0]), (-6.5, -4.5)) is None
+      True
     """
-    finite = np.isfinite(y)
-    u, v, losses = x[finite] - x.mean(), z[finite] - z.mean(), y[finite]
-    if losses.size < 6:
-        return None
-    design = np.stack([np.ones_like(u), u, v, u * u / 2, u * v, v * v / 2], axis=1)
-    fitted, _, rank, _ = np.linalg.lstsq(design, losses - losses.mean())
-    if rank < 6:
-        return None
-    hessian = np.array([[fitted[3], fitted[4]], [fitted[4], fitted[5]]])
-    if np.linalg.eigvalsh(hessian)[0] <= 0:
-        return None
-    place = -np.linalg.solve(hessian, fitted[1:3])
-    return float(place[0] + x.mean()), float(place[1] + z.mean())
+    step = float(np.median(np.diff(x))) if len(x) > 1 else 1.0
+    if interval[0] < x[0] - step:
+        return f"how far below {power(x[0])} the optimum may lie is open: add {_below(x)}"
+    if interval[1] > x[-1] + step:
+        return f"how far above {power(x[-1])} the optimum may lie is open: add {_above(x)}"
+    return None
 
 
 def power(exponent: float) -> str:

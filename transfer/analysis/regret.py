@@ -3,34 +3,34 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from transfer.analysis.bootstrap import bootstrap_jointly
 from transfer.analysis.estimate import Estimate, Interval, interval_from_json, interval_json
 from transfer.analysis.losses import LossTable, common_seeds, setting_of
-from transfer.analysis.optimum import Place, WidthSweep
+from transfer.analysis.optimum import WidthSweep, fit_widths, log2_or_nothing
 from transfer.analysis.quadratic import power
+from transfer.analysis.surface import apart
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 
-Source = Literal["trained", "interpolated"]
-# (loss at the transferred hyperparameters, best loss of the sweep) under weights of the seeds.
-Losses = Callable[[np.ndarray | None], tuple[float, float]]
+Source = Literal["trained", "fitted", "interpolated"]  # the last in files of earlier versions
 
 
 @dataclasses.dataclass(frozen=True)
 class Regret:
-    """By how much the loss at transferred hyperparameters is above the best found by tuning.
+    """By how much the loss at transferred hyperparameters is above that at the width's own optimum.
 
-    regret = loss - best_loss, relative_regret = regret / best_loss, averaged over seeds, with
-    paired bootstrap intervals. It is negative when the transferred setting beats the whole sweep
-    of that width. `loss` is `trained` where trials with origin "predicted" exist, else
-    `interpolated` in log2 learning rate between the neighbours on that width's grid, which
-    overstates a convex loss. Losses are in nats per token; what is unknown is None, with a reason.
+    regret = loss - best_loss and relative_regret = regret / best_loss, where `best_loss` is that
+    at the fitted optimum: the lowest loss that was run would be too low by its luck. Both losses
+    are read off the bowl that was fitted to all trials of the width. The source is `trained` where
+    trials with origin "predicted" were among them, at the very place. Where these cannot be part
+    of the fit, for another decay or for lack of seeds, `loss` is their mean, and the regret may be
+    negative. Intervals hold 95 %, and start at 0 where the two optima may be the same. Losses are
+    in nats per token; what is unknown is None, with a reason.
     """
 
     width: int
@@ -70,9 +70,17 @@ class Regret:
 
 
 def find_regret(
-    trials: Iterable[TrialResult], recipe: str, width: int, proxy: WidthSweep
+    trials: Iterable[TrialResult],
+    recipe: str,
+    width: int,
+    proxy: WidthSweep,
+    target: WidthSweep | None = None,
 ) -> Regret:
     """Return the regret at `width` of the hyperparameters tuned at a narrower proxy.
+
+    Args:
+      proxy: the narrower width's sweep.
+      target: the sweep at `width` where it is known already, else it is fitted with the others.
 
     Raises:
       TransferError: the proxy is not narrower, or losses at this width do not compare.
@@ -88,16 +96,21 @@ def find_regret(
             f"The proxy of width {from_width} is not narrower than the target width {width}; "
             "regret is that of transferring to a larger width."
         )
-    here = [trial for trial in trials if trial.recipe == recipe and trial.width == width]
+    trials = [trial for trial in trials if trial.recipe == recipe]
+    here = [trial for trial in trials if trial.width == width]
     swept = LossTable.of(here, recipe, width)
     if transferred is None:
         reason = f"the optimum at the proxy width {from_width} is undecided"
-        return Regret(width, from_width, "interpolated", None, reason=reason)
+        return Regret(width, from_width, "fitted", None, reason=reason)
     predicted = _nearest_predicted(here, transferred)
+    if target is None and swept.settings:
+        widths = sorted({t.width for t in trials if t.origin == "sweep" and t.status != "failed"})
+        target = fit_widths(trials, recipe, widths)[widths.index(width)]
     if predicted is not None:
         place = math.log2(predicted.settings[0].learning_rate)
-        return _trained(Regret(width, from_width, "trained", place), predicted, swept)
-    return _interpolated(Regret(width, from_width, "interpolated", transferred), proxy, swept)
+        return _trained(Regret(width, from_width, "trained", place), predicted, swept, target)
+    found = Regret(width, from_width, "fitted", transferred)
+    return _fitted(found, proxy, swept, target)
 
 
 def _nearest_predicted(trials: list[TrialResult], log2_learning_rate: float) -> LossTable | None:
@@ -111,9 +124,11 @@ def _nearest_predicted(trials: list[TrialResult], log2_learning_rate: float) -> 
     return LossTable.of_trials([t for t in predicted if setting_of(t) == nearest])
 
 
-def _trained(regret: Regret, predicted: LossTable, swept: LossTable) -> Regret:
+def _trained(
+    regret: Regret, predicted: LossTable, swept: LossTable, target: WidthSweep | None
+) -> Regret:
     seeds = common_seeds(predicted, swept)
-    if not seeds:
+    if not seeds or target is None:
         loss = float(predicted.mean()[0])
         return dataclasses.replace(
             regret,
@@ -122,36 +137,53 @@ def _trained(regret: Regret, predicted: LossTable, swept: LossTable) -> Regret:
             reason=f"width {regret.width} was not tuned with these seeds, so its best loss is "
             "unknown",
         )
-    at_prediction, on_grid = predicted.at_seeds(seeds), swept.at_seeds(seeds)
-    return _compare(
-        regret,
-        lambda weights: (
-            float(at_prediction.mean(weights)[0]),
-            float(on_grid.mean(weights).min()),
-        ),
-        len(seeds),
-    )
+    setting, loss = predicted.settings[0], float(predicted.at_seeds(seeds).mean()[0])
+    if unknown := _unknown(regret, loss, target):
+        return unknown
+    assert regret.log2_learning_rate is not None
+    surface, decay = target.surface, log2_or_nothing(setting.weight_decay)
+    if regret.log2_learning_rate in surface.row.points[0] and decay == surface.best:
+        # The fit has read these trials with the others, which tells more than they do alone.
+        cost = surface.height(regret.log2_learning_rate, decay)
+        offset = regret.log2_learning_rate - surface.bottom
+        costs = [Estimate.of_cost(each, offset) for each in (cost, cost / surface.level)]
+        return _compared(regret, surface.level, costs[0], costs[1], target)
+    # The level is that of all seeds of the sweep; that of the common seeds may be another.
+    finite = np.isfinite(swept.mean())
+    shift = (swept.at_seeds(seeds).mean() - swept.mean())[finite].mean()
+    level = surface.level + shift
+    noise = surface.row.noise / math.sqrt(len(seeds))
+    error = np.random.default_rng(1).standard_normal(len(noise)) * noise
+    above = loss + error - level
+    found, relative = Estimate.of_draws(above), Estimate.of_draws(above / level)
+    return _compared(regret, level, found, relative, target)
 
 
-def _interpolated(regret: Regret, proxy: WidthSweep, swept: LossTable) -> Regret:
-    seeds = common_seeds(proxy.landscape.table, swept)
-    if not seeds:
-        reason = f"widths {proxy.optimum.width} and {regret.width} were swept with different seeds"
-        return dataclasses.replace(regret, reason=reason)
-    landscape, on_grid = proxy.landscape.at_seeds(seeds), swept.at_seeds(seeds)
+def _fitted(
+    regret: Regret, proxy: WidthSweep, swept: LossTable, target: WidthSweep | None
+) -> Regret:
+    if target is None:
+        return dataclasses.replace(regret, reason=f"width {regret.width} was not tuned")
+    assert regret.log2_learning_rate is not None
+    place = regret.log2_learning_rate, float(np.median(proxy.surface.other))
+    loss = _interpolate(swept, swept.mean(), place, proxy.optimum.best)
+    if unknown := _unknown(regret, loss, target):
+        return unknown
+    surface = target.surface
+    cost = surface.height(proxy.surface.bottom, proxy.surface.other)
+    offset = apart(proxy.surface, surface)
+    found, relative = (Estimate.of_cost(each, offset) for each in (cost, cost / surface.level))
+    gap = proxy.optimum.log2_learning_rate
+    if gap.interval is None:
+        found, relative = (Estimate(e.value, None, gap.reason) for e in (found, relative))
+    return _compared(regret, surface.level, found, relative, target)
 
-    def losses(weights: np.ndarray | None) -> tuple[float, float]:
-        # The proxy is tuned anew in every resample: its uncertainty is part of the regret's.
-        mean, place = on_grid.mean(weights), landscape.locate(weights)
-        return _interpolate(on_grid, mean, place, proxy.optimum.best), float(mean.min())
 
-    return _compare(regret, losses, len(seeds))
-
-
-def _compare(regret: Regret, losses: Losses, seeds: int) -> Regret:
-    loss, best = losses(None)
-    known = dataclasses.replace(regret, best_loss=best if math.isfinite(best) else None)
-    if math.isinf(best):
+def _unknown(regret: Regret, loss: float, target: WidthSweep) -> Regret | None:
+    """Return why there is no regret, None where there is one; `loss` is that at the place."""
+    best = target.optimum.best_loss
+    known = dataclasses.replace(regret, best_loss=best)
+    if best is None:
         return dataclasses.replace(known, reason=f"every trial of width {known.width} diverged")
     if math.isinf(loss):
         reason = "training diverges at the transferred hyperparameters"
@@ -163,25 +195,37 @@ def _compare(regret: Regret, losses: Losses, seeds: int) -> Regret:
             f"trained without divergence at width {known.width}"
         )
         return dataclasses.replace(known, reason=reason)
+    return None
 
-    def regrets(weights: np.ndarray) -> tuple[float, float]:
-        loss, best = losses(weights)
-        return loss - best, (loss - best) / best
 
-    (interval, no_interval), (relative_interval, _) = bootstrap_jointly(regrets, seeds, count=2)
+def _compared(
+    regret: Regret,
+    level: np.ndarray,
+    found: Estimate,
+    relative: Estimate,
+    target: WidthSweep,
+) -> Regret:
+    gap = target.optimum.log2_learning_rate
+    whole = gap.interval is not None
+    best = float(np.median(level))
+    assert found.value is not None
     return dataclasses.replace(
-        known,
-        loss=loss,
-        regret=loss - best,
-        interval=interval,
-        relative_regret=(loss - best) / best,
-        relative_interval=relative_interval,
-        reason=no_interval,
+        regret,
+        loss=best + found.value,
+        best_loss=best,
+        regret=found.value,
+        interval=found.interval if whole else None,
+        relative_regret=relative.value,
+        relative_interval=relative.interval if whole else None,
+        reason=found.reason if whole else gap.reason,
     )
 
 
 def _interpolate(
-    table: LossTable, losses: np.ndarray, place: Place, multipliers_of: Hyperparameters
+    table: LossTable,
+    losses: np.ndarray,
+    place: tuple[float, float],
+    multipliers_of: Hyperparameters,
 ) -> float:
     """Return the loss at a place between grid points, linear in log2 lr and then in log2 decay.
 

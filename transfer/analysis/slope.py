@@ -1,5 +1,6 @@
 """Slopes over log width, and how the optimal learning rate moves."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,10 +8,12 @@ import numpy as np
 
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
-from transfer.analysis.losses import common_seeds
-from transfer.analysis.optimum import WidthSweep, find_optimum
+from transfer.analysis.optimum import WidthSweep, fit_widths
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
+
+DEPARTURE = 0.1
+"""How far an optimum may lie from a line over width, in octaves: the weights of a line."""
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -49,31 +52,85 @@ def slope_over_seeds(logs: Mapping[int, Mapping[int, float]]) -> Estimate:
 def optimum_slope(sweeps: Sequence[WidthSweep]) -> Estimate:
     """Return the slope of log2 optimal learning rate over log2 width; 0 is perfect transfer.
 
-    Seeds are resampled jointly for all widths, which share them. Widths whose optimum is undecided
-    are left out.
+    Each joint draw of the widths' optima has a least-squares slope, in which a width counts by how
+    well its optimum is known; the value is their median and the interval their middle 95 %. Widths
+    whose optimum is undecided are left out.
 
     Example:
       >>> optimum_slope(sweeps_by_recipe(trials)["mup+sqrt"])  # doctest: +SKIP
       Estimate(value=-0.14, interval=(-0.2, -0.1), reason=None)
     """
-    decided = {
-        sweep.optimum.width: (value, sweep.landscape)
-        for sweep in sweeps
-        if (value := sweep.optimum.log2_learning_rate.value) is not None
-    }
-    if len(decided) < 2:
+    optima = {sweep.optimum.width: sweep.optimum.log2_learning_rate for sweep in sweeps}
+    draws = {sweep.optimum.width: sweep.surface.bottom for sweep in sweeps if is_known(sweep)}
+    return slope_of_draws(optima, draws)
+
+
+def is_known(sweep: WidthSweep) -> bool:
+    """Whether the best learning rate of a width is decided."""
+    return sweep.optimum.log2_learning_rate.value is not None
+
+
+def slope_of_draws(optima: Mapping[int, Estimate], draws: Mapping[int, np.ndarray]) -> Estimate:
+    """Return the slope over log2 width of optima by width, from their joint draws.
+
+    The weight of a width is 1 / (variance of its optimum + 0.1^2), so that the line is not that of
+    the width known worst; a tenth of an octave stands for how far optima lie from a line. Where an
+    optimum is open at one end, so is the slope, which then has no interval.
+
+    Args:
+      optima: by width.
+      draws: of the decided ones, by width, shape [draw] each.
+
+    Example:
+      >>> draws = {32: np.array([1.0, 1.0, 1.0]), 64: np.array([1.5, 1.6, 1.7])}
+      >>> optima = {width: Estimate.of_draws(each) for width, each in draws.items()}
+      >>> round(slope_of_draws(optima, draws).value, 9)
+      0.6
+    """
+    if len(draws) < 2:
         return Estimate(None, reason="a slope needs the optimum at two or more widths")
-    widths = np.log2(list(decided))
-    value = least_squares_slope(widths, np.array([value for value, _ in decided.values()]))
-    seeds = common_seeds(*(landscape.table for _, landscape in decided.values()))
-    landscapes = [landscape.at_seeds(seeds) for _, landscape in decided.values()]
-    interval, reason = bootstrap(
-        lambda weights: least_squares_slope(
-            widths, np.array([landscape.locate(weights)[0] for landscape in landscapes])
-        ),
-        len(seeds),
-    )
-    return Estimate(value, interval, reason)
+    slope = Estimate.of_draws(line(draws).slope)
+    gaps = [optima[width].reason for width in draws if optima[width].interval is None]
+    return Estimate(slope.value, None, gaps[0]) if gaps else slope
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """Weighted least-squares lines over log2 width, one per draw: `at(w) = middle + slope * ...`.
+
+    Fields:
+      center: log2 of the width around which the line is given.
+      middle: value there, shape [draw].
+      slope: per doubling of width, shape [draw].
+      squares: sum of squares of what the line leaves over, shape [draw].
+    """
+
+    center: float
+    middle: np.ndarray
+    slope: np.ndarray
+    squares: np.ndarray
+
+    def at(self, width: int) -> np.ndarray:
+        """The value at a width, shape [draw]."""
+        return self.middle + self.slope * (math.log2(width) - self.center)
+
+
+def line(draws: Mapping[int, np.ndarray]) -> Line:
+    """Return the lines through draws by width, as `slope_of_draws` weighs them.
+
+    Example:
+      >>> found = line({32: np.array([1.0]), 64: np.array([1.5]), 128: np.array([2.0])})
+      >>> found.at(256).tolist()
+      [2.5]
+    """
+    widths, places = np.log2(list(draws)), np.stack(list(draws.values()))
+    weights = 1 / (places.var(axis=1) + DEPARTURE**2)
+    center = float(weights @ widths / weights.sum())
+    centred = widths - center
+    middle = weights @ places / weights.sum()
+    slope = (weights * centred) @ places / (weights @ centred**2)
+    squares = ((places - middle - slope * centred[:, None]) ** 2).sum(axis=0)
+    return Line(center, middle, slope, squares)
 
 
 def extrapolate_optimum(trials: Iterable[TrialResult], recipe: str, width: int) -> float:
@@ -88,9 +145,9 @@ def extrapolate_optimum(trials: Iterable[TrialResult], recipe: str, width: int) 
     """
     trials = [trial for trial in trials if trial.recipe == recipe and trial.origin == "sweep"]
     optima = {
-        each: value
-        for each in sorted({trial.width for trial in trials})
-        if (value := find_optimum(trials, recipe, each).log2_learning_rate.value) is not None
+        sweep.optimum.width: value
+        for sweep in fit_widths(trials, recipe, sorted({trial.width for trial in trials}))
+        if (value := sweep.optimum.log2_learning_rate.value) is not None
     }
     if not optima:
         raise TransferError(

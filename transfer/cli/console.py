@@ -22,7 +22,7 @@ from transfer.sweeps import Reporter, group_line, split_line
 from transfer.training import TrialGroup
 
 if TYPE_CHECKING:
-    from transfer.analysis import SweepVerdict
+    from transfer.analysis import AdviceText, SweepVerdict
 
 
 class _Console(Console):
@@ -36,9 +36,12 @@ class _Console(Console):
 console = _Console(highlight=False, markup=False, emoji=False)
 
 
-def say(sentence: str) -> None:
+def say(said: "str | AdviceText") -> None:
     """Print a sentence, wrapped at words in a terminal and on one line in a file."""
-    console.print(sentence, soft_wrap=not console.is_terminal)
+    if console.is_terminal:
+        console.print(said)
+    else:
+        console.print(str(said), soft_wrap=True)
 
 
 def _bar(time_left: ProgressColumn, transient: bool = False) -> Progress:
@@ -173,11 +176,17 @@ def measuring(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
-    """Print the verdict as a table, and where its page and figures are."""
-    from transfer.report import verdict_table
+    """Print what to do, the verdict with its tables, and where its page and figures are.
+
+    A terminal of any width wraps it at words; a file gets each sentence on a line of its own.
+    """
+    from transfer.report import verdict_table, verdict_text
 
     console.print()
-    console.print(verdict_table(verdict))
+    if console.is_terminal:
+        console.print(verdict_table(verdict))
+    else:
+        say(verdict_text(verdict))
     figures = ", ".join(sorted(file.name for file in run.report.iterdir() if file.suffix == ".png"))
     say(
         f"Verdict: {run.report}/verdict.json. Beside it report.html, to open in a browser, and "

@@ -28,6 +28,7 @@ VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
     "sweep": "train every trial that a config declares, at every width",
     "predict": "hyperparameters for a wide target, from a sweep of narrow proxies",
+    "forecast": "the loss of a wide target before it trains, from the law of its proxies",
     "plan": "memory, FLOPs, messages and time on TPUs that need not be there",
     "train": "one run, with checkpoints",
     "report": "verdict, page and figures of a run directory",
@@ -46,6 +47,8 @@ STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
     2: "wrong usage",
+    3: "checked, and the data leave some sizes undecided (transfer check)",
+    4: "checked, and some sizes differ from theory (transfer check)",
     termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
     timeouts.PEER_LOST: "another process of the job is gone or stuck: the same command goes on",
     termination.INTERRUPTED: "interrupted by Ctrl-C; training has saved: the same command goes on",
@@ -117,6 +120,9 @@ def _do(verb: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError):
+            _complain(f"transfer {verb}", _lacking(error))
+            return 1
         if sentence := missing_platform(error):
             _complain(f"transfer {verb}", sentence)
             return 1
@@ -127,6 +133,12 @@ def _do(verb: str, argv: Sequence[str]) -> int:
             return timeouts.PEER_LOST
         traceback.print_exc()
         return 1
+
+
+def _lacking(error: ImportError) -> str:
+    """Say which package is not installed, such as the one that knows a bucket."""
+    said = str(error).rstrip(".") or "ImportError"
+    return f"a package that this needs is missing ({said}); expected it to be installed with pip."
 
 
 class _Said(logging.Handler):

@@ -4,8 +4,9 @@ The target may have another width, depth, batch size (in windows) and number of 
 given stays as in the sweep. Depth needs a recipe.depth and the last two a recipe.horizon in the
 sweep's configuration. The file is what `transfer train --hyperparameters=FILE` takes.
 
-It prints the absolute learning rate, decay, epsilon, init std and multiplier of each role at the
-target, for use elsewhere. The file also holds them, and what it was tuned for.
+It says first what to train the target with and how sure that is, then the absolute learning rate,
+decay, epsilon, init std and multiplier of each role there, for use elsewhere, and last what it
+takes for granted. The file also holds them, and what it was tuned for.
 
 --decay=measured lets the decay of each hidden matrix follow the exponent that the singular values
 of the proxies ask for: measured at all of them but the widest, and verified at that one.
@@ -49,6 +50,7 @@ def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
     platform.prepare()
     from transfer.analysis import predict
+    from transfer.cli.console import say
     from transfer.errors import TransferError
     from transfer.sweeps import extrapolated, tuned_for
 
@@ -89,9 +91,10 @@ def run(values: absl_flags.FlagValues) -> int:
         tuned_for=tuned_for(experiment, flags.recorded_fingerprint(directory)),
     )
     file = directory.write_json("hyperparameters.json", prediction.to_json())
-    print(prediction)
-    print(
-        f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=..."
+    say(prediction.text)
+    say(
+        f"Written to {file}. Next: transfer train {flags.shown('hyperparameters', file)} "
+        "--config=... --run=..."
     )
     return 0
 

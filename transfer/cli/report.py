@@ -17,11 +17,15 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Write the report."""
     platform.prepare()
-    from transfer.cli.console import show_verdict
+    from transfer.cli.console import say, show_verdict
     from transfer.report import write_report
+    from transfer.report.forecast_data import ShownForecast
 
     directory = flags.run_directory(values)
     directory.require_trials()
     task, provenance = flags.recorded_origin(directory)
     show_verdict(directory, write_report(directory, task=task, provenance=provenance))
+    if forecast := ShownForecast.of(directory, directory.trials()):
+        for sentence in forecast.sentences:
+            say(sentence)
     return 0

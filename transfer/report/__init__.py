@@ -2,8 +2,9 @@
 
 from transfer.report.charts import Picture, line_chart, size_chart
 from transfer.report.report import Report, write_report
+from transfer.report.sublayers import spectrum_table
 from transfer.report.tables import coordinate_table
-from transfer.report.verdict import spectrum_table, verdict_html, verdict_table, verdict_text
+from transfer.report.verdict import verdict_html, verdict_table, verdict_text
 
 __all__ = [
     "Picture",

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from transfer.analysis import SweepVerdict
+from transfer.report.axes import title
 from transfer.report.figure_data import curves_claim, curves_range, training_curves
 from transfer.report.style import house_style, panels, width_colours
-from transfer.report.verdict import title
 from transfer.run_directory import TrialResult
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from transfer.analysis import SweepVerdict
+from transfer.report.axes import decay_claim
 from transfer.report.figure_data import DecayMap, decay_maps, scale_end
 from transfer.report.style import INK, grid, house_style
 from transfer.run_directory import TrialResult
@@ -35,7 +36,9 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
         [f"{recipe}, width {each.width}" for each in found] + [""] * (columns - len(found))
         for recipe, found in by_recipe.items()
     ]
-    claim = f"How far the {verdict.objective} lies above the lowest of its width, in percent"
+    how_far = f"how far the {verdict.objective} lies above the lowest of its width, in percent"
+    judged = decay_claim(verdict)
+    claim = f"{judged}: {how_far}" if judged else how_far.capitalize()
     with house_style():
         figure, rows = grid(titles, claim, panel_width=3.0)
         for axes, found in zip(rows, by_recipe.values(), strict=True):
@@ -85,5 +88,4 @@ def _draw(axis: Axes, each: DecayMap, end: float) -> None:
 
 
 def _rate(rate: float) -> str:
-    exponent = np.log2(rate)
-    return f"$2^{{{exponent:.0f}}}$" if exponent == round(exponent) else f"{rate:.3g}"
+    return f"{rate:.2g}\n($2^{{{np.log2(rate):z.3g}}}$)"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from transfer.analysis import Optimum, RecipeVerdict, Regret, SweepVerdict, WidthSweep
 from transfer.analysis.losses import LossTable, setting_of
-from transfer.report.verdict import listed
+from transfer.notation import listed
 from transfer.run_directory import TrialResult
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps, loss

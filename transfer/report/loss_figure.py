@@ -9,9 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from transfer.analysis import RecipeVerdict, SweepVerdict, WidthSweep
+from transfer.report.axes import claim, title
 from transfer.report.figure_data import loss_range, transferred
-from transfer.report.style import CATEGORIES, INK, house_style, panels, powers_of_two, width_colours
-from transfer.report.verdict import claim, title
+from transfer.report.style import (
+    CATEGORIES,
+    INK,
+    house_style,
+    learning_rates,
+    panels,
+    width_colours,
+)
 
 STAR = CATEGORIES[1]
 
@@ -26,14 +33,14 @@ def loss_figure(sweeps: Mapping[str, Sequence[WidthSweep]], verdict: SweepVerdic
     with house_style():
         figure, axes = panels(
             [title(verdict.recipes[recipe]) for recipe in sweeps],
-            claim(verdict, "The best learning rate"),
+            claim(verdict),
         )
         for axis, (recipe, found) in zip(axes, sweeps.items(), strict=True):
             for row, sweep in enumerate(found):
                 _draw_width(axis, sweep, colours[sweep.optimum.width], row)
             _draw_transferred(axis, verdict.recipes[recipe])
             axis.set_xlabel("learning rate at the base width")
-            powers_of_two(axis, "x")
+            learning_rates(axis, "x")
         axes[0].set_ylabel(str(verdict.objective))
         axes[0].set_ylim(*loss_range(sweeps, verdict))
         figure.legend(handles=_legend(colours, sweeps, verdict), loc="outside right center")

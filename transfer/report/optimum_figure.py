@@ -5,19 +5,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transfer.analysis import RecipeVerdict, SweepVerdict
-from transfer.report.style import CATEGORIES, house_style, panels, powers_of_two, width_axis
-from transfer.report.verdict import claim
+from transfer.report.axes import claim
+from transfer.report.style import CATEGORIES, house_style, learning_rates, panels, width_axis
 
 
 def optimum_figure(verdict: SweepVerdict) -> Figure:
-    """Draw log2 of the best learning rate over width with its intervals, one colour per recipe.
+    """Draw the best learning rate over width with its intervals, one colour per recipe.
 
     Lines are least-squares fits, whose slopes the legend states.
     """
     recipes = verdict.recipes
     widths: set[int] = set()
     with house_style():
-        statement = claim(verdict, "The best learning rate")
+        statement = claim(verdict)
         figure, (axis,) = panels([""], statement, panel_width=6.4)
         for place, judged in enumerate(recipes.values()):
             # Moved apart a little, so that intervals at the same width do not hide each other.
@@ -27,7 +27,7 @@ def optimum_figure(verdict: SweepVerdict) -> Figure:
             _say_undecided(axis)
         else:
             width_axis(axis, sorted(widths))
-            powers_of_two(axis, "y")
+            learning_rates(axis, "y")
             figure.legend(loc="outside right center")
         axis.set_ylabel("best learning rate at the base width")
     return figure

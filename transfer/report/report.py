@@ -9,8 +9,12 @@ import pyarrow as pa
 from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_by_recipe
 from transfer.errors import TransferError
 from transfer.markup import Html
+from transfer.report.advice import named_target, with_absolute_values
+from transfer.report.axes import title
 from transfer.report.charts import Picture
-from transfer.report.verdict import invariance_html, title, verdict_html, verdict_text
+from transfer.report.forecast_data import ShownForecast
+from transfer.report.sublayers import invariance_html
+from transfer.report.verdict import verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ class Report:
     spectrum: pa.Table
     sweeps: Mapping[str, Sequence[WidthSweep]]
     verdict: SweepVerdict
+    forecast: ShownForecast | None = None
 
     @classmethod
     def of(
@@ -48,7 +53,18 @@ class Report:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
         trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
-        return cls._judge(trials, metrics, spectrum, task=task, provenance=provenance or {})
+        experiment = (run.config() or {}).get("experiment", {})
+        report = cls._judge(
+            trials,
+            metrics,
+            spectrum,
+            task=task,
+            provenance=provenance or {},
+            target=named_target(experiment),
+        )
+        verdict = with_absolute_values(report.verdict, experiment)
+        forecast = ShownForecast.of(run, trials)
+        return dataclasses.replace(report, verdict=verdict, forecast=forecast)
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -65,10 +81,13 @@ class Report:
         *,
         task: str,
         provenance: Mapping[str, Any],
+        target: int | None = None,
     ) -> "Report":
-        # Optima are bootstrapped here, once for the verdict and every figure.
+        # Optima are found here, once for the verdict and every figure.
         sweeps = sweeps_by_recipe(trials)
-        verdict = judge(trials, spectrum, task=task, provenance=provenance, sweeps=sweeps)
+        verdict = judge(
+            trials, spectrum, task=task, provenance=provenance, sweeps=sweeps, target=target
+        )
         return cls(trials, metrics, spectrum, sweeps, verdict)
 
     @property
@@ -104,6 +123,7 @@ class Report:
         """What draws each figure, by the name of its file; None where data was not recorded."""
         from transfer.report.curves_figure import curves_figure
         from transfer.report.decay_figure import decay_figure
+        from transfer.report.forecast_figure import forecast_figure
         from transfer.report.loss_figure import loss_figure
         from transfer.report.optimum_figure import optimum_figure
         from transfer.report.spectrum_figure import spectrum_figure
@@ -113,15 +133,23 @@ class Report:
             "loss_vs_decay": lambda: decay_figure(self.trials, self.verdict),
             "optimum_vs_width": lambda: optimum_figure(self.verdict),
             "singular_values_vs_width": lambda: spectrum_figure(self.verdict),
+            "forecast": lambda: forecast_figure(self.forecast) if self.forecast else None,
             "training_curves": lambda: curves_figure(self.trials, self.metrics, self.verdict),
         }
 
-    def page(self, configuration: Mapping[str, Any]) -> str:
-        """The report as one HTML file; `configuration` is the run's."""
+    def page(self, configuration: Mapping[str, Any], run: str = "") -> str:
+        """The report as one HTML file; `configuration` is the run's, and `run` where it lies."""
         from transfer.report.page import report_page
 
         return report_page(
-            self.trials, self.metrics, self.spectrum, self.sweeps, self.verdict, configuration
+            self.trials,
+            self.metrics,
+            self.spectrum,
+            self.sweeps,
+            self.verdict,
+            configuration,
+            run,
+            self.forecast,
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -168,7 +196,11 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     for name, image in images.items():
         run.write_bytes(f"report/{name}.png", image)
     configuration = (run.config() or {}).get("experiment", {})
-    run.write_bytes("report/report.html", report.page(configuration).encode())
+    run.write_bytes("report/report.html", report.page(configuration, str(run)).encode())
+    if report.forecast:
+        judged = [each.to_json() for each in report.forecast.judged]
+        content = {"registered": report.forecast.registered, "targets": judged}
+        run.write_json("report/forecast.json", content)
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict.to_json())
     return report.verdict

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from transfer.analysis import SublayerVerdict, SweepVerdict
 from transfer.report.style import CATEGORIES, INK, house_style, panels, width_axis
-from transfer.report.verdict import spectrum_claim, spectrum_title
+from transfer.report.sublayers import spectrum_claim, spectrum_title
 
 
 def spectrum_figure(verdict: SweepVerdict) -> Figure | None:

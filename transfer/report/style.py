@@ -98,6 +98,16 @@ def powers_of_two(axis: Axes, which: str) -> None:
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:g}}}$"))
 
 
+def learning_rates(axis: Axes, which: str) -> None:
+    """Label an axis that shows log2 learning rates as numbers with their powers of two."""
+    powers_of_two(axis, which)
+    chosen = axis.xaxis if which == "x" else axis.yaxis
+    gap = "\n" if which == "x" else " "
+    chosen.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{2**value:.2g}{gap}($2^{{{value:g}}}$)")
+    )
+
+
 def plain_powers(axis: Axes) -> None:
     """Make y a logarithmic axis labelled 1/4, 1/2, 1, 2, or by round numbers where those are few.
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from transfer.analysis import Estimate
 from transfer.markup import html_table
@@ -21,6 +21,8 @@ _ORDER = ("weight", "gradient", "update", "activation", "change")
 class Table:
     """A header and rows of text; the first `words` columns are words, the others numbers.
 
+    `folds` names columns whose intervals may stand below their numbers where a terminal is narrow.
+
     Example:
       >>> print(Table(("width", "best loss"), [("16", "2.390")], words=0).text())
       width  best loss
@@ -30,6 +32,7 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: int = 1
+    folds: Sequence[str] = ()
 
     def text(self) -> str:
         """Return the table as lines of aligned columns."""
@@ -40,7 +43,7 @@ class Table:
         return html_table(caption, [self.header, *self.rows])
 
     def rich(self) -> "rich.table.Table":
-        """Return the table for a terminal: words fold where it is narrow, numbers never do."""
+        """Return the table for a terminal: words fold where it is narrow, a number never does."""
         table = terminal_table()
         for place, name in enumerate(self.header):
             if place < self.words:
@@ -48,7 +51,8 @@ class Table:
                 continue
             # Numbers with intervals and numbers without begin in the same place.
             intervals = any(" [" in row[place] for row in self.rows)
-            table.add_column(name, justify="left" if intervals else "right", no_wrap=True)
+            side: Literal["left", "right"] = "left" if intervals else "right"
+            table.add_column(name, justify=side, overflow="fold", no_wrap=name not in self.folds)
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -62,8 +66,12 @@ def terminal_table() -> "rich.table.Table":
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
+def coordinate_table(check: "CoordinateCheck", every: bool = True) -> "rich.table.Table":
     """Return the slope of every size that is not zero, beside the predicted one.
+
+    Arguments:
+      check: what was measured.
+      every: also list the sizes that agree or are not judged.
 
     Example:
       >>> rich.print(coordinate_table(check))  # doctest: +SKIP
@@ -73,7 +81,7 @@ def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
     for name in ("slope", "predicted", "verdict"):
         table.add_column(name, no_wrap=True)
     measured = sorted(
-        (row for row in check if row.slope is not None),
+        (row for row in (check if every else check.open_rows) if row.slope is not None),
         key=lambda row: (_ORDER.index(row.quantity), row.step),
     )
     names = _names(row.name for row in measured)
@@ -82,7 +90,7 @@ def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
         table.add_row(quantity, style="bold")
         for row in rows:
             slope = Estimate(row.slope, row.interval).text("+z.2f")
-            style = "bold" if row.verdict in ("differs", "unclear") else None
+            style = "bold" if row.verdict in ("differs", "undecided") else None
             table.add_row(f"  {names[row.name]}", slope, row.expected, row.verdict, style=style)
     return table
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
-from transfer.run_directory.directory import CONFIG, FORMAT, PLAN, RunDirectory
+from transfer.run_directory.directory import CONFIG, FORECAST, FORMAT, PLAN, RunDirectory
 from transfer.run_directory.lock import LOCK
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
@@ -18,6 +18,7 @@ from transfer.run_directory.tables import (
 
 __all__ = [
     "CONFIG",
+    "FORECAST",
     "FORMAT",
     "GAINS_SCHEMA",
     "LOCK",

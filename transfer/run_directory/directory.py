@@ -8,6 +8,7 @@
     DIR/tensorboard/TRIAL/         events, where they were asked for
     DIR/checkpoints/               orbax; of a sweep, a folder for the group that is being trained
     DIR/hyperparameters.json       what `transfer predict` found
+    DIR/forecast.json              what `transfer forecast` said before the target was trained
     DIR/plan.json                  what `transfer plan` found, maybe before anything else
     DIR/report/                    verdict.json, report.html and figures
     DIR/.lock                      while a process writes: which one, and on which host
@@ -38,8 +39,9 @@ from transfer.run_directory.tables import (
     TRIALS_SCHEMA,
     TrialResult,
 )
+from transfer.user_paths import user_path
 
-CONFIG, PLAN = "config.json", "plan.json"
+CONFIG, FORECAST, PLAN = "config.json", "forecast.json", "plan.json"
 
 FORMAT = 1
 """The number of this layout of files and columns, which config.json records.
@@ -51,13 +53,15 @@ A later version that changes the layout counts on, and reads directories of ever
 class RunDirectory:
     """The files of one run, on a local disk or in a bucket.
 
+    Raises `TransferError` for a path that is none (`transfer.user_paths`).
+
     Example:
       >>> run = RunDirectory("runs/quickstart")  # doctest: +SKIP
       >>> [trial.eval_loss for trial in run.trials()]  # doctest: +SKIP
     """
 
     def __init__(self, path: epath.PathLike):
-        self.path = epath.Path(path).expanduser()
+        self.path = user_path(path, "run directory")
 
     def __str__(self) -> str:
         return str(self.path)

@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING
 from transfer.renamed import renamed
 from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
-from transfer.sweeps.groups import declared_groups
+from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
+from transfer.sweeps.design import Design, propose
+from transfer.sweeps.groups import declared_groups, most_rounds
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
+from transfer.sweeps.registered_forecast import (
+    make_forecast,
+    register_forecast,
+    registered_forecast,
+    target_size,
+    target_widths,
+)
 from transfer.sweeps.reporter import Lines, Reporter, group_line, split_line
 from transfer.sweeps.run import run_single, run_sweep, run_target, train_groups
 from transfer.sweeps.runner import (
@@ -24,27 +33,39 @@ from transfer.sweeps.target_values import target_values
 
 __all__ = [
     "Adopted",
+    "Design",
+    "GroupCost",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
     "Reporter",
+    "SweepCost",
     "adopted",
     "bracket",
     "declared_groups",
     "extrapolated",
+    "group_cost",
     "group_line",
     "load_for",
+    "make_forecast",
+    "most_rounds",
+    "propose",
     "provenance",
+    "register_forecast",
     "register_run",
+    "registered_forecast",
     "remove_orphans",
     "run_groups",
     "run_single",
     "run_sweep",
     "run_target",
     "split_line",
+    "sweep_cost",
     "target_experiment",
+    "target_size",
     "target_values",
+    "target_widths",
     "train_groups",
     "tuned_for",
     "unfinished",

@@ -4,15 +4,20 @@ import dataclasses
 import itertools
 import math
 import random
+from collections.abc import Sequence
 
 from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
 from transfer.scaling import Hyperparameters
+from transfer.sweeps.search.box import Box
 from transfer.training import TrialGroup, TrialSpec
 
 
 def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     """Return the groups of the experiment's sweep, narrow ones first.
+
+    Those of an adaptive search hold its first round, which is all that is known before; only the
+    narrowest width trains it as it stands (`transfer.sweeps.adaptive`).
 
     Raises `TransferError` when the sweep names no widths or recipes, repeats a value, or has a
     learning-rate grid of one point.
@@ -45,9 +50,34 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     ]
 
 
+def most_points(sweep: SweepConfig) -> int:
+    """Return how many points each recipe is tried at, of an adaptive search at most, at a width."""
+    if sweep.search == "adaptive":
+        return sweep.trials // len(sweep.seeds)
+    return len(search_points(sweep, Hyperparameters(learning_rate=1.0, weight_decay=1.0)))
+
+
+def most_rounds(sweep: SweepConfig) -> int:
+    """Return how many rounds of a width an adaptive search takes at most; 1 for other sweeps.
+
+    Example:
+      >>> most_rounds(SweepConfig(search="adaptive", population=4, seeds=(0, 1), trials=20))
+      3
+    """
+    if sweep.search != "adaptive":
+        return 1
+    return math.ceil(most_points(sweep) / sweep.population)
+
+
 def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperparameters]:
     """Return the hyperparameters that the sweep tries at every width and recipe."""
     space = {name: values for name, values in dataclasses.asdict(sweep.space).items() if values}
+    if sweep.search == "adaptive":
+        box = search_box(sweep)
+        return [
+            hyperparameters_at(box, point, defaults)
+            for point in box.first(sweep.population, sweep.search_seed)
+        ]
     if sweep.search == "grid":
         combinations = [
             dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())
@@ -60,6 +90,28 @@ def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperpa
         ]
     points = [dataclasses.replace(defaults, **values) for values in combinations]
     return list(dict.fromkeys(points))
+
+
+def search_box(sweep: SweepConfig) -> Box:
+    """Return the ranges of an adaptive search; raises `TransferError` without a learning rate."""
+    space = {name: values for name, values in dataclasses.asdict(sweep.space).items() if values}
+    if "learning_rate" not in space:
+        raise TransferError(
+            "sweep.space.learning_rate is empty; expected (low, high) for an adaptive search."
+        )
+    return Box(
+        names=tuple(space),
+        low=tuple(math.log2(low) for low, _ in space.values()),
+        high=tuple(math.log2(high) for _, high in space.values()),
+    )
+
+
+def hyperparameters_at(
+    box: Box, point: Sequence[float], defaults: Hyperparameters
+) -> Hyperparameters:
+    """Return the hyperparameters of a point of a box."""
+    values = {name: 2.0 ** float(x) for name, x in zip(box.names, point, strict=True)}
+    return dataclasses.replace(defaults, **values)
 
 
 def _log_uniform(generator: random.Random, low: float, high: float) -> float:

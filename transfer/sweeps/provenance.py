@@ -4,7 +4,9 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,12 +109,13 @@ def _require_plain(path: str) -> None:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, revision, machine and devices, for config.json and the verdict."""
+    """Versions, revision, devices and command line, for config.json and the verdict."""
     return {
         "versions": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "revision": _revision(),
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "command": _command(),
     }
 
 
@@ -144,6 +147,12 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _command() -> str | None:
+    """The command line of `transfer` that is running; None in another program."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([program, *sys.argv[1:]]) if program == "transfer" else None
 
 
 def _revision() -> str | None:

@@ -17,6 +17,7 @@ from transfer.errors import TransferError
 from transfer.run_directory import Origin, RunDirectory, TrialResult
 from transfer.sweeps.adopt import require_tuned_data
 from transfer.sweeps.bracket import bracket
+from transfer.sweeps.extension import extend_grids
 from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import SWEEPS, RunKind, register_run
@@ -56,9 +57,28 @@ def run_sweep(
       108
     """
     run, groups = RunDirectory(path), declared_groups(experiment)
-    train_groups(
-        experiment, run, groups, reporter, launcher=launcher, kind=kind, followed_by=followed_by
-    )
+    adaptive = experiment.sweep.search == "adaptive"
+    if adaptive:
+        # What is declared is the first round, which stands for all in the checks.
+        with _only_writer(run):
+            dataset = _registered(experiment, run, groups, launcher, kind, followed_by)
+    else:
+        dataset = train_groups(
+            experiment, run, groups, reporter, launcher=launcher, kind=kind, followed_by=followed_by
+        )
+    if not adaptive and not experiment.sweep.extend:
+        return run
+
+    def train(group: TrialGroup) -> None:
+        _train(run, dataset, [group], reporter, launcher, followed_by)
+
+    with _only_writer(run), launcher.session():
+        if adaptive:
+            from transfer.sweeps.adaptive import search_adaptively  # scikit-learn takes seconds
+
+            search_adaptively(experiment, run, train)
+        else:
+            extend_grids(experiment, run, groups, train)
     return run
 
 
@@ -157,23 +177,38 @@ def train_groups(
     kind: RunKind = "sweep",
     followed_by: Sequence[TrialGroup] = (),
     tuned_on: tuple[str, str] | None = None,
-) -> None:
+) -> Dataset | ImageDataset:
     """Check groups, register their run and train what is missing of them; see `run_sweep`.
 
-    `groups` are all that the run holds; checkpoints of a sweep that none of them resumes from are
-    removed.
+    Returns the data that they were trained on. `groups` are all that the run holds; checkpoints of
+    a sweep that none of them resumes from are removed.
     """
     with _only_writer(run):
-        with first_process_first():
-            dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
-            if tuned_on is not None:
-                fingerprint, where = tuned_on
-                require_tuned_data(fingerprint, dataset.fingerprint, where)
-            if is_first():
-                register_run(run, experiment, dataset.fingerprint, kind)
+        dataset = _registered(experiment, run, groups, launcher, kind, followed_by, tuned_on)
         if kind in SWEEPS:
             remove_orphans(run, groups)
         _train(run, dataset, groups, reporter, launcher, followed_by)
+    return dataset
+
+
+def _registered(
+    experiment: Experiment,
+    run: RunDirectory,
+    groups: Sequence[TrialGroup],
+    launcher: Launcher,
+    kind: RunKind,
+    followed_by: Sequence[TrialGroup],
+    tuned_on: tuple[str, str] | None = None,
+) -> Dataset | ImageDataset:
+    """Check groups and register their run; returns the data."""
+    with first_process_first():
+        dataset = load_for(experiment, [*groups, *followed_by], here=launcher.here)
+        if tuned_on is not None:
+            fingerprint, where = tuned_on
+            require_tuned_data(fingerprint, dataset.fingerprint, where)
+        if is_first():
+            register_run(run, experiment, dataset.fingerprint, kind)
+    return dataset
 
 
 def _only_writer(run: RunDirectory) -> AbstractContextManager[None]:

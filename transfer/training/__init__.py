@@ -9,8 +9,9 @@ from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, Shape, TrialGroup, TrialSpec
 from transfer.training.inputs import TrialInputs
 from transfer.training.loop import Outcome, Progress, train
-from transfer.training.memory import DoesNotFitError, require_room_for_one
+from transfer.training.memory import DoesNotFitError, estimated_bytes, require_room_for_one
 from transfer.training.population import Population, State
+from transfer.training.run_size import run_size
 
 __all__ = [
     "BaseSizes",
@@ -28,9 +29,11 @@ __all__ = [
     "TrialInputs",
     "TrialSpec",
     "build_population",
+    "estimated_bytes",
     "group_mesh",
     "require_room_for_one",
     "restore_parameters",
+    "run_size",
     "train",
 ]
 

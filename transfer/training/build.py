@@ -98,7 +98,7 @@ def build_population(group: TrialGroup, mesh: Mesh) -> BuiltPopulation:
         group.shape.steps,
         task,
         mesh,
-        _execution(group, platform),
+        execution(group, platform),
     )
     slots = _slots(group, platform)
     trials, seeds = TrialInputs.of(
@@ -112,13 +112,14 @@ def build_population(group: TrialGroup, mesh: Mesh) -> BuiltPopulation:
     return BuiltPopulation(population, trials, seeds, chunk, batch)
 
 
-def _execution(group: TrialGroup, platform: str) -> str:
+def execution(group: TrialGroup, platform: str) -> str:
+    """Return how the trials of a group share a device of a platform."""
     return group.training.execution or ("in_turn" if platform == "cpu" else "vectorized")
 
 
 def _slots(group: TrialGroup, platform: str) -> int:
     """How many trials the program has room for, but for those that fill up the mesh."""
-    if _execution(group, platform) == "vectorized":
+    if execution(group, platform) == "vectorized":
         return len(group.trials)  # because an empty slot takes as long as a trial
     return max(len(group.trials), group.slots)
 

@@ -15,7 +15,6 @@ from transfer import sharding
 from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
 from transfer.distributed.timeouts import collective_timeout
-from transfer.models import count, parameter_count
 from transfer.termination import TerminatedError
 from transfer.training.build import build_population, group_mesh
 from transfer.training.checkpoint import Checkpoints, Snapshot
@@ -26,6 +25,7 @@ from transfer.training.inputs import TrialInputs
 from transfer.training.kept_programs import KeptPrograms
 from transfer.training.memory import predict_memory, require_room
 from transfer.training.population import Compiled, State
+from transfer.training.run_size import run_size
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
 
@@ -122,6 +122,7 @@ def train(
     programs = (kept or KeptPrograms()).compile(built, held_out_batches)
     to_compile = programs.begin()
     next(to_compile)  # what takes steps compiles for the longest
+    next(to_compile)  # what measures is traced meanwhile: the prediction of memory needs both
     if checkpoints is None or not checkpoints.steps:
         programs.init.begin()
     if jax.process_count() > 1:
@@ -204,11 +205,11 @@ def train(
     # The held-out loss.
     with collective_timeout():
         scores = exchange.process_allgather(programs.evaluate(run.state, trials, run.held_out))
-    inputs, _ = jax.eval_shape(built.population.task.split, built.batch)
+    parameters, flops = run_size(group)
     return Outcome(
         steps=steps,
-        parameters=parameter_count(group.layout.parameters),
-        flops=3.0 * count(group.model.plain(), inputs).flops * steps,
+        parameters=parameters,
+        flops=flops,
         state=run.state,
         history=run.history.curves,
         held_out={name: values[: len(group.trials)] for name, values in scores.items()},

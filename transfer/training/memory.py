@@ -17,6 +17,7 @@ from transfer.training.build import (
     BuiltPopulation,
     batch_shapes,
     build_population,
+    execution,
     group_mesh,
 )
 from transfer.training.group import TrialGroup
@@ -184,6 +185,21 @@ def _does_not_fit(
     )
     message = f"At width {group.model.width} {reason}; expected {advice}."
     return DoesNotFitError(message, reason, fitting)
+
+
+def estimated_bytes(group: TrialGroup, mesh: Mesh) -> float:
+    """About the bytes of a device that a group takes, without compiling its program.
+
+    Each trial of a device holds what is learned and the optimizer's two moments, of which a program
+    reads one stack and writes another; the gradients and activations are those of one trial where
+    trials run in turn, and of each where they are vectorized.
+    """
+    slots = -(-len(group.trials) // mesh.shape[sharding.TRIAL])
+    split = mesh.shape[sharding.FSDP] * mesh.shape[sharding.TENSOR]
+    state = 3 * 4.0 * parameter_count(group.layout.parameters) / split
+    platform = mesh.devices.flat[0].platform
+    stepping = slots if execution(group, platform) == "vectorized" else 1
+    return 2 * slots * state + stepping * _estimate(group, mesh) / 2
 
 
 def _estimate(group: TrialGroup, mesh: Mesh) -> float:

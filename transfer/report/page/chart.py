@@ -6,11 +6,13 @@ from typing import Any
 
 import altair as alt
 
+from transfer.notation import learning_rate
 from transfer.report.page.figure import Control
 from transfer.report.page.looks import Look
 
 HEIGHT = 280  # of the plot, in pixels; the width is that of the reader's screen
 _LINE = "var(--line)"
+_RAISED = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _CONFIG: dict[str, Any] = {
     "background": None,
     "font": "system-ui, sans-serif",
@@ -88,9 +90,18 @@ def _scale(looks: Mapping[Any, Look], values: list[Any]) -> alt.Scale:
     return alt.Scale(domain=list(looks), range=values)
 
 
-def power_axis(low: float, high: float, title: str) -> alt.Axis:
-    """Return an axis over log2 values, from `low` to `high`, labelled as powers of two."""
-    return _labelled({place: power_of_two(place) for place in _places(low, high)}, title)
+def rate_axis(low: float, high: float, title: str, *, lines: bool = False) -> alt.Axis:
+    """Return an axis over log2 learning rates: numbers with their powers of two in parentheses.
+
+    `lines` puts the powers of two under the numbers, for an axis across the page.
+    """
+    labels = {place: rate_label(place) for place in _places(low, high)}
+    if not lines:
+        return _labelled(labels, title)
+    broken = {place: label.replace(" ", "|") for place, label in labels.items()}
+    axis = _labelled(broken, title)
+    axis.labelExpr = f"split({axis.labelExpr}, '|')"
+    return axis
 
 
 def plain_power_axis(low: float, high: float, title: str) -> alt.Axis:
@@ -138,16 +149,16 @@ def _places(low: float, high: float, most: int = 8) -> list[float]:
     return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def power_of_two(exponent: float) -> str:
-    """Return a power of two as it is written, or its value where the exponent is not whole.
+def rate_label(log2: float) -> str:
+    """Return a learning rate as a number with its power of two, set as such.
 
     Example:
-      >>> power_of_two(-12), power_of_two(-6.5)
-      ('2⁻¹²', '0.011')
+      >>> rate_label(-12), rate_label(-6.5)
+      ('0.00024 (2⁻¹²)', '0.011 (2⁻⁶·⁵)')
     """
-    if exponent != round(exponent):
-        return f"{2**exponent:.2g}"
-    return "2" + str(round(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    exponent = f"{log2:z.1f}".removesuffix(".0")
+    number, _, _ = learning_rate(2**log2).partition(" ")
+    return f"{number} (2{exponent.translate(_RAISED)})"
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from transfer.analysis import SweepVerdict
+from transfer.report.axes import title
 from transfer.report.figure_data import (
     RecipeCurves,
     curves_claim,
@@ -16,7 +17,6 @@ from transfer.report.figure_data import (
 from transfer.report.page import chart
 from transfer.report.page.figure import WHOLE_RANGE, Figure, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
-from transfer.report.verdict import title
 from transfer.run_directory import TrialResult
 
 _POINTS = 240  # per curve: as many as a screen shows apart

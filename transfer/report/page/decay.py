@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from transfer.analysis import SweepVerdict
+from transfer.notation import learning_rate
+from transfer.report.axes import decay_claim
 from transfer.report.figure_data import DecayCell, decay_maps, scale_end
 from transfer.report.page import chart
 from transfer.report.page.figure import (
@@ -38,7 +40,7 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
     widths = list(dict.fromkeys(each.width for each in maps))
     return Figure(
         key="decay",
-        claim="Where the loss is low in learning rate and weight decay together",
+        claim=decay_claim(verdict) or "Where the loss is low in learning rate and decay together",
         about=(
             f"How far the {verdict.objective} lies above the lowest of its map, which has a "
             "frame, in percent; mean over seeds. Both axes are the coefficients at the base width, "
@@ -62,7 +64,7 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
                 (
                     each.recipe,
                     str(each.width),
-                    f"{cell.rate:.4g}",
+                    learning_rate(cell.rate),
                     f"{cell.decay:.4g}",
                     "diverged" if cell.loss is None else f"{cell.loss:.4f}",
                     "-" if cell.excess is None else f"{cell.excess:.2f} %",
@@ -81,16 +83,30 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
 
 def _layers(found: Sequence[DecayCell], top: float) -> list[alt.Chart]:
     rates = sorted({cell.rate for cell in found})
-    labels = {rate: _rate_label(rate) for rate in rates}
+    labels = {rate: chart.rate_label(math.log2(rate)) for rate in rates}
+    if len(set(labels.values())) < len(rates):
+        labels = {rate: learning_rate(rate, 5) for rate in rates}  # a random search draws any
     decays = [f"{decay:g}" for decay in sorted({cell.decay for cell in found}, reverse=True)]
     rows = [
-        {**dataclasses.asdict(cell), "column": labels[cell.rate], "row": f"{cell.decay:g}"}
+        {
+            **dataclasses.asdict(cell),
+            "column": labels[cell.rate],
+            "row": f"{cell.decay:g}",
+            "told": learning_rate(cell.rate),
+        }
         for cell in found
     ]
     across = (
         alt.X("column:O")
         .scale(domain=list(labels.values()))
-        .axis(alt.Axis(title="learning rate", labelAngle=0, domain=False))
+        .axis(
+            alt.Axis(
+                title="learning rate",
+                labelAngle=0,
+                domain=False,
+                labelExpr="split(datum.label, ' ')",
+            )
+        )
     )
     down = alt.Y("row:O").scale(domain=decays).axis(alt.Axis(title="weight decay"))
     fill = (
@@ -99,7 +115,7 @@ def _layers(found: Sequence[DecayCell], top: float) -> list[alt.Chart]:
         .legend(None)
     )
     tooltip = [
-        alt.Tooltip("rate:Q", title="learning rate", format=".4g"),
+        alt.Tooltip("told:N", title="learning rate"),
         alt.Tooltip("decay:Q", title="weight decay", format=".4g"),
         alt.Tooltip("loss:Q", title="loss", format=".4f"),
         alt.Tooltip("excess:Q", title="above the lowest, %", format=".2f"),
@@ -134,8 +150,3 @@ def _layers(found: Sequence[DecayCell], top: float) -> list[alt.Chart]:
             )
         )
     return layers
-
-
-def _rate_label(rate: float) -> str:
-    exponent = math.log2(rate)
-    return chart.power_of_two(exponent) if exponent.is_integer() else f"{rate:.4g}"

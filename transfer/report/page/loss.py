@@ -8,6 +8,8 @@ import altair as alt
 import numpy as np
 
 from transfer.analysis import RecipeVerdict, Regret, SweepVerdict, WidthSweep
+from transfer.notation import learning_rate
+from transfer.report.axes import title
 from transfer.report.figure_data import loss_range, transferred
 from transfer.report.page import chart
 from transfer.report.page.figure import (
@@ -20,7 +22,6 @@ from transfer.report.page.figure import (
     checkboxes,
 )
 from transfer.report.page.looks import CROSS, STAR, Look
-from transfer.report.verdict import title
 
 Rows = list[dict[str, Any]]
 
@@ -80,6 +81,7 @@ def _rows(sweeps: Sequence[WidthSweep]) -> Rows:
                     "width": sweep.optimum.width,
                     "log2_rate": math.log2(setting.learning_rate),
                     "rate": setting.learning_rate,
+                    "told": learning_rate(setting.learning_rate),
                     "decay": setting.weight_decay,
                     "seeds": len(losses),
                     "loss": float(losses.mean()) if finite else None,
@@ -112,7 +114,9 @@ def _layers(
     name: str,
 ) -> list[alt.Chart]:
     rate = alt.X("log2_rate:Q").axis(
-        chart.power_axis(limits["left"], limits["right"], "learning rate at the base width")
+        chart.rate_axis(
+            limits["left"], limits["right"], "learning rate at the base width", lines=True
+        )
     )
     rate = rate.scale(domain=[limits["left"], limits["right"]], nice=False)
     scale = alt.Scale(
@@ -148,7 +152,7 @@ def _layers(
 def _tooltip() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("width:N", title="width"),
-        alt.Tooltip("rate:Q", title="learning rate", format=".4g"),
+        alt.Tooltip("told:N", title="learning rate"),
         alt.Tooltip("decay:Q", title="weight decay", format=".4g"),
         alt.Tooltip("loss:Q", title="loss", format=".4f"),
         alt.Tooltip("low:Q", title="lowest seed", format=".4f"),
@@ -200,9 +204,12 @@ def _diverged(rows: Rows, rate: alt.X, hue: alt.Color) -> list[alt.Chart]:
 
 
 def _transferred(target: Regret, rate: alt.X, loss: alt.Y) -> alt.Chart:
+    place = target.log2_learning_rate
+    assert place is not None  # it has a loss
     row = {
         "width": target.width,
-        "log2_rate": target.log2_learning_rate,
+        "log2_rate": place,
+        "told": learning_rate(2**place),
         "loss": target.loss,
         "how": f"{target.source}, from width {target.from_width}",
     }
@@ -215,7 +222,7 @@ def _transferred(target: Regret, rate: alt.X, loss: alt.Y) -> alt.Chart:
         tooltip=[
             alt.Tooltip("width:N", title="transferred to width"),
             alt.Tooltip("how:N", title="loss"),
-            alt.Tooltip("log2_rate:Q", title="log2 learning rate", format=".2f"),
+            alt.Tooltip("told:N", title="learning rate"),
             alt.Tooltip("loss:Q", title="loss there", format=".4f"),
         ],
     )
@@ -228,7 +235,7 @@ def _table(tables: Mapping[str, Rows], name: str) -> Table:
             (
                 recipe,
                 str(row["width"]),
-                f"{row['rate']:.4g}",
+                row["told"],
                 f"{row['decay']:.4g}",
                 *(_text(row[each]) for each in ("loss", "low", "high")),
             )

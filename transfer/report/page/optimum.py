@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from transfer.analysis import RecipeVerdict, SweepVerdict
+from transfer.notation import interval, learning_rate
 from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table
 from transfer.report.page.looks import Look, category_looks
@@ -29,8 +30,8 @@ def optimum_figure(verdict: SweepVerdict) -> Figure | None:
         key="optimum",
         claim="Best learning rate against width",
         about=(
-            "Fitted optima with bootstrap intervals over seeds, and least-squares lines. Level is "
-            "perfect transfer."
+            "Fitted optima with 95 % intervals (docs/intervals.md says what they rest on), and "
+            "least-squares lines. Level is perfect transfer."
         ),
         panels=[
             Panel(
@@ -45,11 +46,8 @@ def optimum_figure(verdict: SweepVerdict) -> Figure | None:
             )
         ],
         table=Table(
-            ("recipe", "width", "best log2 learning rate", "interval"),
-            [
-                (row["recipe"], str(row["width"]), f"{row['best']:.2f}", row["interval"])
-                for row in points
-            ],
+            ("recipe", "width", "best learning rate", "95 % interval"),
+            [(row["recipe"], str(row["width"]), row["told"], row["interval"]) for row in points],
         ),
         controls=controls,
     )
@@ -74,7 +72,8 @@ def _points(judged: RecipeVerdict) -> Rows:
                     "best": rate.value,
                     "low": low,
                     "high": high,
-                    "interval": "-" if low is None else f"[{low:.2f}, {high:.2f}]",
+                    "told": learning_rate(2**rate.value),
+                    "interval": "-" if low is None or high is None else interval(2**low, 2**high),
                 }
             )
     return points
@@ -109,7 +108,7 @@ def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Ch
     reach = [math.log2(widths[0]) - 0.25, math.log2(widths[-1]) + 0.25]
 
     width = alt.X("x:Q").axis(chart.width_axis(widths)).scale(domain=reach, nice=False)
-    axis = chart.power_axis(low, high, "best learning rate at the base width")
+    axis = chart.rate_axis(low, high, "best learning rate at the base width")
     best = (
         alt.Y(field="best", type="quantitative")
         .axis(axis)
@@ -139,8 +138,8 @@ def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Ch
             tooltip=[
                 alt.Tooltip("recipe:N", title="recipe"),
                 alt.Tooltip("width:N", title="width"),
-                alt.Tooltip("best:Q", title="best log2 learning rate", format=".2f"),
-                alt.Tooltip("interval:N", title="interval"),
+                alt.Tooltip("told:N", title="best learning rate"),
+                alt.Tooltip("interval:N", title="95 % interval"),
             ],
         ),
     ]

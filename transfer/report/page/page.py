@@ -10,14 +10,18 @@ import pyarrow as pa
 import vl_convert
 
 from transfer.analysis import SweepVerdict, WidthSweep
+from transfer.report.advice import advice_text, spent, trained_table, values_table
+from transfer.report.axes import claims
+from transfer.report.forecast_data import ShownForecast
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
+from transfer.report.page.forecast import forecast_figure
 from transfer.report.page.looks import colour_variables, width_looks
 from transfer.report.page.loss import loss_figure
 from transfer.report.page.optimum import optimum_figure
 from transfer.report.page.spectrum import spectrum_figure
 from transfer.report.page.spectrum_training import spectrum_training_figure
-from transfer.report.verdict import answers, claim, spent
+from transfer.report.verdict import answers
 from transfer.run_directory import TrialResult
 
 
@@ -28,6 +32,8 @@ def report_page(
     sweeps: Mapping[str, Sequence[WidthSweep]],
     verdict: SweepVerdict,
     configuration: Mapping[str, Any],
+    run: str = "",
+    forecast: ShownForecast | None = None,
 ) -> str:
     """Return the report of a run as HTML; the same tables and verdict give the same text.
 
@@ -41,6 +47,8 @@ def report_page(
       sweeps: what `sweeps_by_recipe` returned of these trials.
       verdict: what `judge` said of these tables.
       configuration: the run's resolved configuration, maybe empty.
+      run: where its directory is, or empty.
+      forecast: that of the run, with what became of it, if it has one.
 
     Example:
       >>> html = report_page(  # doctest: +SKIP
@@ -54,12 +62,20 @@ def report_page(
         spectrum_figure(verdict),
         spectrum_training_figure(trials, spectrum, verdict, looks),
         curves_figure(trials, metrics, verdict, looks),
+        forecast_figure(forecast),
     ]
+    advice = advice_text(verdict)
+    first, *others = claims(verdict)
     return (
         _environment()
         .get_template("page.html")
         .render(
-            claim=claim(verdict, "The best learning rate"),
+            headline=advice.sentence if advice else first,
+            claims=[first, *others] if advice else others,
+            advice=advice,
+            values=values_table(advice.values) if advice and advice.values else None,
+            trained=trained_table(verdict.compute),
+            run=run,
             task=verdict.task,
             answers=answers(verdict),
             spent=spent(verdict.compute),

@@ -10,7 +10,7 @@ from transfer.analysis import SublayerVerdict, SweepVerdict
 from transfer.report.page import chart
 from transfer.report.page.figure import Figure, Key, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look, category_looks
-from transfer.report.verdict import SUBLAYERS, spectrum_claim, spectrum_title, sublayer_rows
+from transfer.report.sublayers import SUBLAYERS, spectrum_claim, spectrum_title, sublayer_rows
 
 Rows = list[dict[str, Any]]
 

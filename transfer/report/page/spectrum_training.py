@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from transfer.analysis import RecipeVerdict, SweepVerdict
 from transfer.analysis.names import short_names
 from transfer.analysis.spectrum import compared_trials
+from transfer.report.axes import title
 from transfer.report.page import chart
 from transfer.report.page.figure import Control, Figure, Option, Panel, Table, by_recipe, checkboxes
 from transfer.report.page.looks import Look
-from transfer.report.verdict import title
 from transfer.run_directory import TrialResult
 
 Rows = list[dict[str, Any]]

@@ -1,0 +1,79 @@
+"""Intervals hold the truth as often as they say, on a part of the scenarios of `experiments`."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from experiments.coverage.measure import measured
+from experiments.coverage.run import TABLE, missing
+from experiments.coverage.scenarios import Scenario, simulate
+from experiments.coverage.summary import coverage, decided
+from transfer.analysis.bootstrap import bootstrap
+from transfer.analysis.quadratic import curve_minimum
+from transfer.analysis.slope import least_squares_slope
+
+REPEATS = 8
+
+
+def scenario(seeds):
+    return Scenario(noise="quiet", seeds=seeds, widths=4, rates=8, spacing=1.0, repeats=REPEATS)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return [measured(scenario(seeds), k) for seeds in (1, 2, 3) for k in range(REPEATS)]
+
+
+def test_intervals_hold_the_truth_at_every_number_of_seeds(rows):
+    """Of 24 intervals of 95 %, 20 or more hold with a probability of 0.99."""
+    for name in ("optimum", "slope", "regret", "forecast"):
+        assert coverage(rows, name) >= 20 / 24, name
+        assert sum(row[f"{name}_told"] for row in rows) >= 0.9 * sum(
+            row[f"{name}_asked"] for row in rows
+        )
+
+
+def test_verdicts_decide_and_are_right(rows):
+    share, wrong = decided(rows)
+
+    assert share > 0.6
+    assert wrong == 0
+
+
+def test_the_percentile_bootstrap_fails_the_same_scenarios():
+    """The control: an interval over seeds alone, of the vertex of a parabola."""
+    held = []
+    for seeds in (2, 3):
+        for repeat in range(REPEATS):
+            simulated = simulate(scenario(seeds), repeat)
+
+            def slope(weights, simulated=simulated):
+                drawn = weights > 0
+                optima = [
+                    curve_minimum(x, losses[:, 0, drawn] @ weights[drawn]).location
+                    for x, losses in zip(simulated.rates, simulated.losses, strict=True)
+                ]
+                if None in optima:
+                    return float("nan")
+                return least_squares_slope(np.arange(4.0), np.array(optima))
+
+            interval, _ = bootstrap(slope, seeds)
+            if interval is not None:
+                held.append(interval[0] <= simulated.slope <= interval[1])
+
+    assert len(held) > REPEATS
+    assert np.mean(held) < 20 / 24
+
+
+def test_the_committed_table_is_whole():
+    """Each sweep has its row, and rows repeat: the first of some scenarios is made again."""
+    table = pq.read_table(TABLE).to_pylist()
+    assert missing(table) == []
+    again = measured(Scenario(**{**_asked(table[0]), "repeats": 1}), table[0]["repeat"])
+    assert again["answer"] == table[0]["answer"]
+    assert again["slope_held"] == table[0]["slope_held"]
+
+
+def _asked(row):
+    names = ("noise", "seeds", "widths", "rates", "spacing", "decays")
+    return {name: row[name] for name in names}
