@@ -126,10 +126,11 @@ class SweepConfig:
             raise TransferError(
                 f"sweep.population is {self.population}; expected at least 1 point a round."
             )
-        if self.trials < (least := self.population * max(1, len(self.seeds))):
+        least = self.population * len(self.seeds) if self.search == "adaptive" else 1
+        if self.trials < max(1, least):
             raise TransferError(
-                f"sweep.trials is {self.trials}; expected at least {least}, one round of "
-                f"{self.population} points with {len(self.seeds)} seeds."
+                f"sweep.trials is {self.trials}; expected at least {max(1, least)}, a round of "
+                "sweep.population points with every seed."
             )
         if self.extend < 0:
             raise TransferError(

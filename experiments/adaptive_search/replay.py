@@ -19,7 +19,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
 from experiments.adaptive_search.figure import replay_figure
-from experiments.adaptive_search.tables import NETWORKS, TABLE
+from experiments.adaptive_search.tables import TABLE
 from experiments.sublayers import write_rows
 from transfer.report.style import to_png
 from transfer.scaling import Recipe
@@ -180,7 +180,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
         "| network | method | trials a width | mean regret | oracle | beyond the oracle | 90 % |",
         "|---|---|---|---|---|---|---|",
     ]
-    for network in NETWORKS:
+    for network in dict.fromkeys(row["network"] for row in rows):
         for method in METHODS:
             for budget in BUDGETS:
                 regret, oracle = beyond(rows, network, method, budget)
@@ -213,7 +213,7 @@ def main() -> None:
     rows = [json.loads(line) for line in DONE.read_text().splitlines()] if DONE.exists() else []
     table = pq.read_table(TABLE).to_pylist()
     done = {(row["network"], row["replay"]) for row in rows}
-    for network in NETWORKS:
+    for network in dict.fromkeys(row["network"] for row in table):
         dense = Dense([row for row in table if row["network"] == network])
         for replay in range(REPLAYS):
             if (network, replay) not in done:

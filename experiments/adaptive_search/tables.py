@@ -1,8 +1,8 @@
 """Dense tables of losses over learning rate, decay and width.
 
 `python -m experiments.adaptive_search.tables` trains into `runs/adaptive_search`, where the same
-command resumes, and writes `dense.parquet`, a row per trial, once all are there. Networks that are
-named, and `--widths`, train alone.
+command resumes, and writes `dense.parquet`, a row per trial of the networks that are
+trained at all widths. Networks that are named, and `--widths`, train alone.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def transformer() -> Experiment:
     config.training.steps = 400
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-5, 1))
+    config.sweep.widths = (8, 16, 32, 64)
     return _read(config)
 
 
@@ -53,18 +54,18 @@ def resnet() -> Experiment:
     config.sweep.objective = "loss"
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-3, 3))
+    config.sweep.widths = (8, 16, 24, 32)
     return _read(config)
 
 
 def _read(config) -> Experiment:  # type: ignore[no-untyped-def]
-    """What both networks share: widths, seeds, recipe and the readout that does better."""
-    config.model.width = 64
+    """What both networks share: seeds, recipe and the readout that does better."""
+    config.model.width = max(config.sweep.widths)
     config.model.dtype = "float32"
     config.hyperparameters.readout_output = 4.0
     config.training.warmup = 20
     config.training.log_every = 40
     config.training.spectrum_every = 0
-    config.sweep.widths = (8, 16, 32, 64)
     config.sweep.recipes = ("mup+sqrt",)
     config.sweep.seeds = (0, 1, 2)
     return read(config)
@@ -91,16 +92,25 @@ def groups(experiment: Experiment, width: int) -> list[TrialGroup]:
 
 
 def rows() -> list[dict[str, object]]:
-    """The trials of both run directories as rows of the table."""
+    """The trials of the networks that are trained at all widths, as rows of the table."""
+    found = [_rows(network, make()) for network, make in NETWORKS.items()]
+    return [row for each in found for row in each]
+
+
+def _rows(network: str, experiment: Experiment) -> list[dict[str, object]]:
+    """The trials of a network, none unless all are there."""
+    trials = [
+        trial for width in experiment.sweep.widths for trial in directory(network, width).trials()
+    ]
+    if len(trials) < sum(len(group.trials) for group in declared_groups(experiment)):
+        return []
     return [
         {
             "network": network,
             "objective_value": trial.objective_value,
             **{name: getattr(trial, name) for name in COLUMNS[1:-1]},
         }
-        for network, make in NETWORKS.items()
-        for width in make().sweep.widths
-        for trial in directory(network, width).trials()
+        for trial in trials
     ]
 
 
@@ -108,19 +118,18 @@ def main() -> None:
     """Train what is missing, and write the table once all is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
-    parser.add_argument("--widths", nargs="*", type=int, default=[8, 16, 32, 64])
+    parser.add_argument("--widths", nargs="*", type=int, help="of each network's own")
     asked = parser.parse_args()
     with listening() as asked_to_stop, SweepProgress() as progress:
         launcher = LocalLauncher(asked_to_stop)
         for network in asked.networks:
             experiment = NETWORKS[network]()
-            for width in asked.widths:
+            for width in asked.widths or experiment.sweep.widths:
                 run = directory(network, width)
                 train_groups(
                     experiment, run, groups(experiment, width), progress, launcher=launcher
                 )
-    found, declared = rows(), [make() for make in NETWORKS.values()]
-    if len(found) == sum(len(g.trials) for each in declared for g in declared_groups(each)):
+    if found := rows():
         write_rows(found, COLUMNS, TABLE)
 
 

@@ -217,7 +217,15 @@ def test_a_grid_extends_itself_where_the_best_point_lies_at_its_end(
         ({"tolerance": 0.0}, ("sweep.tolerance", 0.0)),
         ({"tolerance": 1.5}, ("sweep.tolerance", 1.5)),
         ({"trials": 0}, ("sweep.trials", 0)),
-        ({"trials": 11, "seeds": [0, 1, 2]}, ("sweep.trials", 11, 12)),
+        (
+            {
+                "search": "adaptive",
+                "space": {"learning_rate": [0.1, 0.4]},
+                "trials": 11,
+                "seeds": [0, 1, 2],
+            },
+            ("sweep.trials", 11, 12),
+        ),
         ({"population": 0}, ("sweep.population", 0)),
         ({"extend": -1}, ("sweep.extend", -1)),
         (
@@ -238,4 +246,5 @@ def test_a_value_that_makes_no_search_is_refused(section, names):
 def test_an_adaptive_search_without_a_range_of_learning_rates_is_refused():
     with refused("sweep.space.learning_rate"):
         declared_groups(swept(experiment(), **(ADAPTIVE | {"space": SearchSpace()})))
-    assert SweepConfig().search == "grid"
+    # What only an adaptive search heeds is not refused elsewhere.
+    assert len(SweepConfig(seeds=tuple(range(30))).seeds) > SweepConfig().trials

@@ -14,8 +14,8 @@ from transfer.config import read, template
 from transfer.data import load_dataset, train_tokenizer
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory
-from transfer.sweeps import declared_groups, run_groups, unfinished
-from transfer.sweeps.ray import ResourceRequest, Resources, launcher, run_on_cluster
+from transfer.sweeps import declared_groups, run_groups, run_sweep, unfinished
+from transfer.sweeps.ray import RayLauncher, ResourceRequest, Resources, launcher, run_on_cluster
 from transfer.sweeps.ray.reservation import Reservation
 
 from .small import Recorder
@@ -217,6 +217,26 @@ def test_paths_are_those_of_this_working_directory(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "tensorboard").is_dir()
     # They are the trials of the paths as given: nothing is left to do.
     assert unfinished(run, groups) == []
+
+
+@pytest.mark.full  # rounds are groups, which the other tests train
+def test_an_adaptive_search_tries_on_a_cluster_what_it_tries_here(tmp_path):
+    made = declared()
+    sweep = dataclasses.replace(
+        made.sweep, search="adaptive", population=2, trials=4, tolerance=1e-6, widths=(8,)
+    )
+    experiment = dataclasses.replace(
+        made, sweep=sweep, training=dataclasses.replace(made.training, steps=16)
+    )
+    # The cluster is there, and stays connected from one round to the next.
+    there = run_sweep(
+        experiment, tmp_path / "there", Recorder(), launcher=RayLauncher(CORE, "unused")
+    )
+    here = run_sweep(experiment, tmp_path / "here", Recorder())
+
+    assert [trial.trial for trial in there.trials()] == [trial.trial for trial in here.trials()]
+    assert len(there.trials()) == 4
+    assert ray.is_initialized()
 
 
 def _names(reservation):

@@ -57,24 +57,27 @@ def run_sweep(
       108
     """
     run, groups = RunDirectory(path), declared_groups(experiment)
-    if experiment.sweep.search != "adaptive":
-        dataset = train_groups(
-            experiment, run, groups, reporter, launcher=launcher, kind=kind, followed_by=followed_by
-        )
-    else:
+    adaptive = experiment.sweep.search == "adaptive"
+    if adaptive:
         # What is declared is the first round, which stands for all in the checks.
         with _only_writer(run):
             dataset = _registered(experiment, run, groups, launcher, kind, followed_by)
+    else:
+        dataset = train_groups(
+            experiment, run, groups, reporter, launcher=launcher, kind=kind, followed_by=followed_by
+        )
+    if not adaptive and not experiment.sweep.extend:
+        return run
 
     def train(group: TrialGroup) -> None:
         _train(run, dataset, [group], reporter, launcher, followed_by)
 
-    with _only_writer(run):
-        if experiment.sweep.search == "adaptive":
+    with _only_writer(run), launcher.session():
+        if adaptive:
             from transfer.sweeps.adaptive import search_adaptively  # scikit-learn takes seconds
 
             search_adaptively(experiment, run, train)
-        elif experiment.sweep.extend:
+        else:
             extend_grids(experiment, run, groups, train)
     return run
 

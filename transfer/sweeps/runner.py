@@ -46,6 +46,9 @@ class Launcher(Protocol):
     def here(self) -> bool:
         """Whether on the devices that this process sees."""
 
+    def session(self) -> AbstractContextManager[None]:
+        """Keep what several launches need, such as a connection to a cluster."""
+
     def launch(
         self,
         run: RunDirectory,
@@ -70,6 +73,10 @@ class LocalLauncher:
     checkpoint_folder: epath.Path | None = None
     programs: KeptPrograms = dataclasses.field(default_factory=KeptPrograms, compare=False)
     here: ClassVar[bool] = True
+
+    def session(self) -> AbstractContextManager[None]:
+        """Nothing is needed beside `programs`."""
+        return nullcontext()
 
     def launch(
         self,

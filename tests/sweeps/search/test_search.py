@@ -142,6 +142,14 @@ def test_where_all_diverged_other_points_are_tried():
     assert not set(points[:, 0]) & {x for _, (x,), _, _ in known}
 
 
+def test_a_width_where_all_diverged_is_not_done_whatever_narrower_ones_say():
+    narrow = rows(16, [-7.0, -6.0, -5.0, -4.5, -4.0, -3.0])
+    assert isinstance(SEARCH.decide(16, observed(narrow)), Stopped)
+    wild = [(32.0, (x,), seed, math.inf) for x in (-5.0, -4.0, -3.0) for seed in (0, 1)]
+    points = SEARCH.decide(32, observed([*narrow, *wild]))
+    assert (points < -5.0).all()
+
+
 def test_a_search_ends_at_the_most_trials_that_a_width_may_take():
     # Losses that say nothing of a bottom, 2 % up and down.
     found, stops = [], {}

@@ -21,8 +21,13 @@ def connected(address: str = "") -> Iterator[None]:
     `address` is `auto` on a machine of the cluster, the head's `HOST:PORT`, or `ray://HOST:PORT`
     from outside.
 
+    Within the context a further one uses the same connection.
+
     Raises `TransferError` when no cluster answers.
     """
+    if ray.is_initialized():
+        yield
+        return
     if address not in ("", "auto"):
         _require_answer(address)
     # Ray should hide the GPUs from a task that reserves none; without this it warns instead.

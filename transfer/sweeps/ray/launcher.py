@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import jax
@@ -43,6 +44,10 @@ class RayLauncher:
     request: ResourceRequest
     address: str = ""
     here: ClassVar[bool] = False
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keep the connection from one launch to the next."""
+        return connected(self.address)
 
     def launch(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 
 from transfer.sweeps.search.box import Box
 from transfer.sweeps.search.prior import Prior
-from transfer.sweeps.search.proposals import propose
+from transfer.sweeps.search.proposals import propose, untried
 from transfer.sweeps.search.surrogate import Observations, Surrogate
 
 # A width ends when its regret is below the tolerance in this share of the draws.
@@ -94,13 +94,13 @@ class Search:
     ) -> tuple[Surrogate | None, dict[int, float]]:
         """The posterior, and the regret that is not exceeded with 95 % confidence, by goal.
 
-        It is infinite at a width without trials, which is always tried, and without a posterior.
+        It is infinite at a width where no trial has completed, which is always tried.
         """
         goals = (width, self.target) if width == max(self.widths) else (width,)
         if not np.isfinite(observations.losses).any():
             return None, dict.fromkeys(goals, math.inf)
         surrogate = self.surrogate(observations)
-        if not self._tried(width, observations):
+        if not np.isfinite(observations.at(width).losses).any():
             return surrogate, dict.fromkeys(goals, math.inf)
         return surrogate, {
             goal: float(np.quantile(surrogate.regrets(goal, _DRAWS, self.seed), CONFIDENCE))
@@ -111,8 +111,8 @@ class Search:
         """Which points (point) lie beyond the learning rates tried, where the best is an end.
 
         They are half an octave further, as far as the box goes. None where the best lies between
-        others, or at the end of the box. A verdict goes by the losses of a width alone, and takes
-        no bottom for known that no trials enclose.
+        others, at the end of the box, or below what diverged. A verdict goes by the losses of a
+        width alone, and takes no bottom for known that no trials enclose.
         """
         finite = np.isfinite(tried.losses)
         if not finite.any():
@@ -125,7 +125,8 @@ class Search:
             outside = points >= min(best + _FURTHER, points.max())
         else:
             return None
-        return None if outside[points == best].any() else outside
+        outside &= untried(self.box.points, tried)
+        return outside if outside.any() and not outside[np.isclose(points, best)].any() else None
 
     def _first(self, width: int, observations: Observations, count: int) -> np.ndarray:
         """Points that fill the box, further ones for each round in which all diverged."""

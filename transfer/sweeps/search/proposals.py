@@ -32,12 +32,12 @@ def propose(
     only beside another one of its width.
 
     Points that were tried are left out, and so are those no smaller in any hyperparameter than one
-    that diverged. Fewer points are returned where fewer are left. `first` (point) may say
-    among which the first one is to be, if any of them is left.
+    that diverged. Fewer points are returned where fewer are left. `first` (point) may say among
+    which the first one is to be, if any of them is left.
     """
     points = surrogate.box.points
     here = tried.at(width)
-    free = np.array([not _is_out(point, here) for point in points])
+    free = untried(points, here)
     views = _views(surrogate, width, goal, seeds)
     chosen: list[int] = []
     for _ in range(min(count, int(free.sum()))):
@@ -119,8 +119,9 @@ def _views(surrogate: Surrogate, width: float, goal: float, seeds: int) -> list[
     return views
 
 
-def _is_out(point: np.ndarray, tried: Observations) -> bool:
-    """Whether a point was tried, or is expected to diverge as one did that is no larger."""
+def untried(points: np.ndarray, tried: Observations) -> np.ndarray:
+    """Which points (point) were not tried, and are not expected to diverge as a smaller one did."""
     diverged = tried.points[~np.isfinite(tried.losses)]
-    same = np.isclose(tried.points, point).all(axis=1).any()
-    return bool(same or (diverged <= point).all(axis=1).any())
+    same = np.isclose(tried.points[None], points[:, None]).all(axis=2).any(axis=1)
+    above = (diverged[None] <= points[:, None]).all(axis=2).any(axis=1)
+    return np.asarray(~(same | above))
