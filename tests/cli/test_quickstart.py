@@ -34,6 +34,13 @@ def quickstart(config, run, recipes=RECIPES):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Trains a model of three matrices, which compiles in half the time."""
+    with mock.patch.object(Experiment, "at", lambda self, width: Tiny(width=width)):
+        yield
+
+
 @pytest.fixture(scope="module")
 def shown(folder, config):
     """What the terminal shows, in a file: there is no terminal here."""
@@ -57,8 +64,7 @@ def test_one_that_is_asked_to_stop_saves_what_it_trains_and_goes_on(
     folder, config, capsys, monkeypatch
 ):
     """In the midst of the sweep at the target, whose groups no configuration declares."""
-    # Of three matrices, which compile in half the time; and nobody looks at the report.
-    monkeypatch.setattr(Experiment, "at", lambda self, width: Tiny(width=width))
+    # Nobody looks at the report.
     monkeypatch.setattr("transfer.report.write_report", lambda *_, **__: {})
     monkeypatch.setattr("transfer.cli.console.show_verdict", lambda *_: None)
     run, heard, asked = folder / "terminated", [], []

@@ -48,11 +48,11 @@ def get_config():
     config.data.sequence_length = 8
     config.data.batch_size = 4
     config.data.eval_sequences = 8
-    config.training.steps = 40
+    config.training.steps = 20
     config.training.warmup = 4
     config.training.log_every = 5
     config.training.checkpoint_every = 2
-    config.training.spectrum_every = 10
+    config.training.spectrum_every = 5
     config.sweep.widths = (8, 16)
     config.sweep.recipes = ("standard", "mup+sqrt")
     config.sweep.space.learning_rate = (2.0**-8, 2.0**-7, 2.0**-6)

@@ -39,8 +39,6 @@ def cluster():
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
         )
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
         for name, worker, pod_type in MACHINES:
             cluster.add_node(
                 num_cpus=1,

@@ -78,11 +78,11 @@ def test_programs_are_kept_inside_the_block_alone(folder):
 
 SWEEP = """
 import json, sys
-from sweeps.small import experiment
+from sweeps.small import experiment, swept
 from training.test_compilation_cache import counted
 from transfer.sweeps import run_sweep
 with counted() as counts:
-    run_sweep(experiment(), sys.argv[1])
+    run_sweep(swept(experiment(), widths=(8,)), sys.argv[1])
 print(json.dumps(counts))
 """
 
