@@ -101,7 +101,7 @@ def kernel(size):
 
 LAYOUT = transfer.Layout.compare(base=kernel(2), probe=kernel(4), target=kernel(8))
 WEIGHTS = {"up": jax.numpy.arange(64.0).reshape(8, 8)}
-SMALL = {"up": jax.numpy.arange(4.0).reshape(2, 2)}
+DRAWN, SMALL = ({"up": jax.random.normal(jax.random.key(n), (n, n))} for n in (8, 2))
 
 
 def first_step(name):
@@ -140,7 +140,7 @@ TAKES_A_RECIPE = {
     "explain": lambda recipe: str(transfer.explain(LAYOUT, recipe)),
     "gradient_norm": lambda recipe: transfer.gradient_norm(WEIGHTS, LAYOUT, recipe),
     "multiplier": lambda recipe: transfer.multiplier(LAYOUT, recipe, "up"),
-    "rescale_init": lambda recipe: transfer.rescale_init(WEIGHTS, SMALL, LAYOUT, recipe),
+    "rescale_init": lambda recipe: transfer.rescale_init(DRAWN, SMALL, LAYOUT, recipe),
     "scaled": scaled,
     "top_singular_values": lambda recipe: transfer.top_singular_values(
         WEIGHTS, LAYOUT, recipe=recipe

@@ -98,7 +98,7 @@ def with_hyperparameters(
     try:
         content = json.loads(user_path(file, "file").read_text())
         if not isinstance(content, dict):
-            raise TransferError(f"it holds a {type(content).__name__} and no JSON object")
+            raise TransferError("it holds no JSON object")
         prediction = Prediction.from_json(content)
         _ = prediction.hyperparameters  # multipliers of other names are a TypeError
     except (OSError, ValueError, TypeError, KeyError, AttributeError, TransferError) as error:
