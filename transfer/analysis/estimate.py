@@ -31,8 +31,8 @@ class Estimate:
         """Return the median of draws from a posterior, with the interval of their middle 95 %.
 
         Example:
-          >>> Estimate.of_draws(np.arange(201.0))
-          Estimate(value=100.0, interval=(5.0, 195.0), reason=None)
+          >>> Estimate.of_draws(np.arange(201.0)).text(".1f")
+          '100.0 [5.0, 195.0]'
         """
         tail = (1 - CONFIDENCE) / 2
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
