@@ -69,9 +69,10 @@ def test_a_committed_verdict_is_read_back_whole(folder):
 
 def test_a_number_that_is_off_by_more_than_rounding_is_seen():
     found, committed = verdicts(FOLDER / "quickstart")
-    off = dataclasses.replace(committed.compute, ratio=committed.compute.ratio * (1 + 1e-8))
+    spent = committed.compute.proxy_flops
+    off = dataclasses.replace(committed.compute, proxy_flops=spent * (1 + 1e-8))
 
-    with pytest.raises(AssertionError, match=r"compute\.ratio"):
+    with pytest.raises(AssertionError, match=r"compute\.proxy_flops"):
         assert_same(
             dataclasses.replace(found, recipes={}),
             dataclasses.replace(committed, recipes={}, compute=off),

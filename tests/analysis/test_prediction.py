@@ -36,6 +36,7 @@ def test_the_widest_proxys_optimum_is_moved_unchanged(trials):
 
 
 def test_proxies_can_be_chosen(trials):
+    # One width alone leaves the form of its bowl to the prior, by a tenth of an octave.
     assert predict(trials, "mup+sqrt", 64, [32]).log2_learning_rate == pytest.approx(-6, abs=0.1)
 
 

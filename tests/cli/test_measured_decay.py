@@ -61,7 +61,8 @@ def test_the_loop_from_proxies_to_a_target_trained_with_an_exponent_for_each_mat
 ):
     assert transfer(*PREDICT) == 0
     output = capsys.readouterr().out
-    assert "mup+measured for width 32" in output
+    assert output.startswith("At width 32 use learning rate ")
+    assert " under mup+measured.\n" in output
     assert "measured at widths 8, 16 and verified at 24" in output
     assert "closer to level than one for all" in output
     # sqrt(3) from the base width to 24, and 4/3 from there to 32, since p = 1.

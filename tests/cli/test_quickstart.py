@@ -115,9 +115,12 @@ def test_the_target_is_trained_with_what_was_predicted_and_checked_against_a_swe
     (predicted,) = [trial for trial in at_target if trial.origin == "predicted"]
     assert len(at_target) >= 4
     shot = verdict["recipes"][recipe]["regret"][str(TARGET)]
-    assert shot["loss"] == pytest.approx(predicted.eval_loss)
+    assert shot["source"] == "trained"
+    assert 2 ** shot["log2_learning_rate"] == pytest.approx(predicted.learning_rate)
+    # Losses are read off the bowl that is fitted to all trials of that width.
+    assert shot["loss"] == pytest.approx(predicted.eval_loss, rel=0.05)
     others = [trial.eval_loss for trial in at_target if trial.origin == "sweep"]
-    assert shot["best_loss"] == pytest.approx(min(others))
+    assert shot["best_loss"] == pytest.approx(min(others), rel=0.05)
 
 
 def test_the_prediction_of_the_configured_recipe_is_kept(run):

@@ -298,10 +298,12 @@ def test_a_run_that_only_diverged_is_still_reported(tmp_path):
     assert page.text.count("diverged") > len(WIDTHS) * len(GRID)
 
 
-def test_a_single_seed_has_no_interval_but_a_page(run, tmp_path):
+def test_a_single_seed_has_intervals_and_is_called_tentative(run, tmp_path):
     page = Page(page_of(without(run, tmp_path, lambda trial: trial.seed == 0)))
     (spec,) = page.figures["optimum"]
-    assert all(row["interval"] == "-" for row in data_of(spec, 1))
+    assert all(row["low"] < row["best"] < row["high"] for row in data_of(spec, 1))
+    # In the headline, in every recipe's answer, and in the advice.
+    assert page.text.count("entative: 1 seed, 4 widths") > len(RECIPES)
 
 
 def luminance(colour: str) -> float:

@@ -31,8 +31,8 @@ class Estimate:
         """Return the median of draws from a posterior, with the interval of their middle 95 %.
 
         Example:
-          >>> Estimate.of_draws(np.linspace(0.0, 1.0, 201))
-          Estimate(value=0.5, interval=(0.025, 0.975), reason=None)
+          >>> Estimate.of_draws(np.arange(201.0)).text(".1f")
+          '100.0 [5.0, 195.0]'
         """
         tail = (1 - CONFIDENCE) / 2
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
@@ -52,8 +52,8 @@ class Estimate:
 
         Example:
           >>> offset = np.linspace(-1.0, 3.0, 401)
-          >>> Estimate.of_cost(offset**2, offset).interval
-          (0.0, 8.410000000000002)
+          >>> [round(end, 2) for end in Estimate.of_cost(offset**2, offset).interval]
+          [0.0, 8.41]
         """
         signed = cls.of_draws(np.copysign(cost, offset))
         assert signed.value is not None

@@ -172,10 +172,11 @@ def _target(judged: RecipeVerdict) -> str | None:
     if target.diverged:
         return f"{told}it diverged."
     if target.regret is None:
-        return f"{told}loss {target.loss:.3f}; its regret is unknown, because {target.reason}."
+        loss = "" if target.loss is None else f"loss {target.loss:.3f}; "
+        return f"{told}{loss}its regret is unknown, because {target.reason}."
     return (
-        f"{told}loss {target.loss:.3f} where the best of a sweep there is "
-        f"{target.best_loss:.3f}, a regret of {regret_text(target.relative)}."
+        f"{told}a regret of {regret_text(target.relative)}; the fitted loss is {target.loss:.3f} "
+        f"there and {target.best_loss:.3f} at the best learning rate."
     )
 
 

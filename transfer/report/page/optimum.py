@@ -14,7 +14,8 @@ from transfer.report.page.looks import Look, category_looks
 
 Rows = list[dict[str, Any]]
 
-_HEIGHT, _LABEL = 340, 15  # of the plot, and between labels, in pixels
+# In pixels: the plot's height and its usual width, what a label takes above another, and a letter.
+_HEIGHT, _WIDTH, _LABEL, _LETTER = 340, 900, 15, 8
 
 
 def optimum_figure(verdict: SweepVerdict) -> Figure | None:
@@ -105,7 +106,10 @@ def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Ch
     ]
     low, high = chart.powers_around(heights)
     widths = sorted({row["width"] for row in points})
-    reach = [math.log2(widths[0]) - 0.25, math.log2(widths[-1]) + 0.25]
+    left, right = math.log2(widths[0]) - 0.25, math.log2(widths[-1])
+    # The names of recipes stand to the right of the widest width.
+    share = min((_LETTER * max(map(len, names)) + _LABEL) / _WIDTH, 0.5)
+    reach = [left, right + max(0.25, share / (1 - share) * (right - left))]
 
     width = alt.X("x:Q").axis(chart.width_axis(widths)).scale(domain=reach, nice=False)
     axis = chart.rate_axis(low, high, "best learning rate at the base width")
