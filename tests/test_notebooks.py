@@ -19,7 +19,8 @@ OF_A_MACHINE = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|var|opt|usr|work|Users|private|mnt)/"
     r"|[A-Z]:\\|\bat 0x[0-9a-f]{6,}"
 )
-NOISE = re.compile(r"Warning|WARNING|Traceback|deprecat", re.IGNORECASE)
+# Python's warnings have a category, such as UserWarning; a verdict's own begin with the word alone.
+NOISE = re.compile(r"\w[Ww]arning|WARNING|Traceback|[Dd]eprecat")
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)

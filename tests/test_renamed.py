@@ -12,7 +12,7 @@ from transfer.renamed import renamed
 @dataclasses.dataclass(frozen=True)
 class Thing:
     number: int = 1
-    __getattr__ = renamed("Thing", {"count": "Thing.number"})
+    __getattr__ = renamed("Thing", {"count": "Thing.number"}, deprecated={"amount": "number"})
 
 
 def test_an_old_attribute_says_the_new_one():
@@ -22,6 +22,12 @@ def test_an_old_attribute_says_the_new_one():
         Thing().cuont  # noqa: B018
     assert not hasattr(Thing(), "count")
     assert copy.deepcopy(Thing(3)) == Thing(3)
+
+
+def test_a_deprecated_attribute_works_and_warns_where_it_is_used():
+    with pytest.warns(DeprecationWarning, match=r"^Thing\.amount is now Thing\.number;") as heard:
+        assert Thing(3).amount == 3
+    assert [warning.filename for warning in heard] == [__file__]
 
 
 def test_an_old_name_of_a_module_says_the_new_one():

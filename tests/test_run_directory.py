@@ -5,6 +5,8 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from refusals import refused
 
 from transfer.run_directory import (
@@ -295,7 +297,52 @@ def test_tables_are_read_wherever_they_were_written(tmp_path, name):
     assert found.spectrum().to_pylist() == spectrum("a")
 
 
+# Letters of every kind, and more often the signs that patterns, shells and URLs take for their own.
+SIGNS = st.one_of(
+    st.sampled_from("~[]*?{}\\%#:&;|<>!$'\"`\t\n .-@^=+,()"),
+    st.characters(codec="utf-8", exclude_characters="/\0"),
+)
+NAMES = st.text(SIGNS, min_size=1, max_size=40).filter(
+    lambda name: name.strip(".") and len(name.encode()) < 200
+)
+
+
+@given(NAMES, NAMES)
+@settings(max_examples=25, deadline=None)
+def test_tables_are_read_wherever_they_are(tmp_path_factory, folder, name):
+    path = tmp_path_factory.mktemp("any") / folder / name
+    add(RunDirectory(path), "g", trial("a"))
+    found = RunDirectory(str(path))
+    assert [each.trial for each in found.trials()] == ["a"]
+    assert found.metrics().to_pylist() == metrics("a")
+
+
 def test_a_home_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert str(RunDirectory("~/runs/a")) == str(tmp_path / "runs/a")
     assert str(RunDirectory("gs://bucket/~a")) == "gs://bucket/~a"
+
+
+def test_a_home_of_nobody_is_refused(tmp_path):
+    """It would otherwise be a folder beside the caller's, under a name that shells take apart."""
+    with refused("~no-such-user/runs", "absolute"):
+        RunDirectory("~no-such-user/runs")
+    assert RunDirectory(tmp_path / "~no-such-user").path == tmp_path / "~no-such-user"
+
+
+@pytest.mark.parametrize(
+    "path", ["gs:/bucket/run", "file:///runs/a", "http://host/run", "x/http://y", "x/gs:/y"]
+)
+def test_a_url_of_no_bucket_is_refused(path):
+    with refused(path, "gs://"):
+        RunDirectory(path)
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "a:/b", "gs:", "gsx:/y", "c:"])
+def test_a_path_that_looks_like_a_url_is_one_or_a_path(path):
+    assert str(RunDirectory(path)).startswith(path[:4])
+
+
+def test_a_zero_byte_is_refused():
+    with refused("zero byte"):
+        RunDirectory("a\0b")

@@ -64,12 +64,13 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _missing = renamed(
     "transfer",
     {
-        "Verdict": "transfer.RegimeReport",
         "inference": "transfer.tracing",
         "processes": "transfer.distributed",
         "runs": "transfer.run_directory",
         "sweep": "transfer.sweeps",
     },
+    deprecated={"Verdict": "RegimeReport"},
+    stacklevel=3,
 )
 
 __all__ = sorted(_HOME)
@@ -77,5 +78,5 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
-        _missing(name)
+        return _missing(name)
     return getattr(importlib.import_module(_HOME[name]), name)

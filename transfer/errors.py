@@ -33,6 +33,20 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
+def require_known(what: str, name: str, names: Iterable[str], *, optional: bool = False) -> None:
+    """Raise `TransferError` for a name that is none of these; an optional one may be empty.
+
+    Example:
+      >>> require_known("recipe", "mup", ["mup", "ntk"])
+    """
+    options = list(names)
+    if name not in options and not (optional and not name):
+        raise TransferError(
+            f'The {what} "{name}" is unknown; expected one of {", ".join(options)}'
+            f"{nearest(name, options)}."
+        )
+
+
 @contextlib.contextmanager
 def explained(what: str, expected: str) -> Iterator[None]:
     """Turn whatever is raised in the block into a `TransferError` with its cause behind it.

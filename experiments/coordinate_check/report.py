@@ -38,7 +38,7 @@ def main() -> None:
             cells = [_cell(slopes[form, optimizer, *what]) for _, *what in SHOWN]
             print(f"| {form} | {' | '.join(cells)} |")
     for row in rows:
-        if row["model"] == "transformer" and row["verdict"] in ("differs", "unclear"):
+        if row["model"] == "transformer" and row["verdict"] in ("differs", "undecided", "unclear"):
             print(row["form"], row["optimizer"], row["quantity"], row["name"], _cell(row))
     shown = [
         slopes[form, optimizer, *what]

@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import multiprocessing
 import pathlib
+import random
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -49,6 +50,8 @@ def main() -> None:
     if TABLE.exists() and not flags.anew:
         rows = pq.read_table(TABLE).to_pylist()
     asked = missing(rows)
+    # In any order, so that a run that is interrupted has some of everything.
+    random.Random(0).shuffle(asked)
     batches = [asked[start : start + 64] for start in range(0, len(asked), 64)]
     spawned = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(flags.processes, mp_context=spawned) as pool:

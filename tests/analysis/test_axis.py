@@ -98,3 +98,17 @@ def test_one_learning_rate_is_no_axis_and_other_recipes_are_refused(sweep):
     assert judge_axes(trials, "mup+sqrt") == ()
     with refused("standard", "mup+sqrt"):
         judge_axes(trials, "standard")
+
+
+@pytest.mark.parametrize("gone", [64, 128])
+def test_a_width_where_every_run_diverged_is_undecided_and_the_others_are_told(sweep, gone):
+    def loss(width, rate, decay):
+        return np.inf if width == gone else 3.0 + 0.1 * (rate + 6.2) ** 2
+
+    (rate,) = judge_axes(sweep(noise=0.003)(loss, WIDTHS, RATES, seeds=2), "mup+sqrt")
+
+    assert rate.answer.transfers == "undecided"
+    assert rate.optima[gone].value is None
+    assert "every learning rate diverged" in rate.optima[gone].reason
+    assert all(rate.optima[width].interval for width in WIDTHS if width != gone)
+    assert rate.basis.widths == 2

@@ -167,3 +167,18 @@ def test_the_bowl_of_a_sweep_is_measured(sweep):
     # What a seed shares over rates is not counted.
     assert found.noise == pytest.approx(0.004 * relative, rel=0.2)
     assert dataclasses.replace(found, curvature=0.025, noise=0.007) == measured_bowl([], "mup+sqrt")
+
+
+def test_points_that_lie_close_by_do_not_decide_the_bottom(sweep):
+    """As an adaptive search asks for them: their noise would be a curvature of its own."""
+    close = sweep()(loss, [32], [*GRID, -5.05, -4.95], seeds=1)
+    noisy = [
+        dataclasses.replace(trial, eval_loss=trial.eval_loss + 0.01)
+        if trial.learning_rate in (2.0**-5.05, 2.0**-4.95)
+        else trial
+        for trial in close
+    ]
+    (found,) = width_losses(noisy, "mup+sqrt")
+
+    assert found.best.learning_rate == 2.0**-5
+    assert found.loss == pytest.approx(law(32))

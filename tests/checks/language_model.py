@@ -35,7 +35,8 @@ def over_root(head_dim: int) -> float:
 class Decoder(nnx.Module):
     """Embedding, one attention layer, one hidden layer, readout.
 
-    The head dimension is fixed, or grows with `heads` of them.
+    The head dimension grows with `heads` of them, or is fixed with -1; with 0 there is no
+    attention.
     """
 
     def __init__(self, width, rngs, *, embedding_init, readout_multiplier, heads, scale):
@@ -43,22 +44,27 @@ class Decoder(nnx.Module):
             return nnx.Linear(width, size, use_bias=False, rngs=rngs)
 
         self.embedding = nnx.Embed(VOCABULARY, width, embedding_init=embedding_init, rngs=rngs)
-        self.query, self.key, self.value, self.mix = (linear(width) for _ in range(4))
+        if heads:
+            self.query, self.key, self.value, self.mix = (linear(width) for _ in range(4))
         self.hidden, self.readout = linear(width), linear(VOCABULARY)
         self.readout_multiplier = readout_multiplier
-        self.heads, self.scale = heads or width // HEAD_DIM, scale
+        self.heads, self.scale = heads if heads >= 0 else width // HEAD_DIM, scale
 
     def __call__(self, tokens):
         x = self.embedding(tokens)
+        if self.heads:
+            x = x + self.attention(x)
+        x = x + jax.nn.gelu(self.hidden(x))
+        return self.readout(x) * self.readout_multiplier
+
+    def attention(self, x):
         B, T, D = x.shape
         query, key, value = (
             layer(x).reshape(B, T, self.heads, -1) for layer in (self.query, self.key, self.value)
         )
         scores = jnp.einsum("bthd,bshd->bhts", query, key) * self.scale(D // self.heads)
         weights = jax.nn.softmax(jnp.where(jnp.tri(T) > 0, scores, -1e9))
-        x = x + self.mix(jnp.einsum("bhts,bshd->bthd", weights, value).reshape(B, T, D))
-        x = x + jax.nn.gelu(self.hidden(x))
-        return self.readout(x) * self.readout_multiplier
+        return self.mix(jnp.einsum("bhts,bshd->bthd", weights, value).reshape(B, T, D))
 
 
 @functools.cache

@@ -32,11 +32,11 @@ def require_refusal(*names, build=tree, widths=(8, 16), apply=forward, **options
 @pytest.mark.parametrize(
     ("options", "counted"),
     [
-        ({"widths": (8,)}, "1 widths, 4 seeds and 4 steps"),
-        ({"widths": (8, 8)}, "1 widths, 4 seeds and 4 steps"),
-        ({"widths": ()}, "0 widths, 4 seeds and 4 steps"),
+        ({"widths": (8,)}, "1 widths, 8 seeds and 4 steps"),
+        ({"widths": (8, 8)}, "1 widths, 8 seeds and 4 steps"),
+        ({"widths": ()}, "0 widths, 8 seeds and 4 steps"),
         ({"seeds": 1}, "2 widths, 1 seeds and 4 steps"),
-        ({"steps": 0}, "2 widths, 4 seeds and 0 steps"),
+        ({"steps": 0}, "2 widths, 8 seeds and 0 steps"),
     ],
 )
 def test_what_gives_no_slope_or_no_interval(options, counted):

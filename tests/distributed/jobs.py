@@ -10,7 +10,8 @@ import sys
 from compilation import QUICK
 
 COMMAND = "import sys; from transfer.cli.main import main; sys.exit(main(sys.argv))"
-STEPS = 600
+# Over loopback a step takes some 15 ms, so that a job lasts for seconds after its first checkpoint.
+STEPS = 300
 CONFIG = f"""
 from transfer.config import template
 
@@ -30,8 +31,8 @@ def get_config():
     config.hyperparameters.learning_rate = 2.0**-8  # does not amplify rounding
     config.training.steps = {STEPS}
     config.training.log_every = 20
-    config.training.checkpoint_every = 100
-    config.training.spectrum_every = 200
+    config.training.checkpoint_every = 40
+    config.training.spectrum_every = 100
     config.sweep.widths = (8, 16)
     config.sweep.recipes = ("mup+sqrt",)
     config.sweep.space.learning_rate = (2.0**-9, 2.0**-8, 2.0**-7)

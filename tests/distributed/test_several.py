@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -48,8 +49,14 @@ def alone(jobs):
 
 
 @pytest.fixture(scope="module")
-def two(jobs):
-    jobs.finish("train", jobs.folder / "two", 2)
+def said(jobs):
+    """What each of two processes says, the first of which has slow storage."""
+    slow = dataclasses.replace(jobs, command=SLOW + COMMAND)
+    return slow.finish("train", jobs.folder / "two", 2)
+
+
+@pytest.fixture(scope="module")
+def two(jobs, said):
     return RunDirectory(jobs.folder / "two")
 
 
@@ -104,22 +111,19 @@ def job(jobs, run, **environment):
 def test_processes_that_share_a_batch_have_the_losses_of_one(jobs, alone, two, processes):
     run = two
     if processes == 4:
-        said = jobs.finish("train", jobs.folder / "four", 4)
         run = RunDirectory(jobs.folder / "four")
-        # The first speaks for all.
-        assert "Held-out loss" in said[0]
-        assert all("Held-out" not in each for each in said[1:])
+        jobs.finish("train", run.path, 4)
     require_close(run, alone)
     assert run.trials()[0].execution == f"in_turn, 1 trial x {processes} data"
     # What several wrote, one reads.
     restore_parameters(run.checkpoints)
 
 
-def test_processes_read_no_table_before_the_first_has_written_it(jobs):
-    slow = dataclasses.replace(jobs, command=SLOW + COMMAND)
-    short = [f"--config.training.{each}" for each in ("steps=40", "spectrum_every=0")]
-    first, _ = slow.finish("train", jobs.folder / "slow", 2, *short)
+def test_processes_read_no_table_before_the_first_has_written_it(said):
+    first, second = said
+    # The first speaks for all.
     assert "Held-out loss" in first
+    assert "Held-out" not in second
 
 
 def test_processes_that_share_the_trials_of_a_sweep_have_the_tables_of_one(jobs):
@@ -133,8 +137,9 @@ def test_processes_that_share_the_trials_of_a_sweep_have_the_tables_of_one(jobs)
 
 
 def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that_did_not(
-    jobs, two, pytestconfig
+    jobs, alone, two, pytestconfig
 ):
+    """As many processes go on with it, and so does one."""
     run = RunDirectory(jobs.folder / "killed")
 
     # One that only takes part; the first, whom JAX ends the others for; one that is frozen, which
@@ -162,6 +167,7 @@ def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that
         assert (len(errors[0].splitlines()), errors[1]) == (1, "")
         assert max(saved(run)) == int(step)
 
+    fewer = RunDirectory(shutil.copytree(run.path, jobs.folder / "fewer"))
     jobs.finish("train", run.path, 2)
     require_close(run, two)
     # As many processes, as many sums: the same to the last bit.
@@ -170,16 +176,8 @@ def test_a_job_that_loses_a_process_ends_and_goes_on_with_the_losses_of_one_that
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
 
-
-def test_a_run_of_two_processes_goes_on_with_one(jobs, alone):
-    run = RunDirectory(jobs.folder / "fewer")
-    with job(jobs, run) as started:
-        for each in started:
-            each.send_signal(signal.SIGTERM)
-        for each in started:
-            each.communicate(timeout=LONG)
-    jobs.finish("train", run.path)
-    require_close(run, alone)
+    jobs.finish("train", fewer.path)
+    require_close(fewer, alone)
 
 
 def whole(process):

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import optax
+import pytest
 
+from transfer import optim
 from transfer.scaling import Annotated, Axes, Layout, Recipe, Role
 
 M = 4
@@ -56,3 +58,24 @@ def shrinkage(tx):
 
 def recipe(name="mup", **declared):
     return Recipe(name, rates="full", **{"decay": "sqrt"} | declared)
+
+
+def cast(tree, dtype):
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+
+
+# Every optimizer, at one learning rate and decay.
+
+LR, DECAY = 0.1, 0.2
+MAKERS = {name: each.make for name, each in optim.OPTIMIZERS.items()}
+every = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
+
+
+def made(make, layout=LAYOUT, **given):
+    return make(
+        **{"learning_rate": LR, "weight_decay": DECAY} | given, layout=layout, recipe=recipe()
+    )
+
+
+def first_update(tx, gradients, parameters):
+    return tx.update(gradients, tx.init(parameters), parameters)[0]

@@ -140,3 +140,13 @@ def test_a_sweep_fits_a_narrow_terminal(columns):
     assert [group["fits"] for group in content["groups"]] == [True, False, False]
     assert content["groups"][1]["change"] == {"mesh.fsdp": 64}
     assert content["fits"] is False
+
+
+def test_an_adaptive_search_costs_its_rounds_at_most():
+    once = SweepPlan(topology=PLAN.topology, groups=(Fit(PLAN),), room={16384: 1})
+    six = dataclasses.replace(once, rounds=6)
+    text = " ".join(shown(sweep_table(six)).split())
+
+    assert six.chip_hours == pytest.approx(6 * once.chip_hours)
+    assert "all of its 6 rounds" in text
+    assert "rounds" not in shown(sweep_table(once))

@@ -89,7 +89,10 @@ def test_sizes_are_plain_powers_of_two(figure):
 
 
 def test_the_claim_counts_what_was_judged(figure):
-    assert figure.get_suptitle().startswith("4 of 9 sizes do not follow width as mup+sqrt predicts")
+    # One of the 9 is undecided, which is not to differ.
+    assert figure.get_suptitle().startswith("3 of 9 sizes do not follow width as mup+sqrt predicts")
+    undecided = coordinate_figure({"random init": check(*RIGHT, WRONG[2])}).get_suptitle()
+    assert undecided == "5 of 6 sizes follow width as mup+sqrt predicts, no other differs"
     right = coordinate_figure({"random init": check(*RIGHT)})
     assert right.get_suptitle() == "All 5 sizes follow width as mup+sqrt predicts"
 
@@ -97,7 +100,7 @@ def test_the_claim_counts_what_was_judged(figure):
 def test_verdicts_are_told_apart_by_colour(figure):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "agrees",
-        "unclear",
+        "undecided",
         "differs",
         "predicted",
     ]
@@ -120,7 +123,7 @@ def test_the_table_fits_a_narrow_terminal(columns):
     words = " ".join(text.split())
     assert "change, 1 step output" in words
     assert "change, 4 steps output" in words
-    for verdict in ("agrees", "differs", "unclear", "not judged"):
+    for verdict in ("agrees", "differs", "undecided", "not judged"):
         assert verdict in text
 
 

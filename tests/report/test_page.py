@@ -53,14 +53,14 @@ def test_the_verdict_comes_first_in_words(page, verdict):
         assert told in page.text
         for regret in judged.regrets:
             if regret.relative_regret is not None:
-                told = f"Regret at width {regret.width} {regret.relative_regret:+.2%} ["
+                told = f"of moving all at width {regret.width} {regret.relative_regret:+.2%} ["
                 assert told in page.text
     assert "synthetic" in page.text[:figures]
 
 
 def test_the_page_begins_with_what_to_do(page, verdict):
     sentence = verdict.advice[0].sentence
-    assert sentence.startswith("At width 512 use learning rate 0.0067 (2^-7.2) [")
+    assert sentence.startswith("At width 512 use learning rate 0.0084 (2^-6.9) [")
     assert page.text.index(sentence) < page.text.index("The best learning rate transfers across")
     told = "mup+constant is advised because its learning rate transfers and its loss at width 256"
     assert told in page.text

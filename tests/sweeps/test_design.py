@@ -8,8 +8,8 @@ import pytest
 from refusals import refused
 
 from transfer.analysis import ExpectedBowl
-from transfer.config import read
-from transfer.sweeps import GroupCost, propose
+from transfer.config import SearchSpace, read
+from transfer.sweeps import GroupCost, propose, sweep_cost
 from transfer.sweeps.design import expected_regret
 from transfer.sweeps.pace import Pace, Timed, described_devices, measured_pace, recorded_pace
 
@@ -133,3 +133,27 @@ def test_a_few_steps_are_timed_at_the_narrowest_and_the_widest_width():
     assert [timed.width for timed in pace.timed] == [16, 32]
     assert all(0 < timed.seconds < 1 for timed in pace.timed)
     assert pace.timed[1].flops > pace.timed[0].flops
+
+
+def test_an_adaptive_search_is_counted_by_its_cap(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "transfer.sweeps.cost.measured_pace",
+        lambda groups: Pace((Timed(16, 0.002, 1e6), Timed(32, 0.004, 9e6)), "measured"),
+    )
+    sweep = dataclasses.replace(
+        EXPERIMENT.sweep,
+        search="adaptive",
+        population=4,
+        trials=20,
+        seeds=(0, 1),
+        space=SearchSpace(learning_rate=(2.0**-8, 2.0**-3)),
+    )
+    adaptive = sweep_cost(dataclasses.replace(EXPERIMENT, sweep=sweep))
+    grid = sweep_cost(EXPERIMENT)
+
+    assert [group.trials for group in adaptive.groups] == [20, 20]
+    assert adaptive.at_most
+    assert [group.trials for group in grid.groups] == [2, 2]
+    assert not grid.at_most
+    assert adaptive.target.trials == 20
+    assert adaptive.ratio == pytest.approx(grid.ratio)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from transfer.scaling import Layout
 from transfer.tracing import infer_layout
@@ -57,3 +58,15 @@ def axes_of(build: Any, inputs: Any, apply: Any = None, **settings: Any) -> dict
 def one_layer(layer: Callable[..., jax.Array], **shapes: Callable[[int], tuple[int, ...]]) -> Any:
     """Annotations of the parameters of one layer between the two ends."""
     return axes_of(inner(**shapes), ROWS, between(layer))
+
+
+class Between(nnx.Module):
+    """Two linear maps and what a subclass does between them."""
+
+    def __init__(self, n):
+        self.enter = nnx.Linear(FEATURES, n, rngs=nnx.Rngs(0))
+        self.leave = nnx.Linear(n, 2, rngs=nnx.Rngs(1))
+        self.setup(n)
+
+    def __call__(self, x):
+        return self.leave(self.inside(self.enter(x)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from transfer import optim
+from transfer.recipe_arrays import RecipeArrays
 from transfer.scaling import Layout, Recipe
 from transfer.tracing import rescale_init
 
@@ -47,9 +48,10 @@ def slopes(
         parameters = rescale_init(draw(width), base, layout(width), Recipe("mup_table3"))
         evaluate = _gradients(activations)
         gradients, before = evaluate(parameters)
+        step = _step(layout(width))
         for recipe in recipes:
-            stepped = _step(parameters, gradients, layout(width), Recipe.parse(recipe))
-            _, after = evaluate(stepped)
+            arrays = RecipeArrays.of(recipe, layout(width))
+            _, after = evaluate(step(parameters, gradients, arrays))
             moved[recipe].append(
                 {name: _movement(name, after[name] - before[name]) for name in before}
             )
@@ -83,12 +85,13 @@ def _signs(logits: jax.Array) -> jax.Array:
     return jax.random.rademacher(jax.random.key(5), logits.shape)
 
 
-def _step(parameters: Any, gradients: Any, layout: Layout, recipe: Recipe) -> Any:
-    # With next to no epsilon every entry of the step is of one size, as it is later in training.
-    tx = optim.adamw(LEARNING_RATE, layout=layout, recipe=recipe, eps=1e-20)
+def _step(layout: Layout) -> Callable[..., Any]:
+    """Return the step, compiled once for all recipes, which are data of it."""
 
-    def step(parameters: Any, gradients: Any) -> Any:
+    # With next to no epsilon every entry of the step is of one size, as it is later in training.
+    def step(parameters: Any, gradients: Any, recipe: RecipeArrays) -> Any:
+        tx = optim.adamw(LEARNING_RATE, layout=layout, recipe=recipe, eps=1e-20)
         updates, _ = tx.update(gradients, tx.init(parameters), parameters)
         return jax.tree.map(jnp.add, parameters, updates)
 
-    return jit(step)(parameters, gradients)
+    return jit(step)

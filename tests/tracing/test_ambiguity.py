@@ -45,9 +45,20 @@ def test_one_factor_after_the_other_leaves_nothing_open():
         (lambda p, h: h * p["w"][0] + h @ p["w"], (0,)),
         (lambda p, h: h + p["w"].sum(0), (0,)),
         (lambda p, h: h @ jnp.linalg.inv(p["w"]), ()),
+        (lambda p, h: h @ jnp.linalg.qr(p["w"])[0], ("qr",)),
+        (lambda p, h: jnp.fft.ifft(jnp.fft.fft(h) @ jnp.fft.fft(p["w"])).real, ("fft",)),
         (lambda p, h: (h[:, :, None] * p["w"]).sum(1), ("0 and 1",)),
     ],
-    ids=["unused", "both ways", "as gain and matrix", "reduced", "inverted", "summed by hand"],
+    ids=[
+        "unused",
+        "both ways",
+        "as gain and matrix",
+        "reduced",
+        "inverted",
+        "orthogonal",
+        "transformed",
+        "summed by hand",
+    ],
 )
 def test_a_matrix_of_which_the_use_says_too_little(layer, names):
     with refused("w", *names, "axes="):

@@ -1,6 +1,7 @@
 """Convolution kernels: the kernel's area is summed over, whatever the layout of the channels."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
 
@@ -101,3 +102,33 @@ def test_kernels_stored_otherwise(dimensions, shape, axes):
         ),
     )
     assert (str(layout["w"].axes), layout["w"].role, layout["w"].fan_in) == (axes, INPUT, 27)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("shared", [True, False], ids=["one image", "an image each"])
+def test_kernels_under_vmap_are_a_stack(groups, shared):
+    """JAX makes one convolution of them, with a group for each kernel or for each of its groups."""
+
+    def convolved(image, kernel):
+        return jax.lax.conv_general_dilated(
+            *(image, kernel, (1, 1), "SAME"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+
+    def apply(p, images):
+        h = images @ p["embed"]
+        h = jax.vmap(convolved, in_axes=(None if shared else 0, 0))(
+            h if shared else jnp.stack([h] * 3), p["kernel"]
+        )
+        return h.sum(0) @ p["readout"]
+
+    build = tree(
+        embed=lambda n: (3, n),
+        kernel=lambda n: (3, 5, 5, n // groups, n),
+        readout=lambda n: (n, 2),
+    )
+    kernel = layout_of(build, IMAGES, apply)["kernel"]
+    suffix = f" / {groups}" if groups > 1 else ""
+    assert (str(kernel.axes), kernel.role) == (f"0 | 1 2 3 -> 4{suffix}", HIDDEN)
+    assert (kernel.fan_in, kernel.fan_out) == (25 * 24 // groups, 24 // groups)

@@ -1,134 +1,39 @@
-"""Models of other people's kinds: roles, rescaled init and 50 steps, at two widths.
-
-What a step does is checked on the first of AdamW's, which moves every entry with a gradient by the
-learning rate times the recipe's factor.
-"""
-
-import fnmatch
+"""Models of other people's kinds: roles, rescaled init and 50 steps, at two widths."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 import pytest
 from refusals import refused
 
 import transfer
-from transfer.pytree_paths import map_leaves, parameters
 from transfer.scaling import Role
-from transfer.tracing.user_model import Inputs, concrete
 
-from .families import ENDS, FAMILIES, HEAD, ROWS, SEQUENCES, attend, drawn, heads, tree
-
-BASE, WIDE, STEPS, RATE = 8, 16, 50, 2.0**-6
-TABLE_3 = transfer.Recipe("mup_table3")
-# A table that is also the readout needs the form that multiplies its logits.
-TABLE_8 = transfer.Recipe("mup")
-HALVED = {Role.HIDDEN: 0.5**0.5, Role.OUTPUT: 0.5}
-NAMES = pytest.mark.parametrize("name", FAMILIES)
-
-
-def layout_of(family, width):
-    return transfer.infer_layout(
-        lambda n: family.build(n, 0),
-        base_width=BASE,
-        width=width,
-        apply=family.apply,
-        inputs=family.inputs,
-        multiplied=[family.tied] if family.tied else [],
-    )
+from .families import (
+    ENDS,
+    EXPERT_SHAPES,
+    FAMILIES,
+    HEAD,
+    ROWS,
+    SEQUENCES,
+    SQUARE,
+    STATE,
+    attend,
+    drawn,
+    heads,
+    mixture,
+    tree,
+)
+from .trained_family import BASE, WIDE, layout_of, require_roles, require_training
 
 
-@NAMES
+@pytest.mark.parametrize("name", FAMILIES)
 def test_roles(name):
-    family = FAMILIES[name]
-    layout = layout_of(family, WIDE)
-    for path, parameter in layout.items():
-        pattern = next(each for each in family.axes if fnmatch.fnmatch(path, each))
-        assert (path, str(parameter.axes)) == (path, family.axes[pattern])
-        assert parameter.tied == (path == family.tied)
-    for path, fans in family.fans.items():
-        assert (layout[path].fan_in, layout[path].fan_out) == fans
+    require_roles(FAMILIES[name])
 
 
-@NAMES
+@pytest.mark.parametrize("name", FAMILIES)
 def test_rescaled_and_trained(name):
-    family = FAMILIES[name]
-    recipe = TABLE_8 if family.tied else TABLE_3
-    base = taken(family, BASE).parameters
-    for width in (BASE, WIDE):
-        layout, model = layout_of(family, width), taken(family, width)
-        scaled = transfer.rescale_init(model.parameters, base, layout, recipe)
-        require_init(family, layout, *map(parameters, (model.parameters, base, scaled)))
-        losses, sizes, frozen = trained(family, layout, recipe, model, scaled)
-        assert losses[-1] < 0.7 * losses[0]
-        rules = recipe.rules(layout)
-        expected = {path: RATE * rules[path].learning_rate for path in sizes}
-        # No softmax sees a bias of the keys, whose gradient is 0 up to rounding.
-        moved = {path: size for path, size in sizes.items() if size > 0}
-        assert len(moved) >= len(sizes) - 1
-        assert moved == {path: pytest.approx(expected[path], rel=1e-3) for path in moved}
-        assert sorted(frozen) == sorted(family.frozen)
-
-
-def taken(family, width):
-    return concrete(family.build(width, 3), 3, family.apply, Inputs.of(family.inputs))
-
-
-def require_init(family, layout, drawn, base, scaled):
-    """Matrices have the base width's size times the factor of their role, vectors stay."""
-    for path, leaf in scaled.items():
-        parameter = layout[path]
-        if parameter.axes.inputs is None or parameter.shape == parameter.base_shape:
-            np.testing.assert_array_equal(leaf, drawn[path])
-        else:
-            factor = HALVED.get(parameter.role, 1.0)
-            # Measured on the very arrays, so that only rounding is left.
-            np.testing.assert_allclose(rms(leaf), factor * rms(base[path]), rtol=1e-5)
-
-
-def trained(family, layout, recipe, model, scaled):
-    """Losses of the steps, sizes of the first update by path, and which parameters never moved."""
-    adamw = transfer.adamw(RATE, layout=layout, recipe=recipe, eps=1e-20)
-    trainable = map_leaves(lambda path, _: path not in family.frozen, scaled)
-    tx = optax.chain(
-        optax.masked(adamw, trainable),
-        optax.masked(optax.set_to_zero(), jax.tree.map(lambda each: not each, trainable)),
-    )
-    arrays = Inputs.of(family.inputs).arrays
-    if family.tied:
-        arrays += (transfer.multiplier(layout, recipe, family.tied, role=Role.OUTPUT),)
-
-    def outputs(weights):
-        if family.tied:
-            return family.apply(weights, *arrays)
-        return model.forward(weights, model.state, *arrays)
-
-    @jax.jit
-    def train(weights):
-        wanted = jax.random.normal(jax.random.key(5), jax.eval_shape(outputs, weights).shape)
-
-        def loss(weights):
-            return jnp.mean(jnp.square(outputs(weights) - wanted))
-
-        def step(carry, _):
-            weights, state = carry
-            value, gradients = jax.value_and_grad(loss)(weights)
-            updates, state = tx.update(gradients, state, weights)
-            sizes = {path: jnp.max(jnp.abs(leaf)) for path, leaf in parameters(updates).items()}
-            return (optax.apply_updates(weights, updates), state), (value, sizes)
-
-        start = (weights, tx.init(weights))
-        _, (losses, sizes) = jax.lax.scan(step, start, length=STEPS)
-        return losses, sizes
-
-    losses, sizes = jax.device_get(train(scaled))
-    frozen = [path for path, each in sizes.items() if not each.any()]
-    return losses, {path: each[0] for path, each in sizes.items() if path not in frozen}, frozen
-
-
-def rms(leaf):
-    return np.sqrt(np.mean(np.square(np.asarray(leaf, np.float64))))
+    require_training(FAMILIES[name])
 
 
 # Multi-query attention: one key and value head for a growing number of queries.
@@ -160,6 +65,82 @@ def test_multi_query_attention_is_refused_with_its_reason():
         axes={"key": "0 -> 1"},
     )
     assert layout["key"].role == Role.OUTPUT
+
+
+FEATURE_MAPS = {
+    "identity": lambda x: x,
+    "elu": lambda x: jax.nn.elu(x) + 1.0,
+    "relu": jax.nn.relu,
+    "exponential": jnp.exp,
+    "rotation": lambda x: jnp.concatenate([jnp.sin(x), jnp.cos(x)], axis=-1),
+}
+
+
+def linear_attention(feature):
+    """sum_s phi(q_t) . phi(k_s) v_s, the sum over s first: the keys meet the values and then q."""
+
+    def layer(p, h):
+        k, v = feature(h @ p["key"]), h @ p["value"]
+        mixed = jnp.einsum("bthk,bkd->bthd", feature(heads(h @ p["query"])), k.swapaxes(1, 2) @ v)
+        return mixed.reshape(h.shape) @ p["out"]
+
+    return layer
+
+
+@pytest.mark.parametrize("feature", FEATURE_MAPS)
+def test_linear_attention_with_keys_of_a_fixed_size_is_refused_alike(feature):
+    family = tree(MULTI_QUERY, linear_attention(FEATURE_MAPS[feature]), SEQUENCES, {})
+    with refused("key", "query", "multi-query"):
+        layout_of(family, WIDE)
+
+
+def test_queries_and_keys_that_both_have_a_fixed_size_are_two_readouts():
+    shapes = {**MULTI_QUERY, **{each: (lambda n: (n, HEAD), 0) for each in ("query", "key")}}
+    shapes["value"] = SQUARE
+
+    def layer(p, h):
+        q, k, v = jax.nn.elu(h @ p["query"]), jax.nn.elu(h @ p["key"]), h @ p["value"]
+        return (q @ (k.swapaxes(1, 2) @ v)) @ p["out"]
+
+    layout = layout_of(tree(shapes, layer, SEQUENCES, {}), WIDE)
+    roles = {name: layout[name].role for name in MULTI_QUERY}
+    assert roles == {
+        "query": Role.OUTPUT, "key": Role.OUTPUT, "value": Role.HIDDEN, "out": Role.HIDDEN
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("gate", [lambda x: x, jax.nn.sigmoid, jax.nn.relu, jax.nn.softmax])
+def test_the_gates_of_a_mixture_are_no_keys_whatever_their_function(gate):
+    def layer(p, h):
+        return mixture(gate(h @ p["router"]), p, h)
+
+    layout = layout_of(tree(EXPERT_SHAPES, layer, ROWS, {}), WIDE)
+    assert {str(layout[name].axes) for name in ("up", "down")} == {"0 | 1 -> 2"}
+    assert layout["router"].role == Role.OUTPUT
+
+
+def selective(p, h):
+    """Mamba's scan, with separate maps for the step, what enters the state and what leaves it."""
+    x, step = jax.nn.silu(h @ p["x"]), jax.nn.softplus(h @ p["down"] @ p["up"])
+    entering, leaving = x @ p["b"], x @ p["c"]
+
+    def advance(state, now):
+        x, step, entering, leaving = now
+        state = jnp.exp(-step)[..., None] * state + (step * x)[..., None] * entering[:, None]
+        return state, jnp.einsum("bds,bs->bd", state, leaving)
+
+    start = jnp.zeros((h.shape[0], h.shape[2], STATE))
+    steps = jax.tree.map(lambda each: each.swapaxes(0, 1), (x, step, entering, leaving))
+    return jax.lax.scan(advance, start, steps)[1].swapaxes(0, 1) @ p["out"]
+
+
+def test_what_enters_and_leaves_a_selective_state_are_outputs():
+    fixed, square = (lambda n: (n, STATE), 0), SQUARE
+    shapes = {"x": square, "b": fixed, "c": fixed, "out": square}
+    shapes |= {"down": (lambda n: (n, n // 4), 0), "up": (lambda n: (n // 4, n), 0)}
+    layout = layout_of(tree(shapes, selective, SEQUENCES, {}), WIDE)
+    assert {layout[name].role for name in ("b", "c")} == {Role.OUTPUT}
+    assert {layout[name].role for name in ("x", "down", "up", "out")} == {Role.HIDDEN}
 
 
 def test_key_heads_that_grow_are_not():

@@ -17,7 +17,7 @@ from transfer.run_directory import TrialResult
 _ORDER: tuple[Transfers, ...] = ("true", "undecided", "false")
 _STANDING: Mapping[Transfers, str] = {
     "true": "transfers",
-    "undecided": "may transfer, which is undecided,",
+    "undecided": "may transfer (undecided)",
     "false": "does not transfer either",
 }
 

@@ -99,9 +99,11 @@ def collapse(
       trials, metrics: of the run.
       losses: the widths that are compared, from `width_losses`.
     """
+    if len(losses) < 4:
+        return None
     chosen = {found.width: _trials_at(trials, recipe, found) for found in losses}
     seeds = sorted(set.intersection(*({t.seed for t in each} for each in chosen.values())))
-    if len(chosen) < 4 or not seeds:
+    if not seeds:
         return None
     table = [[_trial(each, seed) for seed in seeds] for each in chosen.values()]
     curves = [[_curve(metrics, trial) for trial in row] for row in table]

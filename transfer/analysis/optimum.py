@@ -234,10 +234,11 @@ class _Table:
         curves = rows_along(table, best, "weight_decay")
         predicted = [t for t in trials if (t.recipe, t.width) == (recipe, width)]
         predicted = [t for t in predicted if t.origin == "predicted" and t.status != "failed"]
+        fitted = {place: _with_predicted(curve, predicted) for place, curve in curves.items()}
         rows = {
-            place: points
-            for place, curve in curves.items()
-            if np.isfinite((points := points_of(_with_predicted(curve, predicted))).y).any()
+            place: points_of(curve)
+            for place, curve in fitted.items()
+            if np.isfinite(curve.mean()).any()
         }
         place = log2_or_nothing(best.weight_decay)
         return cls(

@@ -1,6 +1,7 @@
 """Losses over one axis at one width, and what their seeds say of the noise."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ class Points:
         bare = cls(x, losses.mean(axis=1), np.full(len(x), 1 / losses.shape[1]), losses=losses)
         return bare.with_noise(np.ones(len(x)))
 
-    @property
+    @functools.cached_property
     def near(self) -> slice:
         """The points that are read: those within two octaves of the lowest, or two on each side."""
         return around_lowest(self.x, self.y)

@@ -27,7 +27,7 @@ from transfer.scaling.hyperparameters import Hyperparameters
 class Prediction:
     """What to train the target with, in canonical units: as it reads in the base run.
 
-    The recipe rescales them to the target; nothing is left to tune. Intervals are over seeds; an
+    The recipe rescales them to the target; nothing is left to tune. Intervals are 95 %; an
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a

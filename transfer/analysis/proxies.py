@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from transfer.analysis.axis import AxisVerdict
 from transfer.analysis.optimum import Optimum, WidthSweep, fit_widths
 from transfer.analysis.prediction import Prediction
-from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe
+from transfer.analysis.recipe_verdict import RecipeVerdict, judge_recipe, told
 from transfer.analysis.regret_forecast import forecast_regret
 from transfer.errors import TransferError, nearest
-from transfer.notation import ANSWERS, hyperparameter, learning_rate, listed
+from transfer.notation import hyperparameter, learning_rate, listed
 from transfer.run_directory import SPECTRUM_SCHEMA, TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS, NAMES
 
@@ -35,8 +35,8 @@ def predict(
       recipe: which of its recipes.
       target_width: wider than all proxies, or None.
       proxy_widths: the widths to read, by default all that are narrower.
-      known: the recipe's sweeps and its verdict where they are known already; they are used if all
-        their widths are proxies, which saves fitting them again.
+      known: the recipe's sweeps and its verdict, where they are known already. The verdict decides
+        what is warned of; the sweeps are fitted again, without the target, unless all are proxies.
 
     Raises:
       TransferError: no sweep of that recipe is narrower than the target, a proxy width is missing
@@ -68,10 +68,11 @@ def predict(
         widest = target_width
     proxies = _proxies(widths, widest, proxy_widths)
     proxy_trials = [trial for trial in mine if trial.width in proxies]
-    if known is not None and proxies == tuple(each.optimum.width for each in known[0]):
-        sweeps, judged = known
-    else:
-        sweeps = fit_widths(proxy_trials, recipe, proxies)
+    fitted, judged = known or ((), None)
+    if proxies != tuple(each.optimum.width for each in fitted):
+        fitted = fit_widths(proxy_trials, recipe, proxies)
+    sweeps = list(fitted)
+    if judged is None:
         judged = judge_recipe(proxy_trials, SPECTRUM_SCHEMA.empty_table(), recipe, sweeps)
     optimum = sweeps[-1].optimum
     rate, decay = optimum.log2_learning_rate, optimum.log2_weight_decay
@@ -99,7 +100,7 @@ def predict(
             *gaps,
         ),
         warnings=tuple(
-            f"{_told(axis)}{_line(axis, target_width)}"
+            f"{told(axis)}{_line(axis, target_width)}"
             for axis in judged.axes
             if axis.answer.transfers != "true"
         ),
@@ -137,14 +138,6 @@ def _not_swept(trials: Sequence[TrialResult], optimum: Optimum) -> list[str]:
     named = {"weight_decay": f"decay {optimum.weight_decay:.4g}"} | times
     fixed = [told for name, told in named.items() if len(tried[name]) == 1]
     return [f"{listed(fixed)}, which the sweep did not vary"] if fixed else []
-
-
-def _told(axis: AxisVerdict) -> str:
-    """Return the answer on one hyperparameter in a sentence that names it."""
-    reason = axis.answer.reason
-    for opening in ("It transfers: ", "It does not transfer: ", "It cannot be told: "):
-        reason = reason.removeprefix(opening)
-    return f"{hyperparameter(axis.axis)} {ANSWERS[axis.answer.transfers]}: {reason}"
 
 
 def _line(axis: AxisVerdict, width: int) -> str:

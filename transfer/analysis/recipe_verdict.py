@@ -16,6 +16,7 @@ from transfer.analysis.slope import optimum_slope
 from transfer.analysis.spectrum import SpectrumSlope, spectrum_slopes
 from transfer.analysis.transfer_numbers import TransferNumbers, transfer_numbers
 from transfer.analysis.transferability import Transferability, judge_transfer
+from transfer.notation import ANSWERS, hyperparameter
 from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import Hyperparameters
 
@@ -177,6 +178,19 @@ def judge_recipe(
         },
         numbers=transfer_numbers(sweeps),
     )
+
+
+def told(axis: AxisVerdict) -> str:
+    """Return the answer on one hyperparameter in a sentence that names it.
+
+    Example:
+      >>> told(verdict.recipes["mup+sqrt"].axes[1])  # doctest: +SKIP
+      "decay transfers: the best decay's slope over width is +0.02 [-0.10, +0.15] and ..."
+    """
+    reason = axis.answer.reason
+    for opening in ("It transfers: ", "It does not transfer: ", "It cannot be told: "):
+        reason = reason.removeprefix(opening)
+    return f"{hyperparameter(axis.axis)} {ANSWERS[axis.answer.transfers]}: {reason}"
 
 
 def next_narrower(widths: Sequence[int], width: int) -> int:

@@ -120,7 +120,8 @@ def apart(one: Surface, other: Surface) -> np.ndarray:
     A cost is signed by them (`Estimate.of_cost`): zero is among the costs where both optima may be
     the same place.
     """
-    rate, along = one.bottom - other.bottom, one.other - other.other
+    with np.errstate(invalid="ignore"):  # log2 of a decay of 0, less itself
+        rate, along = one.bottom - other.bottom, one.other - other.other
     if not np.isfinite(along).all() or not along.any():
         return rate
     return max(rate, along, key=lambda each: abs(each.mean()) / (each.std() + 1e-12))

@@ -10,6 +10,9 @@ from transfer.analysis.scaling_law import SizeLoss
 from transfer.run_directory import TrialResult
 from transfer.scaling import Hyperparameters
 
+# Octaves to the neighbors of the best learning rate: of nearer ones noise decides the curvature.
+_APART = 0.49
+
 
 @dataclasses.dataclass(frozen=True)
 class WidthLoss:
@@ -44,10 +47,10 @@ class WidthLoss:
 def width_losses(trials: Sequence[TrialResult], recipe: str) -> list[WidthLoss]:
     """Return the lowest loss at every width of a recipe's sweep, narrow ones first.
 
-    That is the bottom of the parabola in log2 learning rate through the best point and its two
-    neighbors, at the best decay and multipliers, and of every seed the value of its own parabola
-    there. Where the best point has no neighbor on one side, its own losses stand. Widths at which
-    no setting completed are left out.
+    That is the bottom of the parabola in log2 learning rate through the best point and its nearest
+    neighbors at least half an octave away, at the best decay and multipliers, and of every seed the
+    value of its own parabola there. Where the best point has no neighbor on one side, its own
+    losses stand. Widths at which no setting completed are left out.
 
     Raises:
       TransferError: trials of one width do not compare.
@@ -88,13 +91,15 @@ def _width_loss(trial: TrialResult, table: LossTable) -> WidthLoss:
 def _bottom(curve: LossTable, best: Hyperparameters) -> tuple[np.ndarray, str | None]:
     """Return the losses [seed] at the bottom, or those of the best setting and the reason."""
     place = curve.settings.index(best)
-    near = slice(place - 1, place + 2)
-    if not 0 < place < len(curve.settings) - 1:
+    rates = np.log2([setting.learning_rate for setting in curve.settings])
+    rates -= rates[place]
+    below, above = np.flatnonzero(rates <= -_APART), np.flatnonzero(rates >= _APART)
+    if not len(below) or not len(above):
         return curve.losses[place], "the best learning rate is at the edge of what was run"
+    near = [below[-1], place, above[0]]
     if not np.isfinite(curve.losses[near]).all():
         return curve.losses[place], "a neighbor of the best learning rate diverged"
-    rates = np.log2([setting.learning_rate for setting in curve.settings[near]])
-    parabolas = np.polyfit(rates - rates[1], curve.losses[near], 2)  # [coefficient, seed]
+    parabolas = np.polyfit(rates[near], curve.losses[near], 2)  # [coefficient, seed]
     curvature, slope, _ = parabolas.mean(axis=1)
     vertex = -slope / (2 * curvature) if curvature > 0 else 0.0
     return np.array([vertex**2, vertex, 1.0]) @ parabolas, None

@@ -20,10 +20,11 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = renamed(
         "transfer.checks",
-        {
-            "Row": "transfer.checks.CheckRow",
-            "Subject": "transfer.checks.ModelUnderTest",
-            "built_in": "transfer.checks.built_in_model",
-            "foreign": "transfer.checks.user_model",
+        {},
+        deprecated={
+            "Row": "CheckRow",
+            "Subject": "ModelUnderTest",
+            "built_in": "built_in_model",
+            "foreign": "user_model",
         },
     )

@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import optax
 
 from transfer import optim
 from transfer.checks.diagnosis import diagnose
+from transfer.checks.graph_slopes import derive_slopes
+from transfer.checks.limits import dead_inputs, limits_of, terms_in_the_middle
 from transfer.checks.measured_sizes import MakeOptimizer, SizeKey, measure_sizes
 from transfer.checks.model_under_test import ModelUnderTest, user_model
 from transfer.checks.predictions import Predictions
@@ -18,21 +20,54 @@ from transfer.markup import html_paragraph, html_table
 from transfer.scaling import Family, Layout, Recipe, Slopes
 from transfer.text_table import aligned
 
+Outcome = Literal["agrees", "undecided", "differs"]
+
 
 @dataclasses.dataclass(frozen=True)
 class CoordinateCheck:
-    """The rows of a coordinate check, held against a recipe, and what is wrong in words."""
+    """The rows of a coordinate check, held against a recipe, and what is wrong in words.
+
+    Attributes:
+      recipe, family, widths: what was held against which theory, and where.
+      rows: every size against width.
+      findings: a sentence for each thing that is proven to be wrong.
+      limits: sentences on what these widths, seeds and inputs cannot decide.
+    """
 
     recipe: Recipe
     family: Family
     widths: tuple[int, ...]
     rows: tuple[CheckRow, ...]
-    findings: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """`differs` if a row is proven to; `agrees` if every row that is judged does."""
+        verdicts = {row.verdict for row in self._judged}
+        if "differs" in verdicts:
+            return "differs"
+        return "agrees" if verdicts == {"agrees"} else "undecided"
 
     @property
     def agrees(self) -> bool:
         """Whether every row that theory speaks of agrees with it."""
-        return all(row.verdict in ("agrees", "not judged") for row in self)
+        return self.outcome == "agrees"
+
+    @property
+    def answer(self) -> str:
+        """The outcome in a sentence."""
+        judged = self._judged
+        counts = {
+            verdict: sum(row.verdict == verdict for row in judged)
+            for verdict in ("agrees", "undecided", "differs")
+        }
+        told = f"{counts['agrees']} of {len(judged)} sizes follow width as {self.recipe} predicts"
+        for verdict, words in (("differs", "differ"), ("undecided", "are undecided")):
+            if counts[verdict]:
+                told += f", {counts[verdict]} {words}"
+        opening = {"agrees": "Agrees", "undecided": "Undecided", "differs": "Differs"}
+        return f"{opening[self.outcome]}: {told}."
 
     def __iter__(self) -> Iterator[CheckRow]:
         return iter(self.rows)
@@ -40,32 +75,33 @@ class CoordinateCheck:
     def __getitem__(self, key: SizeKey) -> CheckRow:
         return next(row for row in self if (row.quantity, row.name, row.step) == key)
 
-    def cells(self) -> list[list[str]]:
-        """Header and rows as text, for any renderer."""
+    @property
+    def open_rows(self) -> tuple[CheckRow, ...]:
+        """The rows that differ, and after them those that are undecided."""
+        return tuple(
+            row for verdict in ("differs", "undecided") for row in self if row.verdict == verdict
+        )
+
+    def cells(self, rows: Iterable[CheckRow] | None = None) -> list[list[str]]:
+        """Header and rows as text, for any renderer; by default all rows."""
         header = ["quantity", "of", *map(str, self.widths), "slope", "predicted", "verdict"]
-        return [header, *(row.cells() for row in self)]
+        return [header, *(row.cells() for row in (self if rows is None else rows))]
 
     def __str__(self) -> str:
-        return "\n".join([*aligned(self.cells()), *self.findings])
+        sentences = [self.answer, *self.limits, *self.findings]
+        table = aligned(self.cells(self.open_rows)) if self.open_rows else []
+        return "\n".join([*sentences, *table])
 
     def _repr_html_(self) -> str:
         """The answer in words, and the rows to unfold, for notebooks."""
-        judged = sum(row.verdict != "not judged" for row in self)
-        right = sum(row.verdict == "agrees" for row in self)
-        strong = "Agrees:" if self.agrees else "Does not agree:"
-        told = f"{right} of {judged} sizes follow width as {self.recipe} predicts."
-        header, *_ = self.cells()
+        strong, _, told = self.answer.partition(" ")
         # Rows that are not judged have nothing to compare; wrong rows come first.
-        rows = sorted(
-            (row for row in self if row.verdict != "not judged"),
-            key=lambda row: row.verdict == "agrees",
-        )
-        cells = [header, *(row.cells() for row in rows)]
-        table = html_table("Root mean squares by width, and their slopes", cells)
+        rows = [*self.open_rows, *(row for row in self if row.verdict == "agrees")]
+        table = html_table("Root mean squares by width, and their slopes", self.cells(rows))
         return "\n".join(
             [
                 html_paragraph(told, strong=strong),
-                *map(html_paragraph, self.findings),
+                *map(html_paragraph, (*self.limits, *self.findings)),
                 f"<details><summary>Every size</summary>\n{table}\n</details>",
             ]
         )
@@ -76,10 +112,16 @@ class CoordinateCheck:
             "recipe": str(self.recipe),
             "family": self.family,
             "widths": list(self.widths),
+            "outcome": self.outcome,
             "agrees": self.agrees,
+            "limits": list(self.limits),
             "findings": list(self.findings),
             "rows": [row.to_json() for row in self],
         }
+
+    @property
+    def _judged(self) -> list[CheckRow]:
+        return [row for row in self if row.verdict != "not judged"]
 
 
 def check_coordinates(
@@ -90,7 +132,7 @@ def check_coordinates(
     family: Family = "entrywise",
     learning_rate_exponent: float = 0.0,
     against: Recipe | str | None = None,
-    seeds: int = 4,
+    seeds: int = 8,
     steps: int = 4,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> CoordinateCheck:
@@ -98,10 +140,12 @@ def check_coordinates(
 
     Measured at each width and seed: the root mean square of weights, gradients, first updates,
     activations and their changes, by an infinitesimal step and by `steps` real ones, and of the
-    output. Slopes are of log2 size over log2 width by least squares. A row agrees within 0.15 of
-    its prediction, differs where its whole interval over seeds is further away, and is unclear
-    otherwise. Changes by real steps are judged where theory says that no change grows with width:
-    beyond first order it says nothing of the others.
+    output. Slopes are of log2 size over log2 width by least squares. Theory tells slopes apart that
+    differ by 1/2: a row agrees where its whole interval (`slope_interval`) is within 1/4 of its
+    prediction, differs where the interval is outside, and is undecided otherwise. Changes by real
+    steps are judged where theory says that no change grows with width: beyond first order it says
+    nothing of the others. Predictions behind maps to a fixed size inside of the model, such as the
+    neck of an autoencoder, are derived from its forward pass (`derive_slopes`).
 
     Arguments:
       model: from `transfer.checks.user_model` or `transfer.checks.built_in_model`.
@@ -134,7 +178,12 @@ def check_coordinates(
 
     Source: arXiv 2203.03466 (appendix D.1), 2011.14522; predictions in `transfer.Slopes`.
     """
-    widths = tuple(sorted(set(widths)))
+    try:
+        widths = tuple(sorted(set(widths)))
+    except TypeError:
+        raise TransferError(
+            f"The widths are {widths!r}; expected several whole numbers, such as (64, 128, 256)."
+        ) from None
     if len(widths) < 2 or seeds < 2 or steps < 1:
         raise TransferError(
             f"A coordinate check of {len(widths)} widths, {seeds} seeds and {steps} steps has no "
@@ -155,19 +204,37 @@ def check_coordinates(
         ):
             measured[width] = measure_sizes(model, width, range(seeds), steps, make_optimizer)
     progress(1.0)
+    narrow, wide = measured[widths[0]], measured[widths[-1]]
+    layouts = {width: model.layout(width) for width in widths}
+    slopes = Slopes(against, family, learning_rate_exponent)
+    graphs = (narrow.graph, wide.graph)
     predictions = Predictions(
-        Slopes(against, family, learning_rate_exponent),
-        model.layout(widths[-1]),
-        measured[widths[0]].terms,
-        measured[widths[-1]].terms,
-        measured[widths[-1]].narrowed,
+        slopes,
+        layouts,
+        narrow.terms,
+        wide.terms,
+        narrow.structure,
+        derive_slopes(slopes, layouts[widths[0]], narrow.interpreter, graphs, narrow.zeros),
+        narrow.zeros,
     )
+    predicted = {key: predictions(key) for key in narrow.values}
+    judged = sum(each is not None for each in predicted.values())
     rows = tuple(
-        CheckRow.of(key, {width: sizes.values[key] for width, sizes in measured.items()}, predicted)
-        for key in measured[widths[0]].values
-        for predicted in [predictions(key)]
+        CheckRow.of(
+            key,
+            {width: sizes.values[key] for width, sizes in measured.items()},
+            predicted[key],
+            tolerance=predictions.tolerance(key),
+            terms=terms_in_the_middle(layouts),
+            rows=judged,
+        )
+        for key in narrow.values
     )
-    return CoordinateCheck(against, family, widths, rows, diagnose(rows, predictions))
+    dead = dead_inputs(model.inputs)
+    if dead:
+        rows = tuple(row if row.quantity == "weight" else row.left_open() for row in rows)
+    limits = dead or limits_of(rows, predictions, seeds)
+    return CoordinateCheck(against, family, widths, rows, diagnose(rows, predictions), limits)
 
 
 def check(
@@ -183,14 +250,14 @@ def check(
     rescale: bool = False,
     make_optimizer: MakeOptimizer | None = None,
     family: Family = "entrywise",
-    seeds: int = 4,
+    seeds: int = 8,
     steps: int = 4,
 ) -> CoordinateCheck:
     """Check that every size inside a model follows width as its recipe says.
 
-    Printed, the check is a table of slopes beside their predictions, and `findings`: a sentence for
-    each thing that is wrong, such as an init, a learning rate, a multiplier or the scale of
-    attention logits.
+    The check's `outcome` is `agrees`, `undecided` or `differs`. Printed, it says so, then what the
+    widths, seeds and inputs cannot decide (`limits`) and what is wrong (`findings`: an init, a
+    learning rate, a multiplier or the scale of attention logits), and lists the rows behind it.
 
     Arguments:
       build: width and seed to a flax.nnx module, a linen module, or a tree of parameters.

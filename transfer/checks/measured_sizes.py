@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import optax
 
 from transfer import pytree_paths
+from transfer.checks.forward_graph import ForwardGraph
 from transfer.checks.model_under_test import ModelUnderTest
+from transfer.checks.structure import LOSS, OUTPUT, Structure
 from transfer.errors import TransferError
-from transfer.scaling import Layout, Role
+from transfer.scaling import Layout
 from transfer.tracing.intermediates import rms, with_intermediates
 from transfer.tracing.interpreter import Interpreter, interpret
-from transfer.tracing.jaxprs import Location
 
-OUTPUT = "output"
-LOSS = "loss"
+# A gradient of float32 that is this much smaller than the largest one is rounding.
+_ROUNDING = 1e-6
 # (quantity, name, step): `change` has step 0 for an infinitesimal step, else how many were taken.
 SizeKey = tuple[str, str, int]
 MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
@@ -27,14 +28,17 @@ MakeOptimizer = Callable[[Layout], optax.GradientTransformation]
 class MeasuredSizes:
     """Root mean squares at one width: per quantity, one number for each seed.
 
-    `terms` says how many terms the sums of each contraction of activations have, and `narrowed`
-    after how many inner maps from the width to a fixed size (the bottleneck of an autoencoder, the
-    router of a mixture) an activation comes.
+    `terms` says how many terms the sums of each contraction of activations have. `interpreter` and
+    `graph` are the forward pass as it was read, `structure` its products by name, and `zeros` the
+    parameters that start at zero.
     """
 
     values: Mapping[SizeKey, list[float]]
     terms: Mapping[str, int]
-    narrowed: Mapping[str, int]
+    structure: Structure
+    interpreter: Interpreter
+    graph: ForwardGraph
+    zeros: frozenset[str]
 
 
 def measure_sizes(
@@ -54,7 +58,9 @@ def measure_sizes(
     layout = model.layout(width)
     first = model.draw(width, seeds[0])
     interpreter = interpret(first, model.inputs)
-    names = _names(interpreter, layout)
+    graph = ForwardGraph(first, model.inputs)
+    structure = Structure.of(interpreter, layout, graph)
+    names = structure.names
     forward: Any = first.forward
     output = jax.eval_shape(forward, first.parameters, first.state, *model.inputs)
     if not isinstance(output, jax.ShapeDtypeStruct):
@@ -111,36 +117,19 @@ def measure_sizes(
         # The same vector for every seed, such as slopes of heads, was not drawn: it has no law.
         if quantity == "weight" and layout[path].axes.inputs is None and len(set(found)) == 1:
             found[:] = [0.0] * len(found)
+    _drop_rounding(values)
     terms = {names[at]: count for at, count in interpreter.contractions.items()}
-    return MeasuredSizes(values, terms, _narrowed(interpreter, layout, names))
+    zeros = frozenset(
+        path for path, leaf in pytree_paths.leaves(first.parameters).items() if not jnp.any(leaf)
+    )
+    return MeasuredSizes(values, terms, structure, interpreter, graph, zeros)
 
 
-def _names(interpreter: Interpreter, layout: Layout) -> dict[Location, str]:
-    """Name each layer's output by its weight, and what activations do to each other by a number."""
-    names: dict[Location, str] = {}
-    for at, met in sorted(interpreter.products.items()):
-        path = "+".join(sorted(met))
-        layers = all(layout[each].role in (Role.INPUT, Role.HIDDEN) for each in met)
-        # A tied table meets the activations again in the readout, which the output shows.
-        if layers and path not in names.values():
-            names[at] = path
-    for number, at in enumerate(sorted(interpreter.contractions), 1):
-        names[at] = f"contraction {number}"
-    return names
-
-
-def _narrowed(
-    interpreter: Interpreter, layout: Layout, names: Mapping[Location, str]
-) -> dict[str, int]:
-    """Count the inner maps from the width to a fixed size that come before each activation."""
-
-    def met(at: Location, *roles: Role) -> bool:
-        paths = interpreter.products[at]
-        return any(layout[path].role in roles and not layout[path].tied for path in paths)
-
-    inside = [at for at in interpreter.products if met(at, Role.INPUT, Role.HIDDEN)]
-    maps = [
-        at for at in interpreter.products if met(at, Role.OUTPUT) and at < max(inside, default=at)
-    ]
-    counts = {name: sum(each < at for each in maps) for at, name in names.items()}
-    return {**counts, OUTPUT: len(maps), LOSS: len(maps)}
+def _drop_rounding(values: Mapping[SizeKey, list[float]]) -> None:
+    """Set gradients to zero that are nothing but rounding, as of a bias that no softmax sees."""
+    gradients = [found for (quantity, *_), found in values.items() if quantity == "gradient"]
+    for number in range(len(gradients[0]) if gradients else 0):
+        largest = max(found[number] for found in gradients)
+        for found in gradients:
+            if found[number] < _ROUNDING * largest:
+                found[number] = 0.0

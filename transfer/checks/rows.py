@@ -7,15 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate, Interval, interval_json
-from transfer.analysis.slope import least_squares_slope
 from transfer.checks.measured_sizes import SizeKey
+from transfer.checks.slope_interval import HALF_STEP, slope_interval
 
-CheckOutcome = Literal["agrees", "differs", "unclear", "not judged"]
-# Slopes that theory tells apart are 1/2 from each other, so that 1/4 would do; at widths from 64 on
-# those of a right recipe were within 0.12 of their limits.
-TOLERANCE = 0.15
+CheckOutcome = Literal["agrees", "differs", "undecided", "not judged"]
+# Inits and entrywise steps follow their law at every width, not only in the limit.
+EXACT = HALF_STEP / 2
 
 Range = tuple[float, float]
 
@@ -27,9 +25,11 @@ class CheckRow:
     `quantity` is weight, gradient, update, activation or change; the change at step 0 is that by an
     infinitesimal step, times the learning rate. `sizes` are by width, None where a tensor is zero
     or not finite; `predicted` is the lowest and the highest slope that theory allows, mostly the
-    same, and None where it says nothing. A row agrees where its slope is within `TOLERANCE` of them
-    and its interval over seeds no wider than what is allowed, differs where its whole interval is
-    further away, and is unclear otherwise.
+    same, and None where it says nothing. `interval` holds the slope's limit with 95 % confidence
+    (`slope_interval`). A row agrees where its whole interval is within `tolerance` of what theory
+    allows, which is half the step between slopes that theory tells apart, and for sizes that follow
+    their law exactly a quarter. It differs where a wider interval lies outside altogether, and is
+    undecided otherwise.
     """
 
     quantity: str
@@ -40,24 +40,51 @@ class CheckRow:
     interval: Interval | None
     predicted: Range | None
     verdict: CheckOutcome
+    tolerance: float = HALF_STEP
 
     @classmethod
     def of(
-        cls, key: SizeKey, sizes: Mapping[int, list[float]], predicted: Range | None
+        cls,
+        key: SizeKey,
+        sizes: Mapping[int, list[float]],
+        predicted: Range | None,
+        *,
+        tolerance: float = HALF_STEP,
+        terms: int = 64,
+        rows: int = 1,
     ) -> "CheckRow":
-        """Make the row of sizes by width and seed."""
+        """Make the row of sizes by width and seed.
+
+        Arguments:
+          key: quantity, name and step.
+          sizes: at each width one size for each seed.
+          predicted: the lowest and the highest slope that theory allows.
+          tolerance: how far from them a slope still agrees.
+          terms: how many terms sums over the width have, in the middle of the widths.
+          rows: how many rows are judged together, so that one of them may differ by chance.
+        """
         if not all(0 < size < math.inf for each in sizes.values() for size in each):
             # A constant init, or what a zero-initialized readout or query makes zero at first.
             nothing = dict.fromkeys(sizes)
             return cls(*key, nothing, None, None, predicted, "not judged")
-        widths, logs = np.log2(list(sizes)), np.log2(list(sizes.values()))
-        slope = least_squares_slope(widths, logs.mean(axis=1))
-        interval, _ = bootstrap(
-            lambda weights: least_squares_slope(widths, logs @ weights), logs.shape[1]
-        )
+        logs = np.log2(list(sizes.values()))
+        # What follows its law exactly is no sum over the width.
+        found = slope_interval(list(sizes), logs, terms if tolerance > EXACT else 64, rows)
         means = dict(zip(sizes, np.exp2(logs.mean(axis=1)).tolist(), strict=True))
-        row = cls(*key, means, slope, interval, predicted, "not judged")
-        return row if predicted is None else dataclasses.replace(row, verdict=row._judged())
+        row = cls(*key, means, found.slope, found.interval, predicted, "not judged", tolerance)
+        if predicted is None:
+            return row
+        low, high = predicted[0] - tolerance, predicted[1] + tolerance
+        if found.strict[1] < low or found.strict[0] > high:
+            return dataclasses.replace(row, verdict="differs")
+        inside = low <= found.interval[0] and found.interval[1] <= high
+        return dataclasses.replace(row, verdict="agrees" if inside else "undecided")
+
+    def left_open(self) -> "CheckRow":
+        """The same row, undecided if it was judged."""
+        return (
+            self if self.verdict == "not judged" else dataclasses.replace(self, verdict="undecided")
+        )
 
     @property
     def error(self) -> float:
@@ -66,6 +93,11 @@ class CheckRow:
             return 0.0
         low, high = self.predicted
         return max(self.slope - high, 0.0) + min(self.slope - low, 0.0)
+
+    @property
+    def reach(self) -> float:
+        """Half the width of the interval."""
+        return (self.interval[1] - self.interval[0]) / 2 if self.interval else 0.0
 
     @property
     def expected(self) -> str:
@@ -93,14 +125,6 @@ class CheckRow:
             "interval": interval_json(self.interval),
             "predicted": interval_json(self.predicted),
         }
-
-    def _judged(self) -> CheckOutcome:
-        low, high = self.predicted or (-math.inf, math.inf)
-        least, most = self.interval or (self.slope or 0.0, self.slope or 0.0)
-        if most < low - TOLERANCE or least > high + TOLERANCE:
-            return "differs"
-        certain = most - least <= high - low + 2 * TOLERANCE
-        return "agrees" if certain and abs(self.error) <= TOLERANCE else "unclear"
 
 
 def steps(number: int) -> str:

@@ -4,8 +4,12 @@ Sizes of weights, gradients, first updates, activations, their changes and the o
 at several widths and seeds, and their slopes compared with what theory predicts: once with random
 weights, once with all that may start at zero doing so. Computed in float32 on random inputs.
 
-Writes report/coordinates.json and report/coordinates.png into --run. What is wrong is said in a
-sentence each. The exit status is 0 only if every slope agrees.
+Writes report/coordinates.json and report/coordinates.png into --run. Says first what the widths and
+seeds cannot decide, then what is wrong, in a sentence each, and lists the sizes that differ or are
+undecided; --all lists every size.
+
+Exits with 0 if every size agrees with theory, with 3 if the data leave some undecided, and with 4
+if some are proven to differ.
 """
 
 import dataclasses
@@ -30,6 +34,13 @@ if typing.TYPE_CHECKING:
 _NARROWEST = 64
 _DOUBLINGS = 3
 _EPSILON = 1e-20
+# 1 says that nothing was checked, and 2 that the usage was wrong.
+STATUSES = {"agrees": 0, "undecided": 3, "differs": 4}
+_CLOSING = {
+    "agrees": "Every slope that is judged agrees with theory.",
+    "undecided": "No slope is proven to differ from theory, and not every one is decided.",
+    "differs": "Not every slope agrees with theory.",
+}
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
@@ -50,7 +61,7 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
         flag_values=values,
     )
     absl_flags.DEFINE_integer(
-        "seeds", 4, "how many inits to average over (default: 4)", flag_values=values
+        "seeds", 8, "how many inits to average over (default: 8)", flag_values=values
     )
     absl_flags.DEFINE_integer(
         "steps",
@@ -58,10 +69,13 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
         "how many real steps to take after the infinitesimal one (default: 4)",
         flag_values=values,
     )
+    absl_flags.DEFINE_boolean(
+        "all", False, "list every size, not only those that do not agree", flag_values=values
+    )
 
 
 def run(values: absl_flags.FlagValues) -> int:
-    """Measure, print and write; the exit status tells whether theory holds."""
+    """Measure, print and write; the exit status is one of `STATUSES`."""
     platform.prepare(compilation_cache=values["compilation_cache"].value)
     from transfer.checks import check_coordinates
     from transfer.cli.console import console, measuring, say
@@ -94,16 +108,14 @@ def run(values: absl_flags.FlagValues) -> int:
     recipe = str(experiment.recipe.build())
     held = "" if recipe == str(against) else f" held against {against}"
     for name, check in checks.items():
-        console.print(f"\n{recipe}{held} from {name}, widths {', '.join(map(str, widths))}")
-        console.print(coordinate_table(check))
-        for finding in check.findings:
-            say(finding)
-    agrees = all(check.agrees for check in checks.values())
-    say(
-        f"\n{'Every slope agrees' if agrees else 'Not every slope agrees'} with theory. "
-        f"Sizes: {file}. Figure beside it: coordinates.png."
-    )
-    return 0 if agrees else 1
+        say(f"\n{recipe}{held} from {name}, widths {', '.join(map(str, widths))}")
+        for sentence in (check.answer, *check.limits, *check.findings):
+            say(sentence)
+        if values["all"].value or check.open_rows:
+            console.print(coordinate_table(check, every=bool(values["all"].value)))
+    outcome = max((check.outcome for check in checks.values()), key=STATUSES.__getitem__)
+    say(f"\n{_CLOSING[outcome]} Sizes: {file}. Figure beside it: coordinates.png.")
+    return STATUSES[outcome]
 
 
 def _widths(given: Sequence[str], experiment: "Experiment") -> list[int]:

@@ -55,7 +55,8 @@ def show(experiment: "Experiment", run: "RunDirectory | None", allowed: str | No
 def _sentence(cost: "SweepCost") -> str:
     trials = sum(group.trials for group in cost.groups)
     done = trials - sum(group.left for group in cost.groups)
-    said = f"{trials} trials take {cost.flops:.2g} FLOPs and {in_words(cost.seconds)} here"
+    most = "At most " if cost.at_most else ""
+    said = f"{most}{trials} trials take {cost.flops:.2g} FLOPs and {in_words(cost.seconds)} here"
     if done:
         said += f"; {done} are done, and the rest takes {in_words(cost.seconds_left)}"
     if cost.target is None or cost.ratio is None:
@@ -120,7 +121,7 @@ def _propose(
         )
         group = dataclasses.replace(experiment, training=training).single_run()
         model = experiment.at(width)
-        return group_cost(dataclasses.replace(group, model=model), cost.pace)
+        return group_cost(dataclasses.replace(group, model=model), cost.pace, trials=1)
 
     recipe = str(experiment.recipe.build())
     bowl = measured_bowl(run.trials(), recipe) if run else USUAL

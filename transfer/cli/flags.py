@@ -1,5 +1,6 @@
 """The flags that verbs share, and what they stand for."""
 
+import shlex
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,16 @@ from transfer.errors import TransferError
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
     from transfer.run_directory import RunDirectory
+
+
+def shown(name: str, value: object) -> str:
+    """Return a flag as it is to be typed: quoted where a shell would take its value apart.
+
+    Example:
+      >>> shown("run", "runs/a"), shown("run", "my runs/a")
+      ('--run=runs/a', "--run='my runs/a'")
+    """
+    return f"--{name}={shlex.quote(str(value))}"
 
 
 def wants_help(argv: Sequence[str]) -> bool:

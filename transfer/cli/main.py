@@ -47,6 +47,8 @@ STATUSES = {
     0: "done",
     1: "not done, for the reason that it says",
     2: "wrong usage",
+    3: "checked, and the data leave some sizes undecided (transfer check)",
+    4: "checked, and some sizes differ from theory (transfer check)",
     termination.STATUS: "asked to stop by SIGTERM and saved: the same command goes on",
     timeouts.PEER_LOST: "another process of the job is gone or stuck: the same command goes on",
     termination.INTERRUPTED: "interrupted by Ctrl-C; training has saved: the same command goes on",
@@ -118,6 +120,9 @@ def _do(verb: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError):
+            _complain(f"transfer {verb}", _lacking(error))
+            return 1
         if sentence := missing_platform(error):
             _complain(f"transfer {verb}", sentence)
             return 1
@@ -128,6 +133,12 @@ def _do(verb: str, argv: Sequence[str]) -> int:
             return timeouts.PEER_LOST
         traceback.print_exc()
         return 1
+
+
+def _lacking(error: ImportError) -> str:
+    """Say which package is not installed, such as the one that knows a bucket."""
+    said = str(error).rstrip(".") or "ImportError"
+    return f"a package that this needs is missing ({said}); expected it to be installed with pip."
 
 
 class _Said(logging.Handler):

@@ -88,11 +88,11 @@ def _plan_sweep(
 ) -> tuple[bool, dict[str, typing.Any]]:
     from transfer.cli.console import console, measuring, say
     from transfer.plan import plan_sweep, sweep_table, too_large
-    from transfer.sweeps import declared_groups
+    from transfer.sweeps import declared_groups, most_rounds
 
     groups = declared_groups(experiment)
     with measuring("compiling") as progress:
-        sweep = plan_sweep(groups, topology, progress)
+        sweep = plan_sweep(groups, topology, progress, most_rounds(experiment.sweep))
     for group, found in zip(groups, sweep.groups, strict=True):
         if not found.fits:
             say(too_large(found, str(group), topology))

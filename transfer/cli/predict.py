@@ -92,7 +92,10 @@ def run(values: absl_flags.FlagValues) -> int:
     )
     file = directory.write_json("hyperparameters.json", prediction.to_json())
     say(prediction.text)
-    say(f"Written to {file}. Next: transfer train --hyperparameters={file} --config=... --run=...")
+    say(
+        f"Written to {file}. Next: transfer train {flags.shown('hyperparameters', file)} "
+        "--config=... --run=..."
+    )
     return 0
 
 

@@ -73,8 +73,9 @@ def _run(values: absl_flags.FlagValues, launching: "Launcher") -> int:
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     with SweepProgress() as progress:
         run_sweep(experiment, directory.path, progress, launcher=launching)
+    run = flags.shown("run", directory)
     say(
-        f"Trials are in {directory}/trials.parquet. Next: transfer report --run={directory}, or "
-        f"transfer predict --run={directory} --width=WIDTH."
+        f"Trials are in {directory}/trials.parquet. Next: transfer report {run}, or "
+        f"transfer predict {run} --width=WIDTH."
     )
     return 0

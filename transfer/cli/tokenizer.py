@@ -38,7 +38,7 @@ def run(values: absl_flags.FlagValues) -> int:
         )
     train_tokenizer(dataset.documents(), size, output)
     print(
-        f"Written to {output}. Next: transfer train --config.data.tokenizer={output} "
+        f"Written to {output}. Next: transfer train {flags.shown('config.data.tokenizer', output)} "
         f"--config.model.vocabulary={size}."
     )
     return 0

@@ -12,7 +12,6 @@ import typing
 from collections.abc import Callable, Sequence
 
 from absl import flags as absl_flags
-from etils import epath
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
@@ -79,7 +78,7 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
         f"Held-out loss {trial.eval_loss:.4f} and accuracy {trial.eval_accuracy:.1%} after "
         f"{trial.steps} steps ({trial.status}). "
         f"Checkpoints are in {directory.checkpoints}. "
-        f"Next, for a transformer: transfer export --run={directory} --output=FOLDER."
+        f"Next, for a transformer: transfer export {flags.shown('run', directory)} --output=FOLDER."
     )
     return 0
 
@@ -94,9 +93,12 @@ def with_hyperparameters(
     """
     from transfer.analysis import Prediction
     from transfer.sweeps import adopted
+    from transfer.user_paths import user_path
 
     try:
-        content = json.loads(epath.Path(file).expanduser().read_text())
+        content = json.loads(user_path(file, "file").read_text())
+        if not isinstance(content, dict):
+            raise TransferError(f"it holds a {type(content).__name__} and no JSON object")
         prediction = Prediction.from_json(content)
         _ = prediction.hyperparameters  # multipliers of other names are a TypeError
     except (OSError, ValueError, TypeError, KeyError, AttributeError, TransferError) as error:

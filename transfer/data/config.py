@@ -6,6 +6,7 @@ import os
 from etils import epath
 
 from transfer.errors import TransferError
+from transfer.user_paths import user_path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,4 +181,4 @@ def data_folder(data_dir: str) -> epath.Path:
       PosixGPath('gs://bucket/data')
     """
     folder = data_dir or os.environ.get("TRANSFER_DATA_DIR") or "~/.cache/transfer/data"
-    return epath.Path(folder).expanduser()
+    return user_path(folder, "data folder")

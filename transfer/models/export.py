@@ -10,6 +10,7 @@ from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.models.functional import Arrays
 from transfer.models.transformer import TransformerConfig
+from transfer.user_paths import user_path
 
 
 def export_llama(
@@ -23,7 +24,7 @@ def export_llama(
     by, goes into the query: its matrix, or the gain of its norm. All are float32.
     Raises `TransferError` when the folder holds a checkpoint already.
     """
-    folder = epath.Path(folder).expanduser()
+    folder = user_path(folder, "output folder")
     if (folder / "config.json").exists() or (folder / "model.safetensors").exists():
         raise TransferError(
             f"{folder} holds a checkpoint already; expected a new or empty folder: nothing is "

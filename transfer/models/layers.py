@@ -13,6 +13,7 @@ from jax.ad_checkpoint import checkpoint_name
 from transfer.errors import TransferError
 from transfer.models import variables
 from transfer.models.products import matrix_product
+from transfer.precision import precise_dtype
 from transfer.scaling import Axes
 from transfer.sharding import collectives
 
@@ -32,7 +33,7 @@ def exact(dtype: jnp.dtype) -> jnp.dtype:
             "model.dtype is float64, which JAX turns into float32 unless its switch is on; "
             "expected model.dtype=float32, or JAX_ENABLE_X64=1 in the environment."
         )
-    return jnp.promote_types(dtype, jnp.float32)
+    return precise_dtype(dtype)
 
 
 class Linear(nnx.Module):

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from transfer.optim.factors import LearningRate, Scalar, precise, require_whole, scaled
+from transfer.optim.factors import LearningRate, Scalar, require_whole, scaled
 from transfer.optim.matrices import matrices, restored
+from transfer.precision import precise
 from transfer.pytree_paths import map_leaves
 from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Layout

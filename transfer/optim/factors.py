@@ -12,15 +12,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from transfer.errors import TransferError
+from transfer.errors import TransferError, explained
+from transfer.precision import precise
 from transfer.pytree_paths import flatten, leaves, map_leaves, require_real
 from transfer.recipe_arrays import AnyRecipe, resolved
 from transfer.scaling import Family, Layout, Role, Rule
 
 Scalar = float | jax.Array
 LearningRate = Scalar | Callable[[Any], Any]
+
+# What a step needs beside gradients that fit the layout.
+STEP = "the state that init of this very optimizer returned for parameters of these shapes"
 
 
 class ScaledState(NamedTuple):
@@ -66,7 +71,8 @@ def scaled(
 
     All numbers may be traced. Raises `TransferError` for an unknown family, a direction that is no
     optax transformation, and a clip that is not above 0; at `init` and `update` for paths or shapes
-    other than the layout's.
+    other than the layout's, for leaves that are no floating point numbers, and for the state of
+    another optimizer or of other shapes.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes, Recipe
@@ -82,6 +88,13 @@ def scaled(
 
     Source: arXiv 2203.03466 (Tables 3, 8, 9), 2407.05872 (Table 1), 2310.17813, by family.
     """
+    _require_numbers(
+        learning_rate=0.0 if callable(learning_rate) else learning_rate,
+        weight_decay=weight_decay,
+        clip=1.0 if clip is None else clip,
+        input_learning_rate=input_learning_rate,
+        readout_learning_rate=readout_learning_rate,
+    )
     rules = resolved(recipe).rules(layout, family)
     if not isinstance(direction, optax.GradientTransformation):
         raise TransferError(
@@ -93,10 +106,7 @@ def scaled(
         require_whole(layout, f"A step of the {family} family")
     if clip is not None:
         require_whole(layout, "Clipping")
-        if not isinstance(clip, jax.core.Tracer) and not clip > 0:
-            raise TransferError(
-                f"clip is {clip}; expected a bound above 0, or None for no clipping."
-            )
+        _require_bound(clip)
     inner = optax.with_extra_args_support(direction)
     knobs = {Role.INPUT: input_learning_rate, Role.OUTPUT: readout_learning_rate}
     decaying = {path for path, rule in rules.items() if not _is(rule.weight_decay, 0.0)}
@@ -117,6 +127,11 @@ def scaled(
         updates: Any, state: ScaledState, params: Any = None, **extra_args: Any
     ) -> tuple[Any, ScaledState]:
         require_layout(layout, updates)
+        if not isinstance(state, ScaledState):
+            raise TransferError(
+                f"The state is a {type(state).__name__}; expected what init of this very optimizer "
+                "returned."
+            )
         weights = None
         if params is not None:
             require_layout(layout, params)
@@ -140,12 +155,15 @@ def scaled(
 
         clipped = jax.tree.map(precise, updates)
         if clip is not None:
-            bound = precise(clip)
-            scale = bound / jnp.maximum(_norm(clipped, rules), bound)
+            bound, norm = precise(clip), _norm(clipped, rules)
+            # A norm that overflows says nothing of the gradient: the update is NaN, and not 0.
+            known = jnp.where(norm < jnp.inf, norm, jnp.nan)
+            scale = jnp.where(norm <= bound, 1.0, bound / known)
             clipped = jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), clipped)
-        steps, own = inner.update(
-            map_leaves(at_base_size, clipped), state.direction, weights, **extra_args
-        )
+        with explained("The optimizer's step", STEP):
+            steps, own = inner.update(
+                map_leaves(at_base_size, clipped), state.direction, weights, **extra_args
+            )
         weighted = (weights,) if decays else ()
         steps = map_leaves(descend, steps, updates, *weighted)
         return steps, ScaledState(optax.safe_increment(state.step), own)
@@ -182,16 +200,24 @@ def _norm(gradients: Any, rules: Mapping[str, Rule]) -> jax.Array:
     return jnp.sqrt(sum(squares, start=jnp.zeros((), jnp.float32)))
 
 
+def _require_numbers(**values: Any) -> None:
+    """Raise `TransferError` for an argument that is no number, traced or not."""
+    for name, value in values.items():
+        if not isinstance(value, int | float | np.generic | np.ndarray | jax.Array):
+            raise TransferError(f"{name} is {value!r}; expected a number.")
+
+
+def _require_bound(clip: Any) -> None:
+    """Raise `TransferError` for a clip that is known to be no number above 0."""
+    if isinstance(clip, jax.core.Tracer):
+        return
+    if not clip > 0:
+        raise TransferError(f"clip is {clip}; expected a bound above 0, or None for no clipping.")
+
+
 def _is(value: Any, number: float) -> bool:
     """Whether a number is known to be this one; a traced one may be any."""
     return isinstance(value, int | float) and value == number
-
-
-def precise(value: Any) -> Any:
-    """Return an array in float32 or better; a Python number, which takes any dtype, as it is."""
-    if isinstance(value, int | float):
-        return value
-    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
 
 
 def require_layout(layout: Layout, tree: Any) -> None:
@@ -201,7 +227,20 @@ def require_layout(layout: Layout, tree: Any) -> None:
     """
     nodes = flatten(tree, is_leaf=_is_masked)
     given = {path: node for path, node in nodes if not _is_masked(node)}
+    for path, leaf in given.items():
+        if not (isinstance(leaf, int | float) or hasattr(leaf, "dtype")):
+            raise TransferError(
+                f"{path} is a {type(leaf).__name__} and no array; expected the parameters alone, "
+                "such as equinox.filter(model, equinox.is_inexact_array)."
+            )
     require_real(given)
+    for path, leaf in given.items():
+        dtype = getattr(leaf, "dtype", jnp.float32)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TransferError(
+                f"{path} is {dtype}; expected floating point numbers: mask what is not trained "
+                "(optax.masked), and take the layout's subset(paths) of what is."
+            )
     layout.require(given, (path for path, node in nodes if _is_masked(node)))
     # A leaf without a shape is a Python number.
     layout.require_shapes({name: getattr(leaf, "shape", ()) for name, leaf in given.items()})
@@ -213,7 +252,7 @@ def _is_masked(node: Any) -> bool:
 
 def require_whole(layout: Layout, what: str) -> None:
     """Raise `TransferError` for a layout of a device's own parts."""
-    if layout.local_shapes is not None:
+    if Layout.of(layout).local_shapes is not None:
         raise TransferError(
             f"{what} depends on whole matrices or the whole gradient, and the layout is sharded "
             "into the parts that each device holds; expected an entrywise or linear optimizer "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import optax
 
-from transfer.errors import TransferError, nearest
+from transfer.errors import TransferError, require_known
 
 SCHEDULES = ("constant", "linear", "cosine", "wsd")
 
@@ -27,11 +27,7 @@ def schedule(name: str, steps: int, warmup: int = 0, decay: int = 0) -> optax.Sc
         "cosine": lambda rest: optax.cosine_decay_schedule(1.0, rest),
         "wsd": lambda rest: optax.linear_schedule(1.0, 0.0, decay, rest - decay),
     }
-    if name not in shapes:
-        raise TransferError(
-            f'The schedule "{name}" is unknown; expected one of {", ".join(shapes)}'
-            f"{nearest(name, shapes)}."
-        )
+    require_known("schedule", name, shapes)
     if min(warmup, decay) < 0 or warmup + decay >= steps:
         raise TransferError(
             f"A warmup of {warmup} and a decay of {decay} steps do not fit a run of {steps}; "

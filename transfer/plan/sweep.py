@@ -16,17 +16,19 @@ from transfer.training import TrialGroup
 class SweepPlan:
     """Plans of the groups in the order in which they run.
 
-    `room` is, by width, how many trials the memory of the slice holds at once.
+    `room` is, by width, how many trials the memory of the slice holds at once. `rounds` is how
+    often each group is trained at most, with other points: once, but for an adaptive search.
     """
 
     topology: Topology
     groups: tuple[Fit, ...]
     room: dict[int, int]
+    rounds: int = 1
 
     @property
     def chip_hours(self) -> float:
-        """Of all groups that fit, one after another, at the speed of the roofline."""
-        return sum(found.plan.chip_hours for found in self.groups if found.plan)
+        """Of all rounds of the groups that fit, one after another, at the speed of the roofline."""
+        return self.rounds * sum(found.plan.chip_hours for found in self.groups if found.plan)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text."""
@@ -35,6 +37,7 @@ class SweepPlan:
             "fits": all(found.fits for found in self.groups),
             "groups": [found.to_json() for found in self.groups],
             "room": {str(width): trials for width, trials in self.room.items()},
+            "rounds": self.rounds,
             "chip_hours": self.chip_hours,
         }
 
@@ -43,8 +46,11 @@ def plan_sweep(
     groups: Sequence[TrialGroup],
     topology: Topology,
     progress: Callable[[float], None] = lambda fraction: None,
+    rounds: int = 1,
 ) -> SweepPlan:
     """Compile every group, and one of each width again with twice the trials.
+
+    `rounds` is how often each is trained at most.
 
     Raises `TransferError` as `fit` does.
     """
@@ -54,7 +60,7 @@ def plan_sweep(
         if (plan := found[-1].plan) and plan.width not in room:
             room[plan.width] = _room(changed(group, found[-1].change), plan)
         progress(done / len(groups))
-    return SweepPlan(topology=topology, groups=tuple(found), room=room)
+    return SweepPlan(topology=topology, groups=tuple(found), room=room, rounds=rounds)
 
 
 def _room(group: TrialGroup, plan: Plan) -> int:

@@ -67,7 +67,7 @@ def sweep_table(sweep: "SweepPlan") -> "Group":
     note = (
         f"{sweep.topology}, {sweep.topology.chips} chips. Room: how many trials the memory holds "
         "at once. Step, MFU and chip-hours are those of the roofline, which no run reaches: in all "
-        f"{sweep.chip_hours:.2g} chip-hours at least.{_idle(sweep)}"
+        f"{sweep.chip_hours:.2g} chip-hours at least{_rounds(sweep)}.{_idle(sweep)}"
     )
     return Group(table, Text(), Text(note))
 
@@ -85,6 +85,12 @@ def too_large(fit: "Fit", name: str, topology: "Topology") -> str:
         f"{name} does not fit: it needs {needed:.2f} GiB of {device}, which has {limit:.2f}; "
         f"{nearest}."
     )
+
+
+def _rounds(sweep: "SweepPlan") -> str:
+    if sweep.rounds == 1:
+        return ""
+    return f", if the search takes all of its {sweep.rounds} rounds, of which a row shows one"
 
 
 def _idle(sweep: "SweepPlan") -> str:

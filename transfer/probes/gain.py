@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from transfer.precision import precise
 from transfer.probes.matrices import by_fan, stack_axes
 from transfer.scaling import Parameter
 
@@ -91,8 +92,7 @@ def spectrum_shape(values: jax.Array) -> jax.Array:
 
 def relative_update(after: jax.Array, before: jax.Array, parameter: Parameter) -> jax.Array:
     """rms(after - before) / rms(before) of every weight of a stack: (*stack,)."""
-    wide = jnp.promote_types(after.dtype, jnp.float32)
-    change = weight_rms(after.astype(wide) - before.astype(wide), parameter)
+    change = weight_rms(precise(after) - precise(before), parameter)
     return change / weight_rms(before, parameter)
 
 

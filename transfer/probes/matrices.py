@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from transfer.precision import precise
 from transfer.scaling import Parameter
 
 Product = Callable[[jax.Array], jax.Array]
@@ -17,7 +18,7 @@ def by_fan(weight: jax.Array, parameter: Parameter) -> jax.Array:
     Its axes stay apart: to merge them would gather what is split over devices. The groups of a
     grouped convolution are the last axis of the stack.
     """
-    exact = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
+    exact = precise(weight)
     stack, inputs, outputs = parameter.split_places
     return exact.reshape(parameter.split_shape).transpose(*stack, *inputs, *outputs)
 

@@ -1,6 +1,7 @@
 """Singular values of every hidden matrix, and of a convolution as an operator on whole images."""
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from transfer import pytree_paths
 from transfer.errors import TransferError
+from transfer.precision import precise
 from transfer.probes.alike import alike
 from transfer.probes.lanczos import Triplets, lanczos
 from transfer.probes.matrices import (
@@ -215,14 +217,14 @@ def convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
             f"The kernel has shape {kernel.shape} and the image {height} x {width} pixels; "
             "expected a kernel (height, width, in_channels, out_channels) no larger than the image."
         )
-    exact = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
+    exact = precise(kernel)
     # The kernel is real, so half the frequencies are conjugates of the others.
     frequencies = jnp.fft.rfft2(exact, (height, width), axes=(0, 1))
     return jnp.max(jnp.linalg.svd(frequencies, compute_uv=False))
 
 
 def _require_count(k: int) -> None:
-    if not isinstance(k, int) or k < 1:
+    if not isinstance(k, numbers.Integral) or k < 1:
         raise TransferError(
             f"k is {k}; expected the number of singular values, a whole number of at least 1."
         )

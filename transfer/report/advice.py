@@ -22,14 +22,14 @@ def advice_text(verdict: SweepVerdict) -> AdviceText | None:
     if not verdict.advice:
         return None
     first = verdict.advice[0]
+    if first.prediction is None:
+        return AdviceText(first.sentence)
     notes = [] if first.because is None else [f"{first.because}."]
     if not first.named:
         notes.append(
             f"The run has no target, so width {first.width} stands for any; transfer predict "
             "--width=WIDTH says it for another."
         )
-    if first.prediction is None:
-        return AdviceText(first.sentence, notes=notes)
     text = first.prediction.text
     return dataclasses.replace(text, notes=[*notes, *text.notes])
 
@@ -77,9 +77,8 @@ def with_absolute_values(verdict: SweepVerdict, experiment: Mapping[str, Any]) -
 
 def values_table(values: TargetValues) -> Table:
     """Return the absolute values at a target, a row for the parameters of one role."""
-    role, *numbers = HEADER
-    rows = [(cells[0], named, *cells[1:]) for cells, named in values.lines]
-    return Table((role, "parameters", *numbers), rows, words=2)
+    rows = [(*cells, named) for cells, named in values.lines]
+    return Table((*HEADER, "parameters"), rows)
 
 
 def trained_table(compute: ComputeSpent) -> Table:

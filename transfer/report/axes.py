@@ -11,6 +11,7 @@ from transfer.analysis import (
     SweepVerdict,
     TransferNumbers,
 )
+from transfer.analysis.recipe_verdict import told
 from transfer.analysis.transferability import Transfers
 from transfer.notation import ANSWERS, hyperparameter, interval, learning_rate, listed, number
 from transfer.report.tables import Table
@@ -23,7 +24,8 @@ class AxisAnswer:
     Fields:
       name: in words.
       transfers: whether its best value transfers; `word` says it.
-      reason: the same in a sentence, with the numbers.
+      reason: the same in a sentence, with the numbers; it names what it is about where there are
+        several.
       table: a row per width: the best value with its interval, and by what share the loss there is
         above the lowest when the best value of the next narrower width is taken. The table of the
         learning rate also has the lowest loss of the sweep.
@@ -48,7 +50,7 @@ def axis_answers(judged: RecipeVerdict) -> list[AxisAnswer]:
             name=hyperparameter(axis.axis),
             transfers=axis.answer.transfers,
             word=ANSWERS[axis.answer.transfers],
-            reason=axis.answer.reason,
+            reason=told(axis) if len(judged.axes) > 1 else axis.answer.reason,
             table=_table(judged, axis),
         )
         for axis in judged.axes
@@ -70,9 +72,9 @@ def headline(judged: RecipeVerdict) -> str:
     """
     words = [ANSWERS[axis.answer.transfers] for axis in judged.axes]
     names = [hyperparameter(axis.axis) for axis in judged.axes]
-    told = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
+    phrases = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     tentative = [f"tentative: {judged.tentative}"] if judged.tentative else []
-    return ", ".join([*(told if len(told) > 1 else words), *tentative])
+    return ", ".join([*(phrases if len(phrases) > 1 else words), *tentative])
 
 
 def claim(verdict: SweepVerdict, axis: str = "learning_rate") -> str:
@@ -95,14 +97,14 @@ def claim(verdict: SweepVerdict, axis: str = "learning_rate") -> str:
     undecided = f"undecided under {under['undecided']}" if under["undecided"] else ""
     subject = f"The best {hyperparameter(axis)}"
     if under["true"] and under["false"]:
-        told = f"transfers across width under {under['true']}, not under {under['false']}"
+        said = f"transfers across width under {under['true']}, not under {under['false']}"
     elif under["true"]:
-        told = f"transfers across width under {under['true']}"
+        said = f"transfers across width under {under['true']}"
     elif under["false"]:
-        told = f"does not transfer across width under {under['false']}"
+        said = f"does not transfer across width under {under['false']}"
     else:
         return f"{subject} across width: {undecided}{_tentative(verdict)}"
-    return f"{subject} {told}" + (f"; {undecided}" if undecided else "") + _tentative(verdict)
+    return f"{subject} {said}" + (f"; {undecided}" if undecided else "") + _tentative(verdict)
 
 
 def decay_claim(verdict: SweepVerdict) -> str | None:

@@ -21,7 +21,7 @@ _PANELS = {
     "changes, first step": ("change", False),
     "changes, {steps}": ("change", True),
 }
-_COLOURS = {"agrees": CATEGORIES[0], "unclear": CATEGORIES[4], "differs": CATEGORIES[1]}
+_COLOURS = {"agrees": CATEGORIES[0], "undecided": CATEGORIES[4], "differs": CATEGORIES[1]}
 
 
 def coordinate_figure(checks: Mapping[str, CoordinateCheck]) -> Figure:
@@ -96,11 +96,15 @@ def _titles(checks: Mapping[str, CoordinateCheck]) -> list[list[str]]:
 
 def _claim(checks: Mapping[str, CoordinateCheck]) -> str:
     judged = [row for check in checks.values() for row in check if row.verdict != "not judged"]
-    wrong = [row for row in judged if row.verdict != "agrees"]
+    differ = sum(row.verdict == "differs" for row in judged)
+    undecided = sum(row.verdict == "undecided" for row in judged)
     recipe = next(iter(checks.values())).recipe
-    if not wrong:
-        return f"All {len(judged)} sizes follow width as {recipe} predicts"
-    return f"{len(wrong)} of {len(judged)} sizes do not follow width as {recipe} predicts"
+    if differ:
+        return f"{differ} of {len(judged)} sizes do not follow width as {recipe} predicts"
+    if undecided:
+        right = len(judged) - undecided
+        return f"{right} of {len(judged)} sizes follow width as {recipe} predicts, no other differs"
+    return f"All {len(judged)} sizes follow width as {recipe} predicts"
 
 
 def _legend() -> list[Line2D]:

@@ -66,8 +66,12 @@ def terminal_table() -> "rich.table.Table":
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
+def coordinate_table(check: "CoordinateCheck", every: bool = True) -> "rich.table.Table":
     """Return the slope of every size that is not zero, beside the predicted one.
+
+    Arguments:
+      check: what was measured.
+      every: also list the sizes that agree or are not judged.
 
     Example:
       >>> rich.print(coordinate_table(check))  # doctest: +SKIP
@@ -77,7 +81,7 @@ def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
     for name in ("slope", "predicted", "verdict"):
         table.add_column(name, no_wrap=True)
     measured = sorted(
-        (row for row in check if row.slope is not None),
+        (row for row in (check if every else check.open_rows) if row.slope is not None),
         key=lambda row: (_ORDER.index(row.quantity), row.step),
     )
     names = _names(row.name for row in measured)
@@ -86,7 +90,7 @@ def coordinate_table(check: "CoordinateCheck") -> "rich.table.Table":
         table.add_row(quantity, style="bold")
         for row in rows:
             slope = Estimate(row.slope, row.interval).text("+z.2f")
-            style = "bold" if row.verdict in ("differs", "unclear") else None
+            style = "bold" if row.verdict in ("differs", "undecided") else None
             table.add_row(f"  {names[row.name]}", slope, row.expected, row.verdict, style=style)
     return table
 

@@ -140,7 +140,10 @@ def _answer(judged: RecipeVerdict) -> Answer:
                 for axis, answer in zip(judged.axes, axes, strict=True)
                 if axis.optima
             ),
-            *((f"Regret at width {each.width}", _regret(each)) for each in judged.regrets),
+            *(
+                (f"Regret of moving all at width {each.width}", _regret(each))
+                for each in judged.regrets
+            ),
             (
                 "Top singular value over width",
                 invariance(sublayers) if sublayers else "not recorded at two widths",

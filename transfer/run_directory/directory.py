@@ -39,6 +39,7 @@ from transfer.run_directory.tables import (
     TRIALS_SCHEMA,
     TrialResult,
 )
+from transfer.user_paths import user_path
 
 CONFIG, FORECAST, PLAN = "config.json", "forecast.json", "plan.json"
 
@@ -52,13 +53,15 @@ A later version that changes the layout counts on, and reads directories of ever
 class RunDirectory:
     """The files of one run, on a local disk or in a bucket.
 
+    Raises `TransferError` for a path that is none (`transfer.user_paths`).
+
     Example:
       >>> run = RunDirectory("runs/quickstart")  # doctest: +SKIP
       >>> [trial.eval_loss for trial in run.trials()]  # doctest: +SKIP
     """
 
     def __init__(self, path: epath.PathLike):
-        self.path = epath.Path(path).expanduser()
+        self.path = user_path(path, "run directory")
 
     def __str__(self) -> str:
         return str(self.path)

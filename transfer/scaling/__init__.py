@@ -16,13 +16,15 @@ from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Layout
+from transfer.scaling.multiplier import multiplier
 from transfer.scaling.parameter import Annotated, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
-from transfer.scaling.recipe import Recipe, multiplier, spectral_std
+from transfer.scaling.recipe import Recipe
 from transfer.scaling.regime_report import Condition, Regime, RegimeReport, Violation
 from transfer.scaling.regimes import ALIGNMENTS, Alignment, classify_regime
 from transfer.scaling.reparametrization import Reparametrization, reparametrize
 from transfer.scaling.rule import ExponentRow, Family, Rule
+from transfer.scaling.spectral_init import spectral_std
 
 __all__ = [
     "ALIGNMENTS",
@@ -67,8 +69,7 @@ if not TYPE_CHECKING:
         {
             "Gauge": "transfer.scaling.Reparametrization",
             "Move": "transfer.scaling.Extrapolation",
-            "Verdict": "transfer.scaling.RegimeReport",
             "moves": "transfer.scaling.extrapolate",
-            "shift": "transfer.scaling.reparametrize",
         },
+        deprecated={"Verdict": "RegimeReport", "shift": "reparametrize"},
     )

@@ -54,7 +54,7 @@ class Exponents:
     family: Family
 
     if not TYPE_CHECKING:
-        __getattr__ = renamed("Exponents", {"shifted": "Exponents.reparametrized"})
+        __getattr__ = renamed("Exponents", {}, deprecated={"shifted": "reparametrized"})
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2:

@@ -51,8 +51,17 @@ class Axes:
             )
 
     @classmethod
-    def parse(cls, annotation: str) -> "Axes":
-        """Read an annotation; raises `TransferError` when it has two bars or two arrows."""
+    def parse(cls, annotation: "str | Axes") -> "Axes":
+        """Read an annotation; raises `TransferError` when it has two bars or two arrows.
+
+        One that has been read is returned itself.
+        """
+        if isinstance(annotation, Axes):
+            return annotation
+        if not isinstance(annotation, str):
+            raise TransferError(
+                f'The annotation is {annotation!r}; expected text such as "layers | embed -> ffn".'
+            )
         body, slash, groups = annotation.partition("/")
         if slash and not groups.strip().isdecimal():
             raise TransferError(

@@ -35,6 +35,16 @@ class Layout(Tabular, Mapping[str, Parameter]):
     local_shapes: Mapping[str, tuple[int, ...]] | None = None
 
     @classmethod
+    def of(cls, layout: "Layout") -> "Layout":
+        """Return a layout itself; raises `TransferError` for anything else."""
+        if not isinstance(layout, cls):
+            raise TransferError(
+                f"The layout is a {type(layout).__name__}; expected what transfer.infer_layout or "
+                "transfer.model_layout returns."
+            )
+        return layout
+
+    @classmethod
     def compare(
         cls,
         *,
@@ -208,7 +218,8 @@ class Layout(Tabular, Mapping[str, Parameter]):
 
         given = set(paths)
         missing = {path for path in self.parameters.keys() - given if not is_masked(path)}
-        odd = sorted((given - self.parameters.keys()) | missing)
+        differing = (given - self.parameters.keys()) | missing
+        odd = sorted(path or "the tree itself" for path in differing)
         if odd:
             raise TransferError(
                 f"Parameters and layout differ at {', '.join(odd[:3])}"

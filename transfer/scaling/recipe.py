@@ -1,12 +1,10 @@
 """A recipe turns a parameter's role into its init, multiplier, learning rate, decay and epsilon."""
 
 import dataclasses
-import math
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from transfer.errors import TransferError, nearest
+from transfer.errors import TransferError, require_known
 from transfer.renamed import renamed
 from transfer.scaling import decay as decay_rules
 from transfer.scaling import depth as depth_rules
@@ -25,11 +23,9 @@ from transfer.scaling.reparametrization import (
     reparametrize_exponents,
 )
 from transfer.scaling.rule import FAMILIES, ExponentRow, Family, Rule
+from transfer.scaling.spectral_init import spectral_std
 from transfer.text_table import Tabular, TextTable
 
-_RATES = ("uniform", "full", "none")
-_CLIPPING = ("invariant", "raw")
-_INITIALIZERS = ("gaussian", "spectral")
 _ONE = Power()
 _UNCHANGED = Reparametrization()
 _NO_CALIBRATION = Calibration()
@@ -86,16 +82,13 @@ class Recipe(Tabular):
     if not TYPE_CHECKING:
         __getattr__ = renamed(
             "Recipe",
-            {
-                "columns": "Recipe.exponents",
-                "gauge": "Recipe.reparametrization",
-                "shifted": "Recipe.reparametrized",
-            },
+            {"columns": "Recipe.exponents", "gauge": "Recipe.reparametrization"},
+            deprecated={"shifted": "reparametrized"},
         )
 
     def __post_init__(self) -> None:
         self._read_name()
-        _known("parametrization", self.parametrization, PARAMETRIZATIONS)
+        require_known("parametrization", self.parametrization, PARAMETRIZATIONS)
         self._resolve("rates", self.rates or self.table.rates)
         if not isinstance(self.decay, Calibration):
             self._resolve(
@@ -105,11 +98,11 @@ class Recipe(Tabular):
             decay_rules.parse(str(self.decay))  # which says how to come by exponents
         framework = self.parametrization == "standard" and self.rates == "uniform"
         self._resolve("clipping", self.clipping or ("raw" if framework else "invariant"))
-        _known("rates", self.rates, _RATES)
-        _known("clipping", self.clipping, _CLIPPING)
-        _known("initializer", self.initializer, _INITIALIZERS)
-        _known("depth rule", self.depth, depth_rules.ALPHA, optional=True)
-        _known("horizon", self.horizon, horizon_rules.RULES, optional=True)
+        require_known("rates", self.rates, ("uniform", "full", "none"))
+        require_known("clipping", self.clipping, ("invariant", "raw"))
+        require_known("initializer", self.initializer, ("gaussian", "spectral"))
+        require_known("depth rule", self.depth, depth_rules.ALPHA, optional=True)
+        require_known("horizon", self.horizon, horizon_rules.RULES, optional=True)
         if self.initializer == "spectral" and self.table.rates == "uniform":
             raise TransferError(
                 f"The spectral initializer gives muP's init, which {self.parametrization} is not; "
@@ -165,9 +158,8 @@ class Recipe(Tabular):
           'full'
         """
         name, _, decay = text.partition("+")
-        parametrization, _, rates = name.partition("/")
         measured = decay == decay_rules.MEASURED and calibration.paths
-        return cls(parametrization, rates=rates, decay=calibration if measured else decay)
+        return cls(name, decay=calibration) if measured else cls(text)
 
     def __str__(self) -> str:
         name = self.parametrization
@@ -222,24 +214,23 @@ class Recipe(Tabular):
           >>> Recipe("mup", depth="completep", horizon="sde").exponents(Role.HIDDEN).epsilon
           Power.parse("out^-1 depth^-1 steps^1/2")
         """
-        _known("family", family, FAMILIES)
+        require_known("family", family, FAMILIES)
         table = self.table.rows[role]
         blocks = depth_rules.exponents(self.depth, family)
         run = horizon_rules.exponents(self.horizon, family)
-
         # What width asks for, and on top of it depth.
         learning_rate = self._learning_rate(role, family) * blocks["learning_rate"]
         epsilon = self._epsilon(role) * blocks["epsilon"]
         clip = table.sgd["full"] * blocks["clip"]
-
         # Decay follows its own rule, which is stated for the effective weight of hidden matrices.
         weight_decay, measured = None, False
         if role == Role.HIDDEN and family == "entrywise":
-            measured = isinstance(self.decay, Calibration)
-            weight_decay = table.multiplier * self._decay(step=table.multiplier * learning_rate)
+            step, rule = table.multiplier * learning_rate, self.decay
+            measured = isinstance(rule, Calibration)
+            decay = _ONE if isinstance(rule, Calibration) else decay_rules.power(rule, step)
+            weight_decay = table.multiplier * decay
         elif role == Role.HIDDEN or (role == Role.OUTPUT and self.decay_readout):
             weight_decay = learning_rate**-1
-
         own = ExponentRow(
             std=table.std,
             multiplier=table.multiplier,
@@ -266,13 +257,8 @@ class Recipe(Tabular):
         return row.adam[self.rates]
 
     def _epsilon(self, role: Role) -> Power:
-        if self.rates == "uniform" and self.table.framework_epsilon:
-            return _ONE
-        return self.table.rows[role].epsilon
-
-    def _decay(self, step: Power) -> Power:
-        """Decay of the effective weight, whose effective step grows as `step`."""
-        return _ONE if isinstance(self.decay, Calibration) else decay_rules.power(self.decay, step)
+        framework = self.rates == "uniform" and self.table.framework_epsilon
+        return _ONE if framework else self.table.rows[role].epsilon
 
     @property
     def contraction(self) -> Power:
@@ -350,8 +336,8 @@ class Recipe(Tabular):
             return None
         spectral = parameter.role in (Role.HIDDEN, Role.OUTPUT) and self.initializer == "spectral"
         if spectral and parameter.gain is not None:
-            std = parameter.gain * spectral_std(parameter.fan_in, parameter.fan_out)
-            return std / rule.multiplier
+            std = spectral_std(parameter.fan_in, parameter.fan_out)
+            return parameter.gain * std / rule.multiplier
         return parameter.base_std * rule.std
 
     def multiplier(self, parameter: Parameter) -> float:
@@ -372,7 +358,7 @@ class Recipe(Tabular):
         measured on other matrices, or when the recipe needs of a model of one's own a forward
         multiplier that it does not apply, or an init other than its own.
         """
-        whole = layout.whole or layout
+        whole = Layout.of(layout).whole or layout
         self.reparametrization.require(whole)
         if isinstance(self.decay, Calibration):
             self.decay.require(whole)
@@ -411,62 +397,3 @@ class Recipe(Tabular):
         Source: arXiv 2203.03466, Lemma J.1.
         """
         return dataclasses.replace(self, reparametrization=self.reparametrization.then(factors))
-
-
-def multiplier(layout: Layout, recipe: Recipe | str, path: str, role: Role | None = None) -> float:
-    """Return the forward multiplier that a model has to apply to the weight at `path`.
-
-    It is `Recipe.multiplier`, for a model of one's own that follows a form with multipliers, such
-    as `mup`'s readout.
-
-    Arguments:
-      layout: of that model (`transfer.infer_layout`), at the width to be trained.
-      path: the weight, as the layout names it.
-      role: which use of a tied embedding is meant; `Role.OUTPUT` scales its logits.
-
-    Raises `TransferError` for a path or a reparametrized layer that the layout does not hold, and
-    for a role that the weight does not have.
-
-    Example:
-      >>> from transfer.scaling import Annotated, Axes
-      >>> readout = lambda n: {"w": Annotated(axes=Axes.parse("embed -> vocab"), shape=(n, 9))}
-      >>> layout = Layout.compare(base=readout(64), probe=readout(128), target=readout(256))
-      >>> multiplier(layout, Recipe("mup"), "w")
-      0.25
-    """
-    recipe = Recipe.of(recipe)
-    recipe.reparametrization.require(layout.whole or layout)
-    parameter = layout[path]
-    if role is None or role == parameter.role:
-        return recipe.multiplier(parameter)
-    if not (parameter.tied and role == Role.OUTPUT):
-        raise TransferError(
-            f"{path} is no {role} weight but {parameter.role}; expected its own role, or the role "
-            "output of a tied embedding."
-        )
-    return recipe.multiplier(parameter.as_readout)
-
-
-def spectral_std(fan_in: int, fan_out: int) -> float:
-    """Gaussian std for which the spectral norm is sqrt(fan_out / fan_in).
-
-    std = sqrt(fan_out / fan_in) / (sqrt(fan_in) + sqrt(fan_out)), since a Gaussian matrix of that
-    std has spectral norm std * (sqrt(fan_in) + sqrt(fan_out)) up to O(width^-2/3).
-    At a fixed aspect ratio it follows width as the Table 3 form of muP does.
-
-    Example:
-      >>> spectral_std(256, 256)
-      0.03125
-
-    Source: Yang, Simon & Bernstein, arXiv 2310.17813, Condition 1 and section 4.
-    """
-    return math.sqrt(fan_out / fan_in) / (math.sqrt(fan_in) + math.sqrt(fan_out))
-
-
-def _known(what: str, name: str, names: Iterable[str], *, optional: bool = False) -> None:
-    options = list(names)
-    if name not in options and not (optional and not name):
-        raise TransferError(
-            f'The {what} "{name}" is unknown; expected one of {", ".join(options)}'
-            f"{nearest(name, options)}."
-        )

@@ -7,13 +7,12 @@ from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
-from transfer.sweeps.groups import declared_groups
+from transfer.sweeps.groups import declared_groups, most_rounds
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
-from transfer.sweeps.registered_forecast import (
+from transfer.sweeps.registration import (
     make_forecast,
     register_forecast,
-    registered_forecast,
     target_size,
     target_widths,
 )
@@ -49,11 +48,11 @@ __all__ = [
     "group_line",
     "load_for",
     "make_forecast",
+    "most_rounds",
     "propose",
     "provenance",
     "register_forecast",
     "register_run",
-    "registered_forecast",
     "remove_orphans",
     "run_groups",
     "run_single",

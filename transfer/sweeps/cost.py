@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from transfer.config import Experiment
 from transfer.run_directory import RunDirectory
-from transfer.sweeps.groups import declared_groups
+from transfer.sweeps.groups import declared_groups, most_points
 from transfer.sweeps.pace import Pace, measured_pace, recorded_pace
 from transfer.sweeps.runner import unfinished
 from transfer.training import TrialGroup, estimated_bytes, group_mesh, run_size
@@ -17,7 +17,8 @@ class GroupCost:
 
     Fields:
       width, steps, parameters: of a run there.
-      trials, done: how many there are, and how many of them are trained already.
+      trials, done: how many there are, an adaptive search's at most, and how many of them are
+        trained already.
       flops: of one trial.
       seconds: of one trial here, as its share of what the devices do.
       bytes: about what the group takes of each device.
@@ -47,11 +48,13 @@ class SweepCost:
       target: what as many trials would take at the width of `model.width`; None where that is no
         wider than the sweep.
       pace: what the seconds are from.
+      at_most: whether the search may end with fewer trials.
     """
 
     groups: tuple[GroupCost, ...]
     target: GroupCost | None
     pace: Pace
+    at_most: bool = False
 
     @property
     def flops(self) -> float:
@@ -92,29 +95,42 @@ def sweep_cost(experiment: Experiment, run: RunDirectory | None = None) -> Sweep
       0.23
     """
     groups = declared_groups(experiment)
-    missing = {group.shape.width: group for group in unfinished(run, groups)} if run else {}
     pace = _pace(groups, run)
+    sweep = experiment.sweep
+    trials = most_points(sweep) * len(sweep.recipes) * len(sweep.seeds)
+    trained = run.trials() if run else []
+    missing = {group.shape.width: group for group in unfinished(run, groups)} if run else {}
     costs = []
     for group in groups:
-        left = missing.get(group.shape.width)
-        done = len(group.trials) - len(left.trials if left else ()) if run else 0
-        costs.append(group_cost(group, pace, done))
+        width = group.shape.width
+        if sweep.search == "adaptive":
+            names = set(map(str, group.recipes))
+            mine = [t for t in trained if t.origin == "sweep" and t.width == width]
+            done = sum(trial.recipe in names for trial in mine)
+        else:
+            left = len(missing[width].trials) if width in missing else 0
+            done = len(group.trials) - left if run else 0
+        costs.append(group_cost(group, pace, trials, done))
     target = experiment.group(experiment.model.width, groups[-1].trials)
     is_wider = experiment.model.width > groups[-1].shape.width
+    at_target = group_cost(target, pace, trials)
     return SweepCost(
-        groups=tuple(costs), target=group_cost(target, pace) if is_wider else None, pace=pace
+        groups=tuple(costs),
+        target=at_target if is_wider else None,
+        pace=pace,
+        at_most=sweep.search == "adaptive",
     )
 
 
-def group_cost(group: TrialGroup, pace: Pace, done: int = 0) -> GroupCost:
-    """Return what a group takes at a pace."""
+def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> GroupCost:
+    """Return what so many trials of a group's shape take at a pace."""
     parameters, flops = run_size(group)
     width, steps = group.shape.width, group.shape.steps
     return GroupCost(
         width=width,
         steps=steps,
         parameters=parameters,
-        trials=len(group.trials),
+        trials=trials,
         done=done,
         flops=flops,
         seconds=steps * pace.seconds(width, flops / steps),

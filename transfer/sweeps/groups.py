@@ -50,6 +50,25 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
     ]
 
 
+def most_points(sweep: SweepConfig) -> int:
+    """Return how many points each recipe is tried at, of an adaptive search at most, at a width."""
+    if sweep.search == "adaptive":
+        return sweep.trials // len(sweep.seeds)
+    return len(search_points(sweep, Hyperparameters(learning_rate=1.0, weight_decay=1.0)))
+
+
+def most_rounds(sweep: SweepConfig) -> int:
+    """Return how many rounds of a width an adaptive search takes at most; 1 for other sweeps.
+
+    Example:
+      >>> most_rounds(SweepConfig(search="adaptive", population=4, seeds=(0, 1), trials=20))
+      3
+    """
+    if sweep.search != "adaptive":
+        return 1
+    return math.ceil(most_points(sweep) / sweep.population)
+
+
 def search_points(sweep: SweepConfig, defaults: Hyperparameters) -> list[Hyperparameters]:
     """Return the hyperparameters that the sweep tries at every width and recipe."""
     space = {name: values for name, values in dataclasses.asdict(sweep.space).items() if values}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # One axis of one parameter: its path and the axis's place in the array.
 Axis = tuple[str, int]
@@ -16,17 +16,24 @@ class Weight:
 
     `looked_up` marks rows that were taken from a table by constant indices (a table of positions),
     `repeated` an array that was broadcast along an axis of no parameter (a learned query for every
-    example of a batch): what is then contracted with a matrix is an activation.
+    example of a batch): what is then contracted with a matrix is an activation. `leading` says of
+    axes that were merged, by their labels, which of them came first.
     """
 
     axes: tuple[Labels, ...]
     looked_up: bool = False
     repeated: bool = False
+    leading: tuple[tuple[Labels, Labels], ...] = ()
 
     @property
     def paths(self) -> frozenset[str]:
         """The parameters this array is made of."""
         return frozenset(path for labels in self.axes for path, _ in labels)
+
+    def leads(self, axis: int) -> Labels:
+        """The labels of what came first in an axis that others were merged into."""
+        labels = self.axes[axis]
+        return dict(self.leading).get(labels, labels)
 
     def along(self, axes: Sequence[Labels]) -> "Weight":
         """The same array with other axes."""
@@ -40,13 +47,15 @@ class Other:
     `data` says that it depends on the inputs (or on a parameter that met them); `scalar` that it is
     one number, or one number broadcast. `linear_in` are the parameters whose products with
     activations it is still a linear function of, and `joined` the sizes of the parts that it was
-    concatenated of since the last product.
+    concatenated of since the last product. `produced` are for each of its axes the axes of weights
+    whose products it runs along; it is empty where there are none.
     """
 
     data: bool
     scalar: bool = False
     linear_in: frozenset[str] = frozenset()
     joined: frozenset[tuple[int, ...]] = frozenset()
+    produced: tuple[Labels, ...] = ()
 
 
 Value = Weight | Other
@@ -66,7 +75,15 @@ def join(one: Value, other: Value) -> Value:
         scalar=one.scalar and other.scalar,
         linear_in=one.linear_in | other.linear_in,
         joined=one.joined | other.joined,
+        produced=union(one.produced, other.produced),
     )
+
+
+def union(one: Sequence[Labels], other: Sequence[Labels]) -> tuple[Labels, ...]:
+    """Return the labels of either, axis by axis; an array without any has an empty tuple."""
+    if not one or not other:
+        return (*one, *other)
+    return tuple(a | b for a, b in zip(one, other, strict=True))
 
 
 def activation(values: Sequence[Value]) -> Other:
@@ -89,6 +106,7 @@ def merge(weights: Sequence[Weight]) -> Weight:
         any(weight.looked_up for weight in weights),
         # A gain that is broadcast to the shape of a matrix makes no activation of the matrix.
         all(weight.repeated for weight in weights),
+        tuple(dict.fromkeys(pair for weight in weights for pair in weight.leading)),
     )
 
 
@@ -101,18 +119,42 @@ def reshape(labels: Sequence[Labels], old: Sequence[int], new: Sequence[int]) ->
       [[('w', 0)], [('w', 1)], [('w', 1)]]
     """
     carried: list[Labels] = [NONE] * len(new)
+    for (start, stop), places in _runs(old, new):
+        for place in places:
+            if new[place] > 1:
+                carried[place] = NONE.union(*labels[start:stop])
+    return carried
+
+
+def merged(
+    labels: Sequence[Labels], old: Sequence[int], new: Sequence[int]
+) -> tuple[tuple[Labels, Labels], ...]:
+    """Return, for each run of axes that a reshape merges, all their labels and those of the first.
+
+    Example:
+      >>> q, d = frozenset({("w", 0)}), frozenset({("w", 1)})
+      >>> [(sorted(every), sorted(first)) for every, first in merged([q, d], (4, 6), (24,))]
+      [([('w', 0), ('w', 1)], [('w', 0)])]
+    """
+    found = []
+    for (start, stop), places in _runs(old, new):
+        long = [labels[axis] for axis in range(start, stop) if old[axis] > 1]
+        if len(places) == 1 and len(long) > 1:
+            found.append((NONE.union(*long), long[0]))
+    return tuple(found)
+
+
+def _runs(
+    old: Sequence[int], new: Sequence[int]
+) -> Iterator[tuple[tuple[int, int], Sequence[int]]]:
+    """The shortest runs of old and new axes that hold equally many entries."""
     i = j = 0
     while i < len(old) and j < len(new):
         stop_i, stop_j = i + 1, j + 1
-        # The shortest runs of old and new axes that hold equally many entries.
         while (a := math.prod(old[i:stop_i])) != (b := math.prod(new[j:stop_j])):
             if a < b:
                 stop_i += 1
             else:
                 stop_j += 1
-        shared = NONE.union(*labels[i:stop_i])
-        for k in range(j, stop_j):
-            if new[k] > 1:
-                carried[k] = shared
+        yield (i, stop_i), range(j, stop_j)
         i, j = stop_i, stop_j
-    return carried

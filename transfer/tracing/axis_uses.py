@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -32,21 +33,24 @@ Use = Mapping[int, Kind]
 class Uses:
     """Everything seen of one parameter: its products with inputs, and the axes that went before.
 
-    `groups` holds the output axis, the axes of the input channels and the number of groups of each
-    convolution; `joined` the sizes of the parts that the activations it met were concatenated of,
-    `split` those that its outputs were taken apart into. `obstacle` says why the forward pass does
-    not tell how the parameter is used, if it does not.
+    `groups` holds an output axis, the axes of the input channels and the number of groups of each
+    convolution, and whether the axis came first where several were merged into one; `joined` the
+    sizes of the parts that the activations it met were concatenated of, `split` those that its
+    outputs were taken apart into. `obstacle` says why the forward pass does not tell how the
+    parameter is used, if it does not.
     """
 
     products: list[Use] = dataclasses.field(default_factory=list)
     gone: dict[int, set[Kind]] = dataclasses.field(default_factory=dict)
-    groups: set[tuple[int, frozenset[int], int]] = dataclasses.field(default_factory=set)
+    groups: set[tuple[int, frozenset[int], int, bool]] = dataclasses.field(default_factory=set)
     joined: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     split: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     obstacle: str = ""
 
 
-def annotation(path: str, uses: Uses, growing: Sequence[bool]) -> tuple[Axes, bool]:
+def annotation(
+    path: str, uses: Uses, growing: Sequence[bool], shape: Sequence[int]
+) -> tuple[Axes, bool]:
     """Return a parameter's axes, and whether it is an embedding that is also the readout.
 
     Raises `TransferError` when its uses contradict each other, or leave it open what it is.
@@ -63,7 +67,7 @@ def annotation(path: str, uses: Uses, growing: Sequence[bool]) -> tuple[Axes, bo
         seen = " and as ".join(f'"{axes}"' for axes in (first, *others))
         raise ambiguous(path, f"the forward pass uses it as {seen}")
     axes = _axes(path, merged[0] if merged else {}, uses.gone, growing)
-    return _with_groups(path, axes, uses, growing), False
+    return _with_groups(path, axes, uses, growing, shape), False
 
 
 def require_one_law(
@@ -105,10 +109,25 @@ def _shares(parts: Iterable[Sequence[int]]) -> set[Fraction]:
     return shares
 
 
-def _with_groups(path: str, axes: Axes, uses: Uses, growing: Sequence[bool]) -> Axes:
-    if not uses.groups:
+def _with_groups(
+    path: str, axes: Axes, uses: Uses, growing: Sequence[bool], shape: Sequence[int]
+) -> Axes:
+    # Under `vmap` the kernels of a stack are groups of one convolution, if each has an image of its
+    # own: what is left of the number of groups are those of each kernel. On one image for all, the
+    # kernels lie inside each group.
+    stacked = {out for out, *_ in uses.groups if str(out) in axes.stack}
+    leading = {out for out, _, _, leads in uses.groups if leads} & stacked
+    kernels = math.prod(shape[out] for out in leading)
+    if any(count % kernels for _, _, count, _ in uses.groups):
+        raise ambiguous(path, "convolutions take a stack of kernels in groups")
+    found = {
+        (out, channels, count // kernels)
+        for out, channels, count, _ in uses.groups
+        if out not in stacked and count > kernels
+    }
+    if not found:
         return axes
-    (out, channels, count), *others = uses.groups
+    (out, channels, count), *others = found
     if others:
         raise ambiguous(path, "convolutions take its outputs in different groups")
     # Where more groups and not larger ones make up the width, as in a depthwise convolution, each

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from transfer import pytree_paths
 from transfer.errors import TransferError, explained, explained_calls, nearest
 from transfer.scaling import Annotated, Axes, Layout, Role
+from transfer.tracing.abstract_values import Axis
 from transfer.tracing.axis_uses import Uses, ambiguous, annotation, require_one_law
 from transfer.tracing.interpreter import Interpreter, interpret
 from transfer.tracing.user_model import Build, Inputs, UserModel, abstract
@@ -28,7 +29,7 @@ def infer_layout(
     width: int,
     apply: Callable[..., Any] | None = None,
     inputs: Any = (),
-    axes: Mapping[str, str] | None = None,
+    axes: Mapping[str, str | Axes] | None = None,
     convention: Convention | None = None,
     multiplied: Iterable[str] = (),
 ) -> Layout:
@@ -84,8 +85,12 @@ def infer_layout(
             f'The convention "{convention}" is unknown; expected "in_out" or "out_in".'
         )
     for name, value in (("base_width", base_width), ("width", width)):
-        if not isinstance(value, numbers.Integral) or value < 1:
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise TransferError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    if axes is not None and not isinstance(axes, Mapping):
+        raise TransferError(
+            f'axes is {axes!r}; expected annotations by path, such as {{"w": "0 -> 1"}}.'
+        )
     build, apply = explained_model(build, apply)
     traced = Inputs.of(inputs)
     with explained(*OWN_CALL):
@@ -117,7 +122,7 @@ def infer_layout(
     declared = {
         path: _conventional(path, grows, convention)
         if base.forward is None and path not in given
-        else _axes_of(path, read.uses.get(path, Uses()), grows, given.get(path))
+        else _axes_of(path, read.uses.get(path, Uses()), grows, shapes[0][path], given.get(path))
         for path, grows in growing.items()
     }
     for path, (annotated, _) in declared.items():
@@ -156,6 +161,13 @@ def _growing(
                 f"{path} has {len(shape)} axes at one and {len(probe[path])} at the other of the "
                 f"widths {widths}; expected one architecture whose sizes alone depend on width."
             )
+    for path, shape in base.items():
+        for axis, (small, large) in enumerate(zip(shape, probe[path], strict=True)):
+            if large < small:
+                raise TransferError(
+                    f"The axis {axis} of {path} shrinks from {small} to {large} between the widths "
+                    f"{widths}; expected sizes that grow with width or stay."
+                )
     growing = {
         path: [small != large for small, large in zip(shape, probe[path], strict=True)]
         for path, shape in base.items()
@@ -201,11 +213,18 @@ def _require_growing_heads(layout: Layout, read: Interpreter, given: Collection[
     inside: neither a readout's rule, which lets it vanish with width, nor a hidden one is right.
     """
 
-    def of_role(role: Role, paths: Iterable[str]) -> list[str]:
-        return sorted(path for path in paths if layout[path].role == role and path not in given)
+    def of_role(role: Role, axes: Iterable[Axis]) -> list[str]:
+        return sorted(
+            path
+            for path, axis in axes
+            if layout[path].role == role
+            and str(axis) in layout[path].axes.outputs
+            and path not in given
+        )
 
-    for one, other in (pair for each in read.contracted for pair in (each, each[::-1])):
-        keys, queries = of_role(Role.OUTPUT, one), of_role(Role.HIDDEN, other)
+    pairs = [pair for each in read.contracted for pair in (each, each[::-1])]
+    met = [(of_role(Role.OUTPUT, one), of_role(Role.HIDDEN, other)) for one, other in pairs]
+    for keys, queries in sorted(met):
         if keys and queries:
             raise TransferError(
                 f"{keys[0]} maps the width to a fixed size, and what it produces is multiplied "
@@ -229,12 +248,12 @@ def explained_model(
 
 
 def _axes_of(
-    path: str, uses: Uses, growing: Sequence[bool], given: Axes | None
+    path: str, uses: Uses, growing: Sequence[bool], shape: Sequence[int], given: Axes | None
 ) -> tuple[Axes, bool]:
     if given is not None:
         return given, False
     try:
-        return annotation(path, uses, growing)
+        return annotation(path, uses, growing, shape)
     except TransferError:
         if any(growing):
             raise

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from transfer.precision import precise
 from transfer.scaling import Layout, Role
 from transfer.tracing.interpreter import interpret
 from transfer.tracing.jaxprs import Location, called_jaxpr, scan_inputs
@@ -163,8 +164,7 @@ def _scan(
 
 def rms(array: jax.Array) -> jax.Array:
     """Root of the mean square, in float32 or better."""
-    array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
-    return jnp.sqrt(jnp.mean(jnp.square(array)))
+    return jnp.sqrt(jnp.mean(jnp.square(precise(array))))
 
 
 def sublayer_gains(

@@ -26,7 +26,7 @@ class Interpreter:
       activations: which operand of such an equation the activations are.
       contractions: equations in which two activations are contracted with each other, and the
         number of terms in each sum.
-      contracted: the weights whose products each of two such activations is linear in.
+      contracted: the axes of weights whose products meet each other in such a sum.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Interpreter:
         self.products: dict[Location, frozenset[str]] = {}
         self.activations: dict[Location, int] = {}
         self.contractions: dict[Location, int] = {}
-        self.contracted: set[tuple[frozenset[str], ...]] = set()
+        self.contracted: set[tuple[Labels, Labels]] = set()
         self._recording = True
 
     def run(self, jaxpr: Any, inputs: Sequence[Value], at: Location = ()) -> list[Value]:
@@ -72,17 +72,18 @@ class Interpreter:
             if isinstance(met, Other):
                 self.uses[path].joined |= met.joined
 
-    def contraction(self, terms: int, at: Location, sides: Sequence[Other]) -> None:
-        """Record that two activations are contracted with each other."""
+    def contraction(self, terms: int, at: Location, pairs: Iterable[tuple[Labels, Labels]]) -> None:
+        """Record that two activations are contracted with each other, and along which axes."""
         if self._recording:
             self.contractions[at] = terms
-            self.contracted.add(tuple(side.linear_in for side in sides))
+            self.contracted.update(pairs)
 
     def grouped(self, kernel: Weight, axis: int, channels: int, groups: int) -> None:
         """Record that a convolution takes its kernel's outputs in groups."""
         for path, own in kernel.axes[axis] if self._recording else ():
             inputs = {place for other, place in kernel.axes[channels] if other == path}
-            self.uses[path].groups.add((own, frozenset(inputs), groups))
+            leads = (path, own) in kernel.leads(axis)
+            self.uses[path].groups.add((own, frozenset(inputs), groups, leads))
 
     def split(self, paths: Iterable[str], sizes: Sequence[int]) -> None:
         """Record that the outputs of weights are taken apart into parts of these sizes."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from transfer.tracing.abstract_values import Labels, Other, Value, Weight
+from transfer.tracing.abstract_values import Labels, Value, Weight
 from transfer.tracing.axis_uses import Kind
 from transfer.tracing.jaxprs import Location
 
@@ -16,8 +16,8 @@ class Observer(Protocol):
     ) -> None:
         """Record that a weight meets the inputs, and what becomes of each of its axes."""
 
-    def contraction(self, terms: int, at: Location, sides: Sequence[Other]) -> None:
-        """Record that two activations are contracted with each other."""
+    def contraction(self, terms: int, at: Location, pairs: Iterable[tuple[Labels, Labels]]) -> None:
+        """Record that two activations are contracted with each other, and along which axes."""
 
     def grouped(self, kernel: Weight, axis: int, channels: int, groups: int) -> None:
         """Record that a convolution takes its kernel's outputs in groups."""

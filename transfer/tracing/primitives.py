@@ -18,11 +18,13 @@ from transfer.tracing.abstract_values import (
     activation,
     join,
     merge,
+    merged,
     reshape,
 )
 from transfer.tracing.axis_uses import Kind
 from transfer.tracing.jaxprs import Location, scan_inputs
 from transfer.tracing.observer import Observer
+from transfer.tracing.produced_axes import produced_axes
 
 DATA = Other(data=True)
 # Primitives whose output is a linear function of each input, or of the first alone.
@@ -31,6 +33,11 @@ _LINEAR_IN_FIRST = {
     *("div", "convert_element_type", "reduce_precision", "reduce_sum", "copy", "reshape", "rev"),
     *("transpose", "squeeze", "broadcast_in_dim", "slice", "split", "unstack", "tile", "pad"),
     *("dynamic_slice", "gather"),
+}
+# Primitives whose every output entry depends on many of the input's, though the shape may stay.
+_MIXING = {
+    *("fft", "cholesky", "triangular_solve", "householder_product", "geqrf", "qr", "lu", "svd"),
+    *("eig", "eigh", "schur", "hessenberg", "tridiagonal", "custom_linear_solve"),
 }
 
 
@@ -49,6 +56,8 @@ def without_weights(observer: Observer, equation: Any, values: Sequence[Other]) 
             scalar=not variable.aval.shape or (broadcast and bool(values)),
             linear_in=found.linear_in,
             joined=found.joined,
+            # Outputs of another rank, such as vectors beside eigenvalues, have axes of their own.
+            produced=found.produced if len(variable.aval.shape) == len(found.produced) else (),
         )
         for variable in equation.outvars
     ]
@@ -59,10 +68,29 @@ def kept_of(equation: Any, values: Sequence[Value]) -> Other:
     name = equation.primitive.name
     linear = values if name in _LINEAR else values[:1] if name in _LINEAR_IN_FIRST else ()
     joined = activation(values).joined
+    joined |= _joined_parts(equation)
+    return dataclasses.replace(
+        activation(linear), joined=joined, produced=produced_axes(equation, values)
+    )
+
+
+def _joined_parts(equation: Any) -> frozenset[tuple[int, ...]]:
+    """The sizes of the parts that an equation puts together along an axis, for each such axis."""
+    name = equation.primitive.name
+    shapes = [variable.aval.shape for variable in equation.invars]
+    whole = equation.outvars[0].aval.shape
     if name == "concatenate":
-        axis = equation.params["dimension"]
-        joined |= {tuple(variable.aval.shape[axis] for variable in equation.invars)}
-    return dataclasses.replace(activation(linear), joined=joined)
+        return frozenset({tuple(shape[equation.params["dimension"]] for shape in shapes)})
+    if name == "pad":
+        part = shapes[0]
+    elif name == "dynamic_update_slice":
+        part = shapes[1]
+    elif name == "scatter" and len(shapes[2]) == len(whole):
+        part = shapes[2]
+    else:
+        return frozenset()
+    sizes = zip(part, whole, strict=True)
+    return frozenset((size, full - size) for size, full in sizes if 0 < size < full)
 
 
 def _parts(equation: Any) -> list[tuple[int, ...]]:
@@ -87,7 +115,7 @@ def elementwise(
         for variable, value in zip(equation.invars, values, strict=True)
         if isinstance(value, Weight) or not value.scalar
     ) and all(variable.aval.shape == shape for variable in equation.outvars)
-    if not alike:
+    if not alike or equation.primitive.name in _MIXING:
         for weight in weights:
             observer.obstruct(
                 weight, f"it goes through {equation.primitive.name} before it meets the inputs"
@@ -169,12 +197,16 @@ def _reshape(
     weight = values[0]
     assert isinstance(weight, Weight)
     old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    axes = reshape(weight.axes, old, new)
+    # A reshape may transpose before it, as that of a kernel under `vmap` does.
+    order = equation.params["dimensions"] or range(len(old))
+    before, old = [weight.axes[i] for i in order], [old[i] for i in order]
+    axes = reshape(before, old, new)
     kept = NONE.union(*axes)
-    for labels, size in zip(weight.axes, old, strict=True):
+    for labels, size in zip(before, old, strict=True):
         if size == 1:
             observer.gone(labels - kept, Kind.STACKED)
-    return [weight.along(axes)]
+    leading = (*weight.leading, *merged(before, old, new))
+    return [dataclasses.replace(weight.along(axes), leading=leading)]
 
 
 def _dropping(kind: Kind, parameter: str) -> Callable[..., list[Value]]:
@@ -237,6 +269,8 @@ def _scan(observer: Observer, equation: Any, values: Sequence[Value], at: Locati
             observer.gone(value.axes[0], Kind.STACKED)
             value = value.along(value.axes[1:])
             value = value if value.paths else Other(data=False, scalar=not value.axes)
+        else:
+            value = dataclasses.replace(value, produced=value.produced[1:])
         slices.append(value)
     body = equation.params["jaxpr"]
     reordered = _with_carry_last(body, constants, carried)
@@ -244,11 +278,14 @@ def _scan(observer: Observer, equation: Any, values: Sequence[Value], at: Locati
         reordered, [*values[:constants], *slices], values[constants:carried], at
     )
     results = observer.run(body, [*values[:constants], *carry, *slices], at)
-    stacked = [
-        value.along((NONE, *value.axes)) if isinstance(value, Weight) else value
-        for value in results[carried - constants :]
-    ]
-    return [*carry, *stacked]
+    return [*carry, *(_stacked(value) for value in results[carried - constants :])]
+
+
+def _stacked(value: Value) -> Value:
+    if isinstance(value, Weight):
+        return value.along((NONE, *value.axes))
+    produced = (NONE, *value.produced) if value.produced else ()
+    return dataclasses.replace(value, produced=produced)
 
 
 def _with_carry_last(body: Any, constants: int, carried: int) -> Any:

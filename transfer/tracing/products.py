@@ -33,6 +33,16 @@ class _Side:
         ]  # fmt: skip
 
     @property
+    def produced(self) -> list[Labels]:
+        """The labels of its axes in what a product gives: those that it brings or had before."""
+        if isinstance(self.value, Other):
+            return list(self.value.produced) or [NONE] * self.ndim
+        return [
+            labels if kind == Kind.OUT else NONE
+            for labels, kind in zip(self.value.axes, self.kinds, strict=True)
+        ]
+
+    @property
     def free(self) -> list[int]:
         return [axis for axis in range(self.ndim) if self.kinds[axis] == Kind.OUT]
 
@@ -65,11 +75,18 @@ def _dot_general(observer: Observer, equation: Any, values: Sequence[Value], at:
     if all(isinstance(value, Other) and value.data for value in values):
         shape = equation.invars[0].aval.shape
         terms = math.prod(shape[axis] for axis in one.contracting)
-        observer.contraction(terms, at, [value for value in values if isinstance(value, Other)])
+        pairs = zip(one.contracting, other.contracting, strict=True)
+        observer.contraction(terms, at, [(one.produced[a], other.produced[b]) for a, b in pairs])
+    shared = zip(one.batching, other.batching, strict=True)
+    produced = (
+        *(one.produced[a] | other.produced[b] for a, b in shared),
+        *(side.produced[axis] for side in (one, other) for axis in side.free),
+    )
     return Other(
         data=data,
         scalar=not equation.outvars[0].aval.shape,
         linear_in=frozenset().union(*(weight.paths for weight in matrices)),
+        produced=produced if any(produced) else (),
     )
 
 
@@ -115,7 +132,9 @@ def _ragged_dot(observer: Observer, equation: Any, values: Sequence[Value], at: 
             for axis in range(len(stack.axes))
         ]  # fmt: skip
         observer.product(stack, kinds, at, rows)
-        return Other(data=True, linear_in=stack.paths)
+        produced = (NONE, *(stack.axes[i] for i, kind in enumerate(kinds) if kind == Kind.OUT))
+        whole = len(produced) == len(equation.outvars[0].aval.shape)
+        return Other(data=True, linear_in=stack.paths, produced=produced if whole else ())
     return DATA
 
 
@@ -133,7 +152,9 @@ def _convolution(observer: Observer, equation: Any, values: Sequence[Value], at:
         observer.grouped(kernel, out, channels, equation.params["feature_group_count"])
     if equation.params["batch_group_count"] > 1:
         observer.obstruct(kernel, "a convolution takes the batch in groups")
-    return Other(data=True, linear_in=kernel.paths)
+    produced = [NONE] * len(kernel.axes)
+    produced[numbers.out_spec[1]] = kernel.axes[out]
+    return Other(data=True, linear_in=kernel.paths, produced=tuple(produced))
 
 
 def _gather(observer: Observer, equation: Any, values: Sequence[Value], at: Location) -> Value:
@@ -142,7 +163,7 @@ def _gather(observer: Observer, equation: Any, values: Sequence[Value], at: Loca
         observer.obstruct(indices, "it is used as an index")
     by_data = isinstance(indices, Weight) or indices.data
     if not isinstance(table, Weight):
-        return dataclasses.replace(kept_of(equation, [table]), data=table.data or by_data)
+        return dataclasses.replace(kept_of(equation, values), data=table.data or by_data)
     numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
     source, index_shape = equation.invars[0].aval.shape, equation.invars[1].aval.shape
     removed = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
