@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
+# The tests start many processes, each of which would otherwise compile every module it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Whole files per worker, in the order of tests/seconds.json: the slowest first.
 WORKERS := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -65,14 +67,16 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $@
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) ".[dev]"
+	touch $(VENV)/installed $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(INSTALL) ".[bench]"
 	touch $@

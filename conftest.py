@@ -7,6 +7,7 @@ import collections
 import ctypes
 import gc
 import json
+import math
 import os
 import pathlib
 import resource
@@ -27,6 +28,8 @@ SECONDS = pathlib.Path(__file__).parent / "tests" / "seconds.json"
 # A file that takes less is not worth a line of the table.
 LEAST_SECONDS = 2.0
 KIB_PER_GIB = 2**20
+# A process of the tests drops its compiled programs when it holds more at the end of a file.
+MOST_KEPT_GIB = 1.5
 
 hypothesis.settings.register_profile("sample", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("full", deadline=None)
@@ -60,6 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not full:
         # XLA reads it when it compiles for the first time.
         os.environ.setdefault("XLA_FLAGS", QUICK)
+
+
+def pytest_collection_finish() -> None:
+    # What is imported and traced stays; looking through it for garbage takes a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 # Which tests run, and in which order.
@@ -116,13 +125,27 @@ def one_cache(shared_folder: pathlib.Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def memory_is_returned() -> Iterator[None]:
-    """Drop at the end of a file the programs that it has compiled."""
+    """Drop compiled programs at the end of a file, once they take much memory.
+
+    Until then files share them: to trace a program again takes longer than most tests.
+    """
     yield
+    if _resident_gib() < MOST_KEPT_GIB:
+        return
     jax.clear_caches()
     gc.collect()
     # Without this call, which glibc has, half of the memory of a process is what it has freed.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
+
+
+def _resident_gib() -> float:
+    """Return how much memory this process holds now; infinity where the system does not tell."""
+    file = pathlib.Path("/proc/self/statm")
+    if not file.exists():
+        return math.inf
+    pages = int(file.read_text().split()[1])
+    return pages * resource.getpagesize() / 2**10 / KIB_PER_GIB
 
 
 # What a run tells at its end.

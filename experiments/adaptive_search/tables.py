@@ -1,8 +1,8 @@
 """Dense tables of losses over learning rate, decay and width.
 
 `python -m experiments.adaptive_search.tables` trains into `runs/adaptive_search`, where the same
-command resumes, and writes `dense.parquet`, a row per trial of the networks that are
-trained at all widths. Networks that are named, and `--widths`, train alone.
+command resumes, and writes `dense.parquet`, a row per trial of every network
+that is trained at four widths or more. Networks that are named, and `--widths`, train alone.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from experiments.sublayers import write_rows
 from transfer.cli import platform
 from transfer.cli.console import SweepProgress
 from transfer.config import Experiment, read, template
-from transfer.run_directory import RunDirectory
+from transfer.run_directory import RunDirectory, TrialResult
 from transfer.sweeps import LocalLauncher, declared_groups, train_groups
 from transfer.termination import listening
 from transfer.training import TrialGroup
@@ -36,7 +36,7 @@ def transformer() -> Experiment:
     config.training.steps = 400
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-5, 1))
-    config.sweep.widths = (8, 16, 32, 64)
+    config.sweep.widths = (8, 16, 24, 32, 64)
     return _read(config)
 
 
@@ -71,6 +71,7 @@ def _read(config) -> Experiment:  # type: ignore[no-untyped-def]
     return read(config)
 
 
+LEAST_WIDTHS = 4
 NETWORKS: dict[str, Callable[[], Experiment]] = {"transformer": transformer, "resnet": resnet}
 
 
@@ -92,26 +93,29 @@ def groups(experiment: Experiment, width: int) -> list[TrialGroup]:
 
 
 def rows() -> list[dict[str, object]]:
-    """The trials of the networks that are trained at all widths, as rows of the table."""
-    found = [_rows(network, make()) for network, make in NETWORKS.items()]
-    return [row for each in found for row in each]
+    """The trials at all widths that are trained whole, of networks with at least four of them."""
+    found = []
+    for network, make in NETWORKS.items():
+        experiment = make()
+        whole = [trials for width in experiment.sweep.widths if (trials := _whole(network, width))]
+        if len(whole) >= LEAST_WIDTHS:
+            found += [
+                {
+                    "network": network,
+                    "objective_value": trial.objective_value,
+                    **{name: getattr(trial, name) for name in COLUMNS[1:-1]},
+                }
+                for trials in whole
+                for trial in trials
+            ]
+    return found
 
 
-def _rows(network: str, experiment: Experiment) -> list[dict[str, object]]:
-    """The trials of a network, none unless all are there."""
-    trials = [
-        trial for width in experiment.sweep.widths for trial in directory(network, width).trials()
-    ]
-    if len(trials) < sum(len(group.trials) for group in declared_groups(experiment)):
-        return []
-    return [
-        {
-            "network": network,
-            "objective_value": trial.objective_value,
-            **{name: getattr(trial, name) for name in COLUMNS[1:-1]},
-        }
-        for trial in trials
-    ]
+def _whole(network: str, width: int) -> list[TrialResult]:
+    """The trials of a network at a width, none unless all are there."""
+    trials = directory(network, width).trials()
+    wanted = sum(len(group.trials) for group in groups(NETWORKS[network](), width))
+    return trials if len(trials) == wanted else []
 
 
 def main() -> None:

@@ -32,24 +32,22 @@ def test_an_optimum_shows_its_interval_and_the_best_run(sweep):
     assert "The optimum at one width" in text_of(shown)
     assert cells_of(shown) == [
         ["width 32", "mup+sqrt"],
+        ["best learning rate", f"0.015 (2^-6) [{2**low:#.2g}, {2**high:#.2g}]"],
         [
-            "log2 of the best learning rate",
-            f"{found.log2_learning_rate.value:.2f} [{low:.2f}, {high:.2f}]",
+            "best that was run",
+            f"learning rate 0.016 (2^-6), decay 0.125: loss {found.best_loss:.4f}",
         ],
-        ["best that was run", f"learning rate 0.01562, decay 0.125: loss {found.best_loss:.4f}"],
     ]
 
 
 def test_an_optimum_says_why_something_is_unknown(sweep):
-    alone = find_optimum(sweep()(loss, [32], GRID), "mup+sqrt", 32)
     edge = find_optimum(sweep()(loss, [32], [-5.0, -4.0, -3.0]), "mup+sqrt", 32)
     gone = find_optimum(sweep()(lambda *_: float("inf"), [32], GRID), "mup+sqrt", 32)
+    bare = dataclasses.replace(edge, log2_learning_rate=Estimate(-6.0, reason="it was lost"))
 
-    assert "-6.00 (no interval: an interval needs at least two seeds)" in text_of(
-        alone._repr_html_()
-    )
     assert "undecided: the best learning rate is the smallest: add" in text_of(edge._repr_html_())
     assert "every run diverged" in text_of(gone._repr_html_())
+    assert "0.016 (2^-6) (no interval: it was lost)" in text_of(bare._repr_html_())
 
 
 def test_an_optimum_in_decay_too_has_a_row_for_it(sweep):
@@ -65,8 +63,8 @@ def test_an_optimum_in_decay_too_has_a_row_for_it(sweep):
         )._repr_html_()
     )
 
-    assert inside[2][0] == "log2 of the best decay"
-    assert inside[2][1].startswith("-3.20 ")
+    assert inside[2][0] == "best decay"
+    assert inside[2][1].startswith("0.11 [0.0")  # 2^-3.2 is 0.109
     assert edge[-1][0] == "note"
     assert edge[-1][1].startswith("weight decay stays at 0.0625")
 

@@ -107,6 +107,6 @@ def measured(
         rescale=rescale,
         multiplied=multiplied,
         make_optimizer=make_optimizer,
-        seeds=6,
+        seeds=12,
         steps=1,
     )

@@ -16,8 +16,8 @@ NAMES = (
     *(
         pytest.param(name, marks=pytest.mark.full)
         for name in (
-            *("u-net", "vit", "gru", "soft mixture", "top-2 mixture", "perceiver", "equinox"),
-            *("resnext", "alibi", "attention pooling", "state space"),
+            *("u-net", "vit", "gru", "soft mixture", "top-2 mixture", "perceiver"),
+            *("alibi", "attention pooling"),
         )
     ),
 )
@@ -38,7 +38,7 @@ def test_of_a_right_model_nothing_is_found(name, pytestconfig):
         steps=1,
     )
     assert checked.findings == ()
-    assert checked.outcome != "differs"
+    assert [row for row in checked if row.verdict == "differs"] == []
     judged = [row for row in checked if row.verdict != "not judged"]
     # And it is not that nothing is decided.
     assert sum(row.verdict == "agrees" for row in judged) >= 0.8 * len(judged)

@@ -1,10 +1,15 @@
 """One sweep, prediction and training run, made through the command line for all who look at it."""
 
+import functools
 import shutil
+from unittest import mock
 
 import jax
 import pytest
 from refusals import require_complaint
+
+from transfer.sweeps import runner
+from transfer.training.kept_programs import KeptPrograms
 
 from .terminal import TINY, transfer, tree
 
@@ -15,6 +20,19 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def shared_programs():
+    """Commands share programs as groups do: tracing them is most of the time of a small run."""
+    kept, run_groups = KeptPrograms(most=16), runner.run_groups
+
+    @functools.wraps(run_groups)
+    def sharing(*arguments, programs=None, **choices):
+        return run_groups(*arguments, programs=kept, **choices)
+
+    with mock.patch.object(runner, "run_groups", sharing):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -216,6 +216,15 @@ def test_a_run_directory_that_is_a_file(refused, verb):
     refused(verb, "--run=tiny.py", *config, names=("--run=tiny.py",))
 
 
+@pytest.mark.parametrize("verb", ["report", "spectrum"])
+def test_a_bucket_whose_package_is_not_installed(refused, verb, monkeypatch):
+    def missing(protocol, **settings):
+        raise ImportError("Please install gcsfs to access Google Storage")
+
+    monkeypatch.setattr("fsspec.filesystem", missing)
+    refused(verb, "--run=gs://bucket/run", names=("gcsfs", "pip"))
+
+
 def test_a_run_directory_with_foreign_files(refused, workplace):
     (workplace / "thesis").mkdir()
     (workplace / "thesis/chapter.txt").write_text("years of work")

@@ -106,6 +106,7 @@ def test_another_batch_size_moves_as_for_text(swept, capsys):
     require_complaint(capsys.readouterr().err, "recipe.depth", 2)
 
 
+@pytest.mark.full
 def test_its_coordinates_are_checked_on_random_images(home, config, capsys):
     arguments = (config, f"--run={home}/checked", "--widths=32,128", "--seeds=6", "--steps=1")
     status = transfer("check", *arguments)

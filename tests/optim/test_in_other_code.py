@@ -221,6 +221,19 @@ def test_the_state_of_another_optimizer_or_width_is_refused():
         tx.update(ones(), narrow, ones())
 
 
+@every
+def test_a_state_of_shapes_is_made_of_shapes(make):
+    """As it is needed to restore one."""
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "bfloat16"), ones())
+    made_of_shapes, made_of_arrays = (
+        make(LR, DECAY, layout=LAYOUT, recipe=recipe()).init(each)
+        for each in (shapes, cast(ones(), "bfloat16"))
+    )
+    assert jax.tree.map(jnp.shape, made_of_shapes) == jax.tree.map(jnp.shape, made_of_arrays)
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(made_of_shapes)}
+    assert dtypes == {leaf.dtype for leaf in jax.tree.leaves(made_of_arrays)}
+
+
 def test_a_decay_without_parameters_is_refused():
     tx = made(optim.sgd)
     with refused("parameters"):

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import math
 import pathlib
 import shutil
@@ -11,12 +12,13 @@ import pytest
 from refusals import refused
 from training.tiny import DATA, STEPS, Tiny
 
+from transfer import sweeps
 from transfer.data import load_dataset
 from transfer.distributed import job
 from transfer.probes import equilibrium_rms
 from transfer.run_directory import TRIALS_SCHEMA, RunDirectory
 from transfer.scaling import Hyperparameters, Recipe
-from transfer.sweeps import declared_groups, remove_orphans, run_groups, runner
+from transfer.sweeps import declared_groups, remove_orphans, runner
 from transfer.sweeps import unfinished as missing
 from transfer.termination import TerminatedError
 from transfer.training import TrialSpec, train
@@ -27,6 +29,8 @@ from .small import BASE_WIDTH, RATES, WARMUP, Recorder, experiment
 # The last rate is one at which nothing stays finite.
 DECAY, SEEDS, WIDTHS, WILD = 0.1, (0, 3), (8, 16), 1e30
 TRIALS = (len(RATES) + 1) * len(SEEDS)
+PROGRAMS = KeptPrograms(most=16)
+run_groups = functools.partial(sweeps.run_groups, programs=PROGRAMS)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +163,7 @@ def test_a_row_has_what_its_own_trial_measures(swept, declared, dataset):
     """Trained again in the opposite order, so that no row can have another's numbers."""
     group = declared_groups(declared)[1]
     backwards = dataclasses.replace(group, trials=group.trials[::-1])
-    outcome = train(backwards, dataset)
+    outcome = train(backwards, dataset, kept=PROGRAMS)
     trials = {trial.trial: trial for trial in swept[0].trials()}
     values, bounds = {}, {}
     for row in swept[0].spectrum().to_pylist():

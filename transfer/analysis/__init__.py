@@ -13,7 +13,7 @@ from transfer.analysis.crossover import Crossover, crossover
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.expected_bowl import USUAL, ExpectedBowl, measured_bowl
 from transfer.analysis.forecast import Forecast, TargetSize, forecast
-from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast
+from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast, registered_forecast
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import (
@@ -98,6 +98,7 @@ __all__ = [
     "optimum_slope",
     "predict",
     "predicted_slope",
+    "registered_forecast",
     "slope_over_seeds",
     "spectrum_slopes",
     "sweeps_by_recipe",

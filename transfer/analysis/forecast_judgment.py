@@ -8,7 +8,7 @@ from transfer.analysis.estimate import Interval
 from transfer.analysis.forecast import Forecast, RecipeForecast, TargetForecast
 from transfer.analysis.losses import setting_of
 from transfer.analysis.width_losses import width_losses
-from transfer.run_directory import TrialResult
+from transfer.run_directory import FORECAST, RunDirectory, TrialResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,3 +125,15 @@ def _came(
         return [trial.objective_value for trial in chosen], "predicted", None
     swept = width_losses(mine, found.recipe)
     return (swept[0].losses, "swept", None) if swept else ((), "", "diverged")
+
+
+def registered_forecast(run: RunDirectory) -> tuple[Forecast, str] | None:
+    """Return the forecast of a run and when it was registered, or None.
+
+    Raises:
+      TransferError: the file is no forecast.
+    """
+    content = run.read_json(FORECAST)
+    if content is None:
+        return None
+    return Forecast.from_json(content), str(content.get("registered", "an unknown time"))

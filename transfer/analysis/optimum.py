@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from transfer.analysis.quadratic import curve_minimum, open_end
 from transfer.analysis.surface import Rows, Surface, fit_surfaces
 from transfer.errors import TransferError
 from transfer.markup import html_table
+from transfer.notation import interval, learning_rate, number
 from transfer.renamed import renamed
 from transfer.run_directory import TrialResult
 from transfer.scaling.hyperparameters import Hyperparameters
@@ -46,12 +47,13 @@ class Optimum:
     def _repr_html_(self) -> str:
         """What is known of it, and why what is not is not, for notebooks."""
         rate, decay = self.log2_learning_rate, self.log2_weight_decay
-        best = f"learning rate {self.best.learning_rate:.4g}, decay {self.best.weight_decay:.4g}"
+        best = f"learning rate {learning_rate(self.best.learning_rate)}, "
+        best += f"decay {self.best.weight_decay:.4g}"
         loss = "every run diverged" if self.best_loss is None else f"loss {self.best_loss:.4f}"
         rows = [
             [f"width {self.width}", self.recipe],
-            ["log2 of the best learning rate", _told(rate)],
-            *([["log2 of the best decay", _told(decay)]] if decay else []),
+            ["best learning rate", _told(rate, learning_rate)],
+            *([["best decay", _told(decay, number)]] if decay else []),
             ["best that was run", f"{best}: {loss}"],
             *([["note", self.note]] if self.note else []),
         ]
@@ -195,11 +197,13 @@ def _require_comparable(
         )
 
 
-def _told(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return f"undecided: {estimate.reason}"
-    gap = f" (no interval: {estimate.reason})" if estimate.reason else ""
-    return estimate.text("z.2f") + gap
+def _told(log2: Estimate, written: Callable[[float], str]) -> str:
+    if log2.value is None:
+        return f"undecided: {log2.reason}"
+    if log2.interval is None:
+        return f"{written(2**log2.value)} (no interval: {log2.reason})"
+    low, high = log2.interval
+    return f"{written(2**log2.value)} {interval(2**low, 2**high)}"
 
 
 def _swept(trials: Iterable[TrialResult], recipe: str) -> list[TrialResult]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
 
 from transfer.errors import TransferError
 
@@ -130,6 +129,8 @@ class ScalingLaw:
         return float(self.variance + of_one * max(0.0, 1 / runs - kept))
 
     def _interval(self, size: float, extra: float) -> tuple[float, float]:
+        from scipy import optimize, special  # takes a third of a second
+
         middle = self.at(size)
         quantile = float(special.stdtrit(self.freedom, 0.5 + LEVEL / 2))
         allowed = quantile**2 * self.variance

@@ -135,8 +135,8 @@ class _Causes:
             return self._of_factor(row, row.name)
         wanted = float(self.slopes.recipe.contraction.width)
         return (
-            f"The attention logits ({row.name}, over a growing head dimension) follow "
-            f"width^{row.slope:+z.2f}, expected width^{row.expected}: they are scaled by "
+            f"The {row.what} of the attention logits ({row.name}, over a growing head dimension) "
+            f"follows width^{row.slope:+z.2f}, expected width^{row.expected}: they are scaled by "
             f"head_dim^{row.error + wanted:+z.2f}, expected head_dim^{wanted:+z.2f} (1/d under "
             "muP, not 1/sqrt(d)), or a fixed head dimension and more heads."
         )

@@ -34,10 +34,10 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Forecast and write, or show what was forecast."""
     platform.prepare()
-    from transfer.analysis import judge_forecast
+    from transfer.analysis import judge_forecast, registered_forecast
     from transfer.cli.console import say
     from transfer.run_directory import FORECAST, RunDirectory
-    from transfer.sweeps import register_forecast, registered_forecast, target_widths
+    from transfer.sweeps import register_forecast, target_widths
 
     directory, asked = flags.run_directory(values), _widths(values["width"].value or [])
     directory.require_trials()

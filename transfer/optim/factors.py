@@ -69,10 +69,11 @@ def scaled(
         follows the gradient's size: for directions that are the same for any multiple of the
         gradients but for their epsilon.
 
-    All numbers may be traced. Raises `TransferError` for an unknown family, a direction that is no
-    optax transformation, and a clip that is not above 0; at `init` and `update` for paths or shapes
-    other than the layout's, for leaves that are no floating point numbers, and for the state of
-    another optimizer or of other shapes.
+    All numbers may be traced, and `init` of shapes (`jax.ShapeDtypeStruct`) is a state of shapes.
+    Raises `TransferError` for an unknown family, a direction that is no optax transformation, a
+    setting that is no number, and a clip that is not above 0; at `init` and `update` for paths or
+    shapes other than the layout's, for leaves that are no floating point numbers, and for the state
+    of another optimizer or of other shapes.
 
     Example:
       >>> from transfer.scaling import Annotated, Axes, Recipe
@@ -121,7 +122,13 @@ def scaled(
     # Arguments have optax's names, because its wrappers pass them by name.
     def init(params: Any) -> ScaledState:
         require_layout(layout, params)
-        return ScaledState(jnp.zeros([], jnp.int32), inner.init(jax.tree.map(precise, params)))
+
+        def begin(params: Any) -> ScaledState:
+            own = inner.init(jax.tree.map(precise, params))
+            return ScaledState(jnp.zeros([], jnp.int32), own)
+
+        abstract = [isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(params)]
+        return jax.eval_shape(begin, params) if any(abstract) else begin(params)
 
     def update(
         updates: Any, state: ScaledState, params: Any = None, **extra_args: Any

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transfer.analysis import Forecast, JudgedForecast, judge_forecast
+from transfer.analysis import Forecast, JudgedForecast, judge_forecast, registered_forecast
 from transfer.analysis.estimate import Interval
 from transfer.analysis.forecast import SIZES, HeldOut, RecipeForecast
 from transfer.run_directory import OBJECTIVES, RunDirectory, TrialResult
-from transfer.sweeps import registered_forecast
 
 _PLACES = 33
 

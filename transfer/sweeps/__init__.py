@@ -10,10 +10,9 @@ from transfer.sweeps.design import Design, propose
 from transfer.sweeps.groups import declared_groups, most_rounds
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
-from transfer.sweeps.registered_forecast import (
+from transfer.sweeps.registration import (
     make_forecast,
     register_forecast,
-    registered_forecast,
     target_size,
     target_widths,
 )
@@ -54,7 +53,6 @@ __all__ = [
     "provenance",
     "register_forecast",
     "register_run",
-    "registered_forecast",
     "remove_orphans",
     "run_groups",
     "run_single",

@@ -8,9 +8,9 @@ from refusals import refused
 
 from sweeps.ladder import EXPERIMENT, trials, write
 from transfer import atomic
-from transfer.analysis import Forecast
+from transfer.analysis import Forecast, registered_forecast
 from transfer.run_directory import FORECAST
-from transfer.sweeps import register_forecast, registered_forecast, target_size, target_widths
+from transfer.sweeps import register_forecast, target_size, target_widths
 from transfer.training import run_size
 
 

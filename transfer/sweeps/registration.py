@@ -91,18 +91,6 @@ def register_forecast(
     return made
 
 
-def registered_forecast(run: RunDirectory) -> tuple[Forecast, str] | None:
-    """Return the forecast of a run and when it was registered, or None.
-
-    Raises:
-      TransferError: the file is no forecast.
-    """
-    content = run.read_json(FORECAST)
-    if content is None:
-        return None
-    return Forecast.from_json(content), str(content.get("registered", "an unknown time"))
-
-
 def _collapses(
     run: RunDirectory, trials: Sequence[TrialResult], below: int
 ) -> Mapping[str, Collapse]:
