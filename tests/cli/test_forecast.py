@@ -1,6 +1,7 @@
 """The verb, from five widths to the judgment, and the cost of a sweep before it runs."""
 
 import dataclasses
+import pathlib
 
 import pytest
 from sweeps.ladder import trials, write
@@ -20,7 +21,7 @@ def ladder(tmp_path):
 def test_a_forecast_is_said_first_written_and_said_again(ladder, capsys):
     assert transfer("forecast", f"--run={ladder}") == 0
     first = capsys.readouterr().out.splitlines()
-    before = tree(ladder.path)
+    before = tree(pathlib.Path(ladder.path))
     assert transfer("forecast", f"--run={ladder}") == 0
     again = capsys.readouterr().out.splitlines()
 
@@ -29,7 +30,7 @@ def test_a_forecast_is_said_first_written_and_said_again(ladder, capsys):
     assert "forecast.json" in first[-1]
     assert again[0].startswith("Registered on 20")
     assert again[1 : len(first)] == first[:-1]
-    assert tree(ladder.path) == before
+    assert tree(pathlib.Path(ladder.path)) == before
 
 
 def test_the_report_judges_it_and_draws_it(ladder, capsys):
