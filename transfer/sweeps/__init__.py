@@ -8,6 +8,7 @@ from transfer.sweeps.bracket import bracket
 from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
 from transfer.sweeps.groups import declared_groups, most_rounds
+from transfer.sweeps.optimizer_groups import OptimizerGroups, optimizer_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
 from transfer.sweeps.registration import (
@@ -28,20 +29,24 @@ from transfer.sweeps.runner import (
 )
 from transfer.sweeps.tables import GroupTables
 from transfer.sweeps.target import extrapolated, target_experiment
-from transfer.sweeps.target_values import target_values
+from transfer.sweeps.target_values import parameter_values, target_values
 
 __all__ = [
     "Adopted",
     "Design",
+    "Group",
     "GroupCost",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
+    "OptimizerGroups",
     "Reporter",
+    "Setting",
     "SweepCost",
     "adopted",
     "bracket",
+    "claim",
     "declared_groups",
     "extrapolated",
     "group_cost",
@@ -49,6 +54,8 @@ __all__ = [
     "load_for",
     "make_forecast",
     "most_rounds",
+    "optimizer_groups",
+    "parameter_values",
     "propose",
     "provenance",
     "register_forecast",
@@ -65,6 +72,7 @@ __all__ = [
     "target_values",
     "target_widths",
     "train_groups",
+    "trial_name",
     "tuned_for",
     "unfinished",
     "work",
