@@ -59,7 +59,7 @@ kills: $(VENV)/installed-dev
 # The guides and the library's reference as a site in build/docs; a broken link is an error.
 docs: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) ".[docs]"
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky docs build/docs
+	$(BIN)/mkdocs build
 
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev
