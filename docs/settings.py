@@ -29,7 +29,8 @@ def _sections(defaults: typing.Any, path: str) -> typing.Iterator[str]:
     name = f"`{path}`" if path else "The experiment"
     chosen = next((f.default for f in dataclasses.fields(kind) if f.name == "kind"), "")
     yield f"## {name}{f', kind {chosen}' if chosen else ''}\n"
-    yield from ("```text", inspect.getdoc(kind) or "", "```", "")
+    said, _, _ = (inspect.getdoc(kind) or "").partition("\n\nExample:")
+    yield from ("```text", said, "```", "")
     hints = typing.get_type_hints(kind)
     sections, rows = [], []
     for field in dataclasses.fields(kind):
