@@ -87,7 +87,7 @@ class OwnText:
 
 
 def _choose_field(files: OwnFiles, wanted: str) -> str:
-    for file in files.files:
+    for file in [file for split in files.splits for file in files.split(split).files]:
         kind = format_of(file)
         if kind is None:
             continue
