@@ -13,7 +13,7 @@ from etils import epath
 from transfer.errors import TransferError
 from transfer.run_directory import RunDirectory, TrialResult
 from transfer.sweeps.provenance import provenance
-from transfer.sweeps.results.trials import read_results
+from transfer.sweeps.results.table import read_results
 from transfer.user_paths import user_path
 
 KIND = "results"
