@@ -117,7 +117,7 @@ class OwnFiles:
         files = tuple(file for file in self.files if file.name.startswith(f"{name}/"))
         return FileSplit(name, files, held_out=None)
 
-    def is_empty(self, split: FileSplit, count: int, what: str) -> TransferError:
+    def empty_split(self, split: FileSplit, count: int, what: str) -> TransferError:
         """Return the error for a split that takes none of the `count` examples there are."""
         if split.held_out is None:
             reason = f"its folder holds no {what}"

@@ -65,7 +65,7 @@ class FolderImages:
         chosen = self.files.split(split)
         if not self._images[split]:
             total = sum(map(len, self._images.values()))
-            raise self.files.is_empty(chosen, total, "images")
+            raise self.files.empty_split(chosen, total, "images")
         return FolderImageSplit(self, self._images[split])
 
     def class_of(self, file: OwnFile) -> str:

@@ -83,7 +83,7 @@ class OwnText:
                     is_empty = False
                     yield document
         if is_empty:
-            raise self.files.is_empty(split, count, "documents")
+            raise self.files.empty_split(split, count, "documents")
 
 
 def _choose_field(files: OwnFiles, wanted: str) -> str:
