@@ -3,9 +3,9 @@
     text    config -> source (documents) -> tokenizer -> flat token file -> windows -> batches
     images  config -> source (encoded images) -> crop and flip -> normalization -> batches
 
-Every split is read through TFDS, without TensorFlow, or from files of one's own, and batched through
-grain. Held-out images are not augmented. The same seed gives the same batches on any number of
-processes.
+Every split is read through TFDS, without TensorFlow, or from files of one's own, and batched
+through grain. Held-out images are not augmented. The same seed gives the same batches on any number
+of processes.
 
 Example:
   >>> dataset = load_dataset(DataConfig(name="synthetic"))

@@ -18,7 +18,7 @@ _DAMAGE = (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFi
 
 
 class NpzImages:
-    """Images uint8 (n, height, width) or (n, height, width, 1 or 3), labels integers (n,) or (n, 1).
+    """Images uint8 (n, height, width[, 1 or 3]) and labels, integers (n,) or (n, 1).
 
     The arrays are named `images` and `labels` (or `image` and `label`, `x` and `y`), of which one
     in 10 is held out by a hash of its pixels, or with a split before or behind, such as `x_train`,
@@ -187,9 +187,9 @@ def _labels(file: OwnFile, name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     is_whole = np.issubdtype(array.dtype, np.integer)
-    if array.ndim != 1 or not is_whole or array.min(initial=0) < 0:
+    if array.ndim != 1 or not is_whole or (array < 0).any():
         raise TransferError(
             f"The array {name} of {file} is {array.dtype} of shape {array.shape}; expected whole "
             "numbers from 0 on, one for each image."
         )
-    return array
+    return array.astype(np.int64)

@@ -191,7 +191,7 @@ def _recorded_digests(files: Sequence[OwnFile], records: epath.Path) -> list[str
         known = json.loads(path.read_text())
     except (OSError, ValueError):  # missing or damaged
         known = {}
-    stamps = [f"{ascii(file.name)} {file.size} {file.modified}" for file in files]
+    stamps = [f"{file.name!a} {file.size} {file.modified}" for file in files]
     digests = {stamp: known.get(stamp) for stamp in stamps}
     for stamp, file in zip(stamps, files, strict=True):
         digests[stamp] = digests[stamp] or _digest(file)

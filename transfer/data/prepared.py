@@ -142,8 +142,8 @@ def find_builder(
         ours = ", ".join(f'"{each}"' for each in embedded)
         raise TransferError(
             f'The data set "{name}" is neither known to TFDS nor prepared in '
-            f"{folder}{_path_of_own(name) or nearest(name, known)}; set data.name to {ours}, {OWN_FILES}PATH for files of your own "
-            f"(docs/data.md), or a TFDS {kind} data set."
+            f"{folder}{_path_of_own(name) or nearest(name, known)}; set data.name to {ours}, "
+            f"{OWN_FILES}PATH for files of your own (docs/data.md), or a TFDS {kind} data set."
         ) from error
     except Exception as error:  # malformed names, builders that need missing packages, network
         raise TransferError(

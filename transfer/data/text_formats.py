@@ -1,4 +1,4 @@
-"""Documents in files: plain text, JSON lines, CSV, Parquet and Arrow, a part of a file at a time."""
+"""Documents in files: text, JSON lines, CSV, Parquet and Arrow, a part of a file at a time."""
 
 import codecs
 import contextlib

@@ -9,7 +9,9 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-DOCUMENTS = [f'document {i}: "tiger",\nburning\tbright in naïve 夜 {"x" * (i % 7)}' for i in range(80)]
+DOCUMENTS = [
+    f'document {i}: "tiger",\nburning\tbright in naïve 夜 {"x" * (i % 7)}' for i in range(80)
+]
 OTHERS = [f"https://example.org/{i}" for i in range(80)]
 
 
@@ -21,7 +23,7 @@ def write_jsonl(path: pathlib.Path, field: str = "text", opened: Callable = open
 
 def write_csv(path: pathlib.Path, field: str = "text", opened: Callable = open) -> None:
     with opened(path, "wt", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if ".tsv" in path.name else ",")
+        writer = csv.writer(file, delimiter="\t" if ".tsv" in path.name.lower() else ",")
         writer.writerow(["url", field])
         writer.writerows(zip(OTHERS, DOCUMENTS, strict=True))
 

@@ -1,4 +1,4 @@
-"""Files of one's own as a data set: splits, fingerprints, positions, and sets that are too small."""
+"""Files of one's own as a data set: splits, fingerprints, positions, and sets too small."""
 
 import dataclasses
 import json
@@ -129,15 +129,17 @@ def test_a_link_to_a_folder_above_is_followed_once(folder, opened):
     assert list(opened(folder).documents("train")) == before
 
 
-@pytest.mark.parametrize("content", ["0123456789", ""])
-def test_one_tiny_file_is_refused(tmp_path, configured, content):
+@pytest.mark.parametrize(
+    ("content", "names"), [("0123456789", ("train", 11)), ("", ("train and test", 0))]
+)
+def test_one_tiny_file_is_refused(tmp_path, configured, content, names):
     (tmp_path / "tiny.txt").write_text(content)
-    with refused(tmp_path / "tiny.txt", "train and test"):
+    with refused(tmp_path / "tiny.txt", *names):
         load_dataset(configured(tmp_path / "tiny.txt"))
 
 
 def test_too_little_text_for_a_batch_is_refused(folder, configured):
-    with refused(f"folder:{folder}", "test", 4000, "data.batch_size"):
+    with refused(f"folder:{folder}", "train", 4000, "data.batch_size"):
         load_dataset(configured(folder, batch_size=4000, eval_sequences=4000))
 
 

@@ -1,4 +1,4 @@
-"""Each format gives the documents that were written into it, or a sentence that says what is wrong."""
+"""Each format gives the documents that were written into it, or says what is wrong."""
 
 import gzip
 import json
@@ -177,5 +177,5 @@ def test_a_parquet_file_whose_text_is_not_utf8(tmp_path):
 def test_a_file_without_the_field_of_the_first(tmp_path):
     corpus.write_parquet(tmp_path / "a.parquet")
     corpus.write_csv(tmp_path / "b.csv", field="body")
-    with refused(tmp_path / "b.csv", "text", "line 2"):
+    with refused(tmp_path / "b.csv", "text", "line 3"):
         read(tmp_path)

@@ -1,4 +1,4 @@
-"""Results of a sweep whose best learning rate is 2^-6 at every width, as others would store them."""
+"""Results of a sweep whose best learning rate is 2^-6 at every width, as others store them."""
 
 import csv
 import io

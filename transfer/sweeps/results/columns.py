@@ -45,9 +45,7 @@ _NEEDED = ("width", "learning_rate")
 _LOSSES = ("eval_loss", "loss")
 
 
-def find_columns(
-    names: Sequence[str], chosen: Mapping[str, str], where: str
-) -> dict[str, str]:
+def find_columns(names: Sequence[str], chosen: Mapping[str, str], where: str) -> dict[str, str]:
     """Return the table's own name for each column of a trial that it has.
 
     Arguments:

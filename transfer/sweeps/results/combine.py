@@ -162,9 +162,7 @@ def _together(parts: Sequence[_Part]) -> list[TrialResult]:
 
 def _fingerprint(runs: Iterable[RunDirectory]) -> str:
     known = {
-        str(found): run
-        for run in runs
-        if (found := (run.config() or {}).get("data_fingerprint"))
+        str(found): run for run in runs if (found := (run.config() or {}).get("data_fingerprint"))
     }
     if len(known) > 1:
         (one, first), (other, second), *_ = known.items()

@@ -177,7 +177,7 @@ def _literal(text: str) -> object:
 class _NumbersByName(ast.NodeTransformer):
     """`nan` and `inf`, as Python prints them, are names in its own syntax."""
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id not in _NAMED_NUMBERS:
             return node
         return ast.copy_location(ast.Constant(_NAMED_NUMBERS[node.id]), node)

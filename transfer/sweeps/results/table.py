@@ -160,7 +160,9 @@ class _Row:
             raise self.wrong(ours, f"a whole number of at least {least}")
         return int(found)
 
-    def wrong(self, ours: str, expected: str, known: Mapping[str, Any] | None = None) -> TransferError:
+    def wrong(
+        self, ours: str, expected: str, known: Mapping[str, Any] | None = None
+    ) -> TransferError:
         """The error for a cell that does not hold what its column does."""
         found = self.value(ours)
         shown = "nothing" if found is None else repr(found)[:80]
