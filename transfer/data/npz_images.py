@@ -122,9 +122,11 @@ class _Archive:
     def __enter__(self) -> "_Archive":
         try:
             self._content = self._file.path.open("rb")
+            if not zipfile.is_zipfile(self._content):  # which numpy would take for a pickle
+                raise ValueError("it is no archive")
             self._arrays = np.load(self._content, allow_pickle=False)
             self._names = self._arrays.files
-        except (*_DAMAGE, AttributeError) as error:
+        except _DAMAGE as error:
             raise self._unreadable(error) from error
         return self
 

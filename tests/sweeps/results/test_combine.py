@@ -1,5 +1,6 @@
 """Tables and run directories in one run directory, with the verbs that work on it."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -164,7 +165,10 @@ def test_parts_of_a_sweep_become_one_with_curves_and_configuration(tmp_path):
     # A recipe of each table's name would part them.
     for part in parts:
         part.replace(
-            [trial.__class__(**vars(trial) | {"recipe": "mine"}) for trial in part.trials()],
+            [
+                dataclasses.replace(trial, recipe="mine", parametrization="mine")
+                for trial in part.trials()
+            ],
             metrics=part.metrics().to_pylist(),
         )
     whole = RunDirectory(tmp_path / "whole")

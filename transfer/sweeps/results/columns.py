@@ -88,7 +88,8 @@ def find_columns(names: Sequence[str], chosen: Mapping[str, str], where: str) ->
     if missing:
         raise TransferError(
             f"{where} has no column of the {' and the '.join(missing)}; it has {', '.join(names)}: "
-            f"name it by columns={missing[0]}=COLUMN."
+            f"name it by --columns={missing[0]}=COLUMN, or in Python by "
+            f'columns={{"{missing[0]}": "COLUMN"}}.'
         )
     return found
 

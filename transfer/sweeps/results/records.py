@@ -58,11 +58,11 @@ def source_name(source: Any) -> str:
 
     Example:
       >>> source_name("runs/results.csv"), source_name([{}])
-      ('runs/results.csv', 'the list')
+      ('runs/results.csv', 'The list')
     """
     if isinstance(source, str | epath.PathLike):
         return str(source)
-    return f"the {type(source).__name__}"
+    return f"The {type(source).__name__}"
 
 
 def _rows(source: Any) -> list[Record]:
@@ -77,8 +77,8 @@ def _rows(source: Any) -> list[Record]:
         if all(isinstance(row, Mapping) for row in rows):
             return [dict(row) for row in rows]
     raise TransferError(
-        f"The table is a {type(source).__name__}; expected the path of a file, a pandas, polars or "
-        "Arrow table, or a list of dictionaries."
+        f"The table is of type {type(source).__name__}; expected the path of a file, a pandas, "
+        "polars or Arrow table, or a list of dictionaries."
     )
 
 

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from etils import epath
+
 from transfer.errors import TransferError, nearest
 from transfer.run_directory import Status, TrialResult
 from transfer.scaling.hyperparameters import MULTIPLIERS
@@ -73,7 +75,8 @@ def read_results(source: Any, columns: Mapping[str, str] | None = None) -> Resul
     name = source_name(source)
     records = read_records(source)
     found = find_columns(column_names(records), columns or {}, name)
-    recipe = pathlib.PurePath(name).stem if not name.startswith("the ") else _UNNAMED
+    is_file = isinstance(source, str | epath.PathLike)
+    recipe = printable(pathlib.PurePath(name).stem) if is_file else _UNNAMED
     rows = [_Row(name, number, record, found) for number, record in enumerate(records, 1)]
     running = [row for row in rows if row.status is None]
     kept = [row for row in rows if row.status is not None]
@@ -132,7 +135,7 @@ class _Row:
         """A cell as text of one line; empty where there is none."""
         found = self.value(ours)
         shown = "" if found is None else str(found).strip()
-        return "".join(each if each.isprintable() else "\ufffd" for each in shown)
+        return printable(shown)
 
     def number_of(self, ours: str, default: float) -> float:
         """A cell as a number, which may be infinite or no number."""
@@ -228,6 +231,16 @@ class _Row:
             compile_seconds=math.nan,
             execution="",
         )
+
+
+def printable(text: str) -> str:
+    """Return text without what would steer a terminal.
+
+    Example:
+      >>> printable("a\\x1b[31m") == "a\\ufffd[31m"
+      True
+    """
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _seeds(rows: Sequence[_Row], given: bool) -> list[int]:
