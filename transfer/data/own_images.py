@@ -109,9 +109,9 @@ class FolderImageSplit:
         file = self._files[index]
         height, width, channels = self.source.shape
         try:
-            image = Image.open(io.BytesIO(content))
-            _require_bytes(image.mode, file)
-            image = image.convert(MODES[channels])
+            stored = Image.open(io.BytesIO(content))
+            _require_bytes(stored.mode, file)
+            image = stored.convert(MODES[channels])
         except TransferError:
             raise
         except Exception as error:  # Pillow raises many kinds for one thing: content it cannot read

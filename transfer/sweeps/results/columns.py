@@ -77,11 +77,9 @@ def find_columns(names: Sequence[str], chosen: Mapping[str, str], where: str) ->
         plain.setdefault(_plain(name), name)
     found = {}
     for ours, usual in USUAL.items():
-        theirs = chosen.get(ours)
-        if theirs is None:
-            theirs = next((plain[each] for each in usual if each in plain), "")
-        if theirs:
-            found[ours] = theirs
+        default = next((plain[each] for each in usual if each in plain), "")
+        if name := chosen.get(ours, default):
+            found[ours] = name
     missing = [ours for ours in _NEEDED if ours not in found]
     if not any(loss in found for loss in _LOSSES):
         missing.append("eval_loss")

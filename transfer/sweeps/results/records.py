@@ -155,13 +155,14 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Record:
     return found
 
 
-def _section(value: object) -> Mapping[str, Any] | None:
+def _section(value: Any) -> Mapping[str, Any] | None:
     """The keys and values of a cell, which JSON or Python may have written as text."""
     if isinstance(value, str) and value.startswith("{"):
+        text = value
         try:
-            value = json.loads(value)
+            value = json.loads(text)
         except ValueError:
-            value = _literal(value)
+            value = _literal(text)
     return value if isinstance(value, Mapping) else None
 
 
