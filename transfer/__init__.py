@@ -34,11 +34,13 @@ if typing.TYPE_CHECKING:
         multiplier,
         spectral_std,
     )
+    from transfer.sweeps.results import trials
     from transfer.tracing import infer_layout, rescale_init
 
 _HOMES = {
     "transfer.checks": ("check",),
     "transfer.errors": ("TransferError",),
+    "transfer.sweeps.results": ("trials",),
     "transfer.tracing": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
     "transfer.optim": (*OPTIMIZERS, "gradient_norm", "scaled", "schedule"),

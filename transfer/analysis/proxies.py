@@ -135,8 +135,10 @@ def _not_swept(trials: Sequence[TrialResult], optimum: Optimum) -> list[str]:
         for name in MULTIPLIERS
         if tried[name] != {1.0}
     }
-    named = {"weight_decay": f"decay {optimum.weight_decay:.4g}"} | times
-    fixed = [told for name, told in named.items() if len(tried[name]) == 1]
+    # A table of results need not tell the decay, which then reads as none.
+    told = optimum.weight_decay or any(trial.base_width for trial in trials)
+    named = ({"weight_decay": f"decay {optimum.weight_decay:.4g}"} if told else {}) | times
+    fixed = [each for name, each in named.items() if len(tried[name]) == 1]
     return [f"{listed(fixed)}, which the sweep did not vary"] if fixed else []
 
 

@@ -2,11 +2,12 @@
 
 import shlex
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from transfer.errors import TransferError
+from transfer.notation import listed
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
@@ -69,11 +70,22 @@ def run_directory(values: flags.FlagValues) -> "RunDirectory":
     return directory
 
 
+def holds_results(run: "RunDirectory") -> bool:
+    """Whether a run directory holds results from elsewhere, and no experiment that made them."""
+    content = run.config() or {}
+    return content.get("kind") == "results" and "experiment" not in content
+
+
 def recorded_experiment(run: "RunDirectory") -> "Experiment":
     """Return the experiment that a run directory was made with."""
     from transfer.config import read
 
     content = run.config()
+    if holds_results(run):
+        raise TransferError(
+            f"{run} holds results from elsewhere and no configuration of a model; expected the "
+            "--run of an earlier transfer sweep or transfer train, or transfer report or predict."
+        )
     if content is None or "experiment" not in content:
         raise TransferError(
             f"{run} is no run directory, it has no config.json; expected the --run of an earlier "
@@ -86,16 +98,24 @@ def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
     """Return what a run directory was made for, in words, and its provenance."""
     from transfer.training.task import task_of
 
-    experiment = recorded_experiment(run)
-    task = (
-        f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
-        f"{experiment.model.description}"
-    )
     content = run.config() or {}
+    if holds_results(run):
+        task = f"results from {listed([_source(each) for each in content['sources']])}"
+    else:
+        experiment = recorded_experiment(run)
+        task = (
+            f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
+            f"{experiment.model.description}"
+        )
     return task, {
         "data_fingerprint": recorded_fingerprint(run) or None,
         **content.get("provenance", {}),
     }
+
+
+def _source(described: Mapping[str, object]) -> str:
+    """Where results are from, and how many."""
+    return f"{described.get('table') or described.get('run')} ({described['rows']} runs)"
 
 
 def recorded_fingerprint(run: "RunDirectory") -> str:

@@ -23,7 +23,7 @@ from transfer.cli import flags, platform
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
     from transfer.config import Experiment
-    from transfer.run_directory import RunDirectory
+    from transfer.run_directory import RunDirectory, TrialResult
 
 _AXES = {
     "width": "width",
@@ -77,6 +77,14 @@ def run(values: absl_flags.FlagValues) -> int:
         raise TransferError(
             f"The sweep has the recipes {', '.join(recipes)}; expected one of them in --recipe."
         )
+    if flags.holds_results(directory):
+        if decay:
+            raise TransferError(
+                f"--decay is {decay}, but {directory} holds results from elsewhere, without "
+                "singular values; expected no --decay."
+            )
+        _predict_from_results(directory, trials, recipe, asked)
+        return 0
     # As declared: the quickstart's directory also holds a small sweep of its target.
     experiment = flags.recorded_experiment(directory)
     proxies = experiment.sweep.widths
@@ -97,6 +105,25 @@ def run(values: absl_flags.FlagValues) -> int:
         "--config=... --run=..."
     )
     return 0
+
+
+def _predict_from_results(
+    directory: "RunDirectory", trials: "list[TrialResult]", recipe: str, asked: dict[str, int]
+) -> None:
+    """Predict over width alone, because how else the model could grow is not known."""
+    from transfer.analysis import predict
+    from transfer.cli.console import say
+    from transfer.errors import TransferError
+
+    if others := [name for name in asked if name != "width"]:
+        raise TransferError(
+            f"--{others[0]} is given, but {directory} holds results from elsewhere and no recipe "
+            "whose rules could move them; expected --width=WIDTH alone."
+        )
+    prediction = predict(trials, recipe, asked["width"])
+    file = directory.write_json("hyperparameters.json", prediction.to_json())
+    say(prediction.text)
+    say(f"Written to {file}.")
 
 
 def _with_measured_decay(

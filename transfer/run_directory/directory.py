@@ -221,6 +221,20 @@ class RunDirectory:
         rows.sort(key=_order)
         self._write_table("trials.parquet", map(dataclasses.asdict, rows), TRIALS_SCHEMA)
 
+    def replace(
+        self,
+        trials: Iterable[TrialResult],
+        metrics: Iterable[Mapping[str, Any]] = (),
+        spectrum: Iterable[Mapping[str, Any]] = (),
+        gains: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Make these the only trials of a directory that holds results of other runs."""
+        self._write_table("metrics/all.parquet", metrics, METRICS_SCHEMA)
+        self._write_table("spectrum/all.parquet", spectrum, SPECTRUM_SCHEMA)
+        self._write_table("gains/all.parquet", gains, GAINS_SCHEMA)
+        rows = map(dataclasses.asdict, sorted(trials, key=_order))
+        self._write_table("trials.parquet", rows, TRIALS_SCHEMA)
+
     def metrics(self) -> pa.Table:
         """Return the training curves of all groups as one table (`METRICS_SCHEMA`)."""
         return self._read_folder("metrics", METRICS_SCHEMA)

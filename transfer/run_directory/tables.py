@@ -43,6 +43,9 @@ class TrialResult:
     | wall_seconds, compile_seconds  | the trial's share of its group's wall time, and of that the|
     |                                | time until all programs were compiled; NaN where unknown   |
     | execution                      | how the group's trials shared the devices                  |
+
+    In results from elsewhere (`transfer.sweeps.results`) what is not told is 0, empty or NaN, and a
+    `base_width` of 0 says that learning rates are as the table has them.
     """
 
     trial: str
