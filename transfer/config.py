@@ -25,6 +25,7 @@ from transfer.scaling import Calibration, Hyperparameters, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
+from transfer.training.ladder_axes import LadderAxes
 
 # How a sweep chooses its trials.
 SEARCHES = ("grid", "random", "adaptive")
@@ -79,8 +80,8 @@ class SearchSpace:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """A sweep: search space x widths x recipes x seeds.
+class SweepConfig(LadderAxes):
+    """A sweep: search space x widths x recipes x seeds, and x the other sizes of a ladder.
 
     `search` is `grid`, every combination of the listed values, `random`, `samples` draws that are
     uniform in the logarithm between each low and high, the same for every width and recipe, or
@@ -111,6 +112,12 @@ class SweepConfig:
     bracket: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_ladder and self.search == "adaptive":
+            raise TransferError(
+                "sweep.search is adaptive, which follows width alone; expected grid or random for "
+                "a sweep of layers, batch_sizes or tokens."
+            )
         for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise TransferError(

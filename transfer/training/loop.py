@@ -111,6 +111,7 @@ def train(
     """
     started = time.perf_counter()
     training, steps = group.training, group.shape.steps
+    dataset = dataset.in_batches_of(group.shape.batch_size)
 
     # The program.
     mesh = group_mesh(group)
