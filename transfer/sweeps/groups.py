@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
 from transfer.scaling import Hyperparameters
-from transfer.sweeps.rungs import rungs
+from transfer.sweeps.rungs import rung_name, rungs
 from transfer.sweeps.search.box import Box
 from transfer.training import TrialGroup, TrialSpec
 
@@ -36,19 +36,22 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    recipes = [experiment.recipe.build(name) for name in sweep.recipes]
+    recipes, all_rungs = [experiment.recipe.build(name) for name in sweep.recipes], rungs(experiment)
     return [
-        rung.group(
-            width,
-            [
-                TrialSpec(point, seed, recipe)
-                for recipe in recipes
-                for point in points
-                for seed in sweep.seeds
-            ],
+        dataclasses.replace(
+            rung.group(
+                width,
+                [
+                    TrialSpec(point, seed, recipe)
+                    for recipe in recipes
+                    for point in points
+                    for seed in sweep.seeds
+                ],
+            ),
+            rung=rung_name(experiment, rung),
         )
         for width in sorted(sweep.widths)
-        for rung in rungs(experiment)
+        for rung in all_rungs
     ]
 
 

@@ -83,6 +83,25 @@ def at_rung(
     return dataclasses.replace(experiment, model=model, data=data, training=training, sweep=sweep)
 
 
+def rung_name(experiment: Experiment, rung: Experiment) -> str:
+    """Say what tells a rung from others of its width; nothing without a ladder.
+
+    Example:
+      >>> from transfer.config import read
+      >>> experiment = read({"sweep": {"batch_sizes": [8], "tokens": [8192]}})
+      >>> rung_name(experiment, *rungs(experiment))
+      'batch 8, 8192 tokens'
+    """
+    sweep, words = experiment.sweep, []
+    if sweep.layers:
+        words.append(f"{getattr(rung.model, 'layers', 1)} layers")
+    if sweep.batch_sizes:
+        words.append(f"batch {rung.data.batch_size}")
+    if sweep.tokens:
+        words.append(f"{rung.training.steps * rung.data.tokens_per_step} tokens")
+    return ", ".join(words)
+
+
 def _require_own_sizes(experiment: Experiment) -> None:
     """Raise `TransferError` where rungs would not be what they are listed as."""
     sweep = experiment.sweep

@@ -90,6 +90,7 @@ class TrialGroup:
         have none.
       mesh: how devices share the work, which changes no result.
       objective: the loss by which the sweep compares its trials (`run_directory.OBJECTIVES`).
+      rung: of a ladder, what tells the group from others of its width, in words.
 
     Example:
       >>> from transfer.config import read
@@ -108,6 +109,7 @@ class TrialGroup:
     mesh: MeshConfig = MeshConfig()
     objective: str = "eval_loss"
     slots: int = 0
+    rung: str = ""
 
     @functools.cached_property
     def layout(self) -> ModelLayout:
@@ -159,9 +161,16 @@ class TrialGroup:
         """A file name of its own, from all trials in the group."""
         return f"{self.kind}-{_digest([self.trial_name(trial) for trial in self.trials])[:8]}"
 
+    @property
+    def _named_training(self) -> dict[str, object]:
+        """What of the training names a trial; an option that is off does not."""
+        settings = dataclasses.asdict(self.training)
+        off = {name for name in TrainingConfig.OPTIONAL if not settings[name]}
+        return {name: value for name, value in settings.items() if name not in off}
+
     def trial_name(self, trial: TrialSpec) -> str:
         """Name a trial by a hash of all that decides its outcome."""
-        base, training = self.base, dataclasses.asdict(self.training)
+        base, training = self.base, self._named_training
         model = dataclasses.asdict(self.model)  # type: ignore[call-overload]
         unnamed = getattr(self.model, "UNNAMED", ())
         return _digest(
@@ -177,7 +186,7 @@ class TrialGroup:
         )[:12]
 
     def __str__(self) -> str:
-        return f"{self.recipe_names} at width {self.model.width}"
+        return ", ".join(filter(None, (f"{self.recipe_names} at width {self.model.width}", self.rung)))
 
 
 # Groups of one width ask for the same layout, which takes a good part of a second.
