@@ -21,7 +21,8 @@ from transfer.models import (
     TransformerConfig,
 )
 from transfer.run_directory import OBJECTIVES, Origin
-from transfer.scaling import Calibration, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Hyperparameters, MeasuredHorizon, Recipe
+from transfer.scaling.measured_horizon import MEASURED
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
@@ -39,7 +40,8 @@ class RecipeConfig:
 
     `depth` and `horizon` say what another depth, batch size or number of tokens than the base run's
     does; they change nothing at its own. `calibration` holds the exponents of the decay `measured`,
-    as `transfer predict --decay=measured` finds them.
+    as `transfer predict --decay=measured` finds them, and `measured_horizon` those of the horizon
+    `measured`, as it finds them in a ladder.
     """
 
     name: str = "mup+sqrt"
@@ -49,6 +51,7 @@ class RecipeConfig:
     depth: str = ""
     horizon: str = ""
     calibration: Calibration = Calibration()
+    measured_horizon: MeasuredHorizon = MeasuredHorizon()
 
     def build(self, name: str = "") -> Recipe:
         """Make the recipe, under another name with the same options if one is given."""
@@ -58,7 +61,7 @@ class RecipeConfig:
             decay_readout=self.decay_readout,
             initializer=self.initializer,
             depth=self.depth,
-            horizon=self.horizon,
+            horizon=self.measured_horizon if self.horizon == MEASURED else self.horizon,
         )
 
 

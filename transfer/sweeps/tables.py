@@ -68,7 +68,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
                 rates=recipe.rates,
                 decay_rule=str(recipe.decay),
                 depth_rule=recipe.depth,
-                horizon_rule=recipe.horizon,
+                horizon_rule=str(recipe.horizon),
                 clipping=recipe.clipping if training.clip else "none",
                 optimizer=training.optimizer,
                 **dataclasses.asdict(hyperparameters),

@@ -156,7 +156,8 @@ class TrainingConfig:
         Raises `TransferError` when a beta cannot follow, and for an optimizer of which the rule
         does not speak.
         """
-        if horizon != Horizon() and not OPTIMIZERS[self.optimizer].follows_horizon:
+        moved = (horizon.epsilon, horizon.averaging) != (1.0, 1.0)
+        if moved and not OPTIMIZERS[self.optimizer].follows_horizon:
             raise TransferError(
                 "The rule for batch size and duration is derived for averages of squared "
                 f"gradients, which {self.optimizer} does not divide by; expected AdamW or SGD, or "

@@ -11,7 +11,7 @@ from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError
 from transfer.models import ModelConfig, ModelLayout, model_layout, parameter_count
 from transfer.run_directory import Origin
-from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Horizon, Hyperparameters, MeasuredHorizon, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 
@@ -205,14 +205,18 @@ def _recipe_fields(recipe: Recipe) -> dict[str, object]:
     """A recipe by the keys of a configuration, in which the default clipping is empty."""
     default = Recipe(recipe.parametrization, recipe.rates)
     measured = recipe.decay if isinstance(recipe.decay, Calibration) else Calibration()
+    ladder = {}
+    if isinstance(recipe.horizon, MeasuredHorizon):
+        ladder["measured_horizon"] = dataclasses.asdict(recipe.horizon)
     return {
         "name": str(recipe),
         "clipping": "" if recipe.clipping == default.clipping else recipe.clipping,
         "decay_readout": recipe.decay_readout,
         "initializer": recipe.initializer,
         "depth": recipe.depth,
-        "horizon": recipe.horizon,
+        "horizon": str(recipe.horizon),
         "calibration": dataclasses.asdict(measured),
+        **ladder,
     }
 
 
