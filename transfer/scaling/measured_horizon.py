@@ -36,6 +36,7 @@ class MeasuredHorizon:
         batch of 0 is unknown.
       knee: whether the learning rate follows the batch no further than the best one.
       least, most: of the ladder, batch over best batch; where the best one is unknown, batch.
+      lengths: how many numbers of tokens were swept; with one, no other is allowed.
 
     Raises `TransferError` for numbers that are not finite, and sizes that are none.
 
@@ -58,6 +59,7 @@ class MeasuredHorizon:
     knee: bool = False
     least: float = 0.0
     most: float = 0.0
+    lengths: int = 2
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -101,6 +103,12 @@ class MeasuredHorizon:
         """
         if m_batch == m_tokens == 1:
             return Horizon()
+        if m_tokens != 1 and self.lengths < 2:
+            raise TransferError(
+                f"The ladder has one number of tokens, {self.tokens}, so that nothing is known of "
+                f"{float(m_tokens) * self.tokens:g}; expected the same, or a ladder of several in "
+                "sweep.tokens."
+            )
         self._require_covered(float(m_batch) * self.batch_size, float(m_tokens) * self.tokens)
         return self.factors(m_batch, m_tokens)
 
