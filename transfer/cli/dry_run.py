@@ -118,7 +118,7 @@ def _propose(
     flops: float,
     seconds: float,
 ) -> None:
-    from transfer.analysis import USUAL, measured_bowl
+    from transfer.analysis import USUAL, measured_bowl, reference_trials
     from transfer.cli.console import say
     from transfer.sweeps import GroupCost, group_cost, propose
 
@@ -134,7 +134,7 @@ def _propose(
         return group_cost(dataclasses.replace(group, model=model), cost.pace, trials=1)
 
     recipe = str(experiment.recipe.build())
-    bowl = measured_bowl(run.trials(), recipe) if run else USUAL
+    bowl = measured_bowl(reference_trials(run.trials()), recipe) if run else USUAL
     found = propose(experiment, take, budget_flops=flops, budget_seconds=seconds, bowl=bowl)
     source = "of committed sweeps" if bowl == USUAL else f"of the trials in {run}"
     say(f"For width {experiment.model.width} under {recipe}: {found}.")
