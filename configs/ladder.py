@@ -1,0 +1,33 @@
+"""A ladder: the best learning rate and decay over width, batch size and number of tokens.
+
+Sweeps `mup+sqrt` at 2 widths x 5 batch sizes x 4 numbers of tokens on the Python standard library's
+source; every rung has 7 learning rates x 3 decays x 2 seeds. `experiments/ladder` has what came out.
+"""
+
+from transfer.config import template
+
+
+def get_config():
+    config = template()
+    config.name = "ladder"
+    config.base_width = 16
+    config.model.width = 64  # the target
+    config.model.layers = 2
+    config.model.head_dim = 8
+    config.model.dtype = "float32"
+    config.hyperparameters.readout_output = 4.0
+    config.data.sequence_length = 64
+    config.data.batch_size = 8
+    config.training.steps = 256  # of 512 tokens: 2^17, one of sweep.tokens
+    config.training.warmup = 26  # a tenth of every run
+    config.training.log_every = 128
+    config.training.spectrum_every = 0
+    config.training.noise_scale = True
+    config.sweep.widths = (16, 32)
+    config.sweep.batch_sizes = (2, 4, 8, 16, 32)
+    config.sweep.tokens = tuple(2**k for k in range(15, 19))
+    config.sweep.recipes = ("mup+sqrt",)
+    config.sweep.seeds = (0, 1)
+    config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
+    config.sweep.space.weight_decay = (0.1, 0.4, 1.6)
+    return config
