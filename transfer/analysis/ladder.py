@@ -174,7 +174,7 @@ def fit_ladder(trials: Sequence[TrialResult], recipe: str) -> Ladder:
       >>> ladder.laws.chosen.exponent("batch_size").text(".2f")  # doctest: +SKIP
       '0.41 [0.33, 0.49]'
     """
-    mine = [t for t in trials if t.origin == "sweep" and t.recipe == recipe]
+    mine = [t for t in trials if t.origin == "sweep" and t.recipe == recipe and not t.trunk]
     mine = [trial for trial in mine if trial.status != "failed"]
     by_size = {
         size: [trial for trial in mine if RungSize.of(trial) == size] for size in rung_sizes(mine)

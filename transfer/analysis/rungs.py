@@ -111,4 +111,5 @@ def _most_common(sizes: Sequence[RungSize], axis: str) -> int:
 
 
 def _swept(trials: Iterable[TrialResult]) -> list[TrialResult]:
-    return [trial for trial in trials if trial.origin == "sweep"]
+    # What is read off the trunk of another run is no run of its own.
+    return [trial for trial in trials if trial.origin == "sweep" and not trial.trunk]
