@@ -1,7 +1,8 @@
 """A ladder: the best learning rate and decay over width, batch size and number of tokens.
 
-Sweeps `mup+sqrt` at 2 widths x 5 batch sizes x 4 numbers of tokens on the Python standard library's
-source; every rung has 7 learning rates x 3 decays x 2 seeds. `experiments/ladder` has what came out.
+Sweeps `mup+sqrt` at 2 widths x 5 batch sizes x 4 numbers of tokens on the Python standard
+library's source; every rung has 7 learning rates x 3 decays x 2 seeds. What came out is in
+`experiments/ladder`.
 """
 
 from transfer.config import template

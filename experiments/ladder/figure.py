@@ -17,7 +17,9 @@ def ladder_figure(ladder: Ladder) -> Figure:
     titles = ["best learning rate", "lowest held-out loss (nats)"]
     claim = f"Best learning rate and loss over batch size, width {widest}"
     with house_style():
-        figure = Figure(figsize=(2 * PANEL_WIDTH + 1, PANEL_HEIGHT + 0.3), dpi=DPI, layout="constrained")
+        figure = Figure(
+            figsize=(2 * PANEL_WIDTH + 1, PANEL_HEIGHT + 0.3), dpi=DPI, layout="constrained"
+        )
         FigureCanvasAgg(figure)
         rates, losses = figure.subplots(1, 2)
         for axis, title in zip((rates, losses), titles, strict=True):

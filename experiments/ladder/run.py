@@ -1,7 +1,7 @@
 """A ladder on text: exponents of learning rate and decay, best batches, and rules by left-out edge.
 
-`python -m experiments.ladder.run` trains what `configs/ladder.py` declares into `runs/ladder`, where
-the same command resumes, and writes `ladder.parquet`, a row per trial, `ladder.json` and
+`python -m experiments.ladder.run` trains what `configs/ladder.py` declares into `runs/ladder`,
+where the same command resumes, and writes `ladder.parquet`, a row per trial, `ladder.json` and
 `ladder.png`. `--table` judges the committed table anew and trains nothing.
 """
 

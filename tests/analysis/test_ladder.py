@@ -156,8 +156,7 @@ def test_the_reference_has_the_longest_runs_and_their_best_batch(noisy):
 def test_a_sweep_over_width_alone_is_no_ladder(sweep):
     trials = sweep()(lambda width, x, z: (x + 5) ** 2, (32, 64), (-6, -5, -4))
     longer = [
-        dataclasses.replace(trial, tokens=100 * trial.width, steps=trial.width)
-        for trial in trials
+        dataclasses.replace(trial, tokens=100 * trial.width, steps=trial.width) for trial in trials
     ]
     for each in (trials, longer):
         assert not is_ladder(each)

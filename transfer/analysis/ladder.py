@@ -55,9 +55,7 @@ class Ladder:
             known=known,
             exponents=exponents,
             has_knee=laws.has_knee,
-            best_batches=tuple(
-                (each.size, each.log2) for each in best_batches(self.rungs)
-            ),
+            best_batches=tuple((each.size, each.log2) for each in best_batches(self.rungs)),
             scores=score_rules(self.rungs),
             choice=choose_rule(self.rungs),
         )

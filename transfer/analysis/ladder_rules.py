@@ -1,10 +1,10 @@
 """Rules for another batch size, length or width, scored by an edge of the ladder that is left out.
 
-The rungs of the longest runs, of the largest batch, of the widest or of the deepest network are left
-out in turn. A rule moves the optimum of the nearest rung that is left, the next smaller along the
-axis, to each rung of the edge; laws are fitted to what is left alone. Scored are the octaves between
-the moved and the rung's own best learning rate, and the loss that this costs there: the relative
-regret, read off the rung's own fit. Choosing a rule by the whole ladder would score it on what it
+The rungs of the longest runs, of the largest batch, of the widest or of the deepest network are
+left out in turn. A rule moves the optimum of the nearest rung that is left, the next smaller along
+the axis, to each rung of the edge; laws are fitted to what is left alone. Scored are the octaves
+between the moved and the rung's own best learning rate, and the loss that this costs there: the
+relative regret, read off the rung's own fit. Choosing a rule by the whole ladder would score it on what it
 was chosen by, so that the choice is made inside each fold too, by the edges of what is left.
 
 | rule          | learning rate          | decay                   |
@@ -82,9 +82,7 @@ class RuleScore:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RuleScore":
         """Read what `to_json` wrote."""
-        estimates = {
-            name: Estimate.from_json(content[name]) for name in ("regret", "difference")
-        }
+        estimates = {name: Estimate.from_json(content[name]) for name in ("regret", "difference")}
         return cls(**{**content, **estimates})
 
 
@@ -175,9 +173,7 @@ def _cost(start: Rung, target: Rung, rule: str, laws: LadderLaws) -> tuple[float
 def _moves(start: RungSize, target: RungSize, rule: str, laws: LadderLaws) -> tuple[float, float]:
     """Octaves by which a rule moves learning rate and decay."""
     if rule in FIXED:
-        way = np.array(
-            [target.log2(axis) - start.log2(axis) for axis in ("batch_size", "tokens")]
-        )
+        way = np.array([target.log2(axis) - start.log2(axis) for axis in ("batch_size", "tokens")])
         rate, decay = (float(way @ np.array(powers)) for powers in FIXED[rule])
         return rate, decay
     law = laws.bent if rule == KNEE else laws.rate

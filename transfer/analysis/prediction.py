@@ -32,8 +32,8 @@ class Prediction:
     unknown one is None and `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
-    recipe whose decay is `measured`, and `horizon` those of a ladder, by which batch size and number
-    of tokens are followed. `tuned_for` is what the hyperparameters hold for, as plain
+    recipe whose decay is `measured`, and `horizon` those of a ladder for batch size and number of
+    tokens. `tuned_for` is what the hyperparameters hold for, as plain
     JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions. `warnings` has a
     sentence for every swept hyperparameter that the proxies did not show to transfer, `tentative`
     says where they are few, and `forecast` is the relative regret to expect at the target.

@@ -50,7 +50,6 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 def run(values: absl_flags.FlagValues) -> int:
     """Predict and write."""
     platform.prepare()
-    from transfer.analysis import reference_trials
     from transfer.cli.console import say
     from transfer.errors import TransferError
     from transfer.sweeps import extrapolated, tuned_for
@@ -105,7 +104,7 @@ def _with_measured_decay(
     experiment: "Experiment", directory: "RunDirectory", prediction: "Prediction"
 ) -> "Prediction":
     """Return the prediction under decay exponents that the run's singular values ask for."""
-    from transfer.analysis import calibrate_run
+    from transfer.analysis import calibrate_run, reference_trials
     from transfer.errors import TransferError
 
     if experiment.training.family != "entrywise":

@@ -80,9 +80,7 @@ def ladder_tables(verdict: LadderVerdict) -> LadderTables:
     Example:
       >>> print(ladder_tables(fit_ladder(trials, "mup+sqrt").verdict).text())  # doctest: +SKIP
     """
-    axes = [
-        axis for axis in AXES if any(axis in by_axis for by_axis in verdict.exponents.values())
-    ]
+    axes = [axis for axis in AXES if any(axis in by_axis for by_axis in verdict.exponents.values())]
     words = " x ".join(_WORDS[axis] for axis in axes)
     return LadderTables(
         title=f"{verdict.recipe}, a ladder over {words}: the best value follows each size to a "

@@ -16,8 +16,8 @@ from transfer.analysis import (
     reference_trials,
     sweeps_by_recipe,
 )
-from transfer.errors import TransferError
 from transfer.analysis.compute import compute_spent
+from transfer.errors import TransferError
 from transfer.markup import Html
 from transfer.report.advice import named_target, with_absolute_values
 from transfer.report.axes import title

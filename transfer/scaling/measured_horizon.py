@@ -120,7 +120,8 @@ class MeasuredHorizon:
             here = min(grown * self.batch_size, self.best(longer * self.tokens))
             rate_batch = here / min(float(self.batch_size), self.best(self.tokens))
         return Horizon(
-            learning_rate=math.pow(rate_batch, self.rate_batch) * math.pow(longer, self.rate_tokens),
+            learning_rate=math.pow(rate_batch, self.rate_batch)
+            * math.pow(longer, self.rate_tokens),
             weight_decay=math.pow(grown, self.decay_batch) * math.pow(longer, self.decay_tokens),
         )
 

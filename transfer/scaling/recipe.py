@@ -12,8 +12,8 @@ from transfer.scaling import horizon as horizon_rules
 from transfer.scaling import requirements
 from transfer.scaling.decay import Calibration
 from transfer.scaling.horizon import Horizon
-from transfer.scaling.measured_horizon import MeasuredHorizon, named_rule, require_horizon
 from transfer.scaling.layout import Layout
+from transfer.scaling.measured_horizon import MeasuredHorizon, named_rule, require_horizon
 from transfer.scaling.parameter import Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
 from transfer.scaling.powers import Growth, Power

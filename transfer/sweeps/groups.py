@@ -36,7 +36,10 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    recipes, all_rungs = [experiment.recipe.build(name) for name in sweep.recipes], rungs(experiment)
+    recipes, all_rungs = (
+        [experiment.recipe.build(name) for name in sweep.recipes],
+        rungs(experiment),
+    )
     return [
         dataclasses.replace(
             rung.group(

@@ -52,7 +52,9 @@ class Pace:
           (0.004, 0.005)
         """
         known = {(each.width, each.flops): each.seconds for each in self.timed}
-        own = [known[it] for it in known if it[0] == width and math.isclose(it[1], flops, rel_tol=1e-6)]
+        own = [
+            known[it] for it in known if it[0] == width and math.isclose(it[1], flops, rel_tol=1e-6)
+        ]
         if own:
             return own[0]
         costs = np.array([each.flops for each in self.timed])

@@ -6,9 +6,6 @@ from fractions import Fraction
 
 from transfer.config import Experiment
 from transfer.errors import TransferError
-from transfer.training.ladder_axes import LadderAxes
-
-_NOT_SWEPT = {field.name: () for field in dataclasses.fields(LadderAxes)}
 
 
 def rungs(experiment: Experiment) -> list[Experiment]:
@@ -60,7 +57,7 @@ def at_rung(
     """
     model, data, training = experiment.model, experiment.data, experiment.training
     if layers is not None:
-        model = dataclasses.replace(model, layers=layers)
+        model = dataclasses.replace(model, layers=layers)  # type: ignore[arg-type]
     if batch_size is not None:
         data = dataclasses.replace(data, batch_size=batch_size)
     if batch_size is not None or tokens is not None:
@@ -79,7 +76,7 @@ def at_rung(
             warmup=round(training.warmup * longer),
             decay_steps=round(training.decay_steps * longer),
         )
-    sweep = dataclasses.replace(experiment.sweep, **_NOT_SWEPT)
+    sweep = dataclasses.replace(experiment.sweep, layers=(), batch_sizes=(), tokens=())
     return dataclasses.replace(experiment, model=model, data=data, training=training, sweep=sweep)
 
 

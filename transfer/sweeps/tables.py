@@ -193,5 +193,5 @@ def _noise_scale(outcome: Outcome, index: int, batch_size: int) -> float | None:
     """The gradient noise scale of a trial; None where it was not measured or the trial diverged."""
     if CURVE not in outcome.history or outcome.diverged[index]:
         return None
-    curves = (outcome.history[name][index] for name in ("grad_norm", CURVE))
-    return noise_scale(*curves, batch_size)
+    grad_norm, grad_noise = (outcome.history[name][index] for name in ("grad_norm", CURVE))
+    return noise_scale(grad_norm, grad_noise, batch_size)

@@ -107,9 +107,7 @@ def recipe_of(experiment: Experiment, prediction: Prediction) -> Recipe:
     calibration = prediction.calibration or experiment.recipe.calibration
     rules = dataclasses.replace(experiment.recipe, calibration=calibration)
     if prediction.horizon is not None:
-        rules = dataclasses.replace(
-            rules, horizon=MEASURED, measured_horizon=prediction.horizon
-        )
+        rules = dataclasses.replace(rules, horizon=MEASURED, measured_horizon=prediction.horizon)
     return rules.build(prediction.recipe)
 
 

@@ -38,16 +38,10 @@ class TrainingConfig:
     long to compile as that of a step.
 
     `noise_scale` takes the gradients of two halves of every batch, one after the other, whose
-    difference gives the gradient noise scale (`transfer.training.noise_scale`). Training is the same
-    but for rounding and batch normalization, and takes as many operations.
-
-    `noise_scale` takes the gradients of two halves of every batch, one after the other, whose
-    difference gives the gradient noise scale (`transfer.training.noise_scale`). Training is the same
-    but for rounding and batch normalization, and takes as many operations.
+    difference gives the gradient noise scale (`transfer.training.noise_scale`). It trains the same
+    but for rounding and batch normalization, by as many operations.
     """
 
-    # What names a trial only where it is asked for.
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("noise_scale",)
     # What names a trial only where it is asked for.
     OPTIONAL: ClassVar[tuple[str, ...]] = ("noise_scale",)
     # What is kept of a run, not what the run is.
@@ -71,7 +65,6 @@ class TrainingConfig:
     checkpoint_every: int = 0
     checkpoints_kept: int = 2
     spectrum_every: int = 50
-    noise_scale: bool = False
     noise_scale: bool = False
     tensorboard: bool = False
     execution: str = ""

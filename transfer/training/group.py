@@ -186,7 +186,9 @@ class TrialGroup:
         )[:12]
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, (f"{self.recipe_names} at width {self.model.width}", self.rung)))
+        return ", ".join(
+            filter(None, (f"{self.recipe_names} at width {self.model.width}", self.rung))
+        )
 
 
 # Groups of one width ask for the same layout, which takes a good part of a second.

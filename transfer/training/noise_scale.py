@@ -36,7 +36,8 @@ def noise_scale(
     was not finite.
 
     Example:
-      >>> noise_scale(np.array([9.0, 5.0]), np.array([9.0, 3.0]), batch_size=16)  # 16 * 9 / (25 - 9)
+      >>> grad_norm, grad_noise = np.array([9.0, 5.0]), np.array([9.0, 3.0])
+      >>> noise_scale(grad_norm, grad_noise, batch_size=16)  # 16 * 9 / (25 - 9)
       9.0
     """
     read = slice(-max(1, round(share * len(grad_norm))), None)

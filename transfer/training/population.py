@@ -28,8 +28,8 @@ from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
 from transfer.training.inputs import TrialInputs
 from transfer.training.lazy_program import LazyProgram
-from transfer.training.noise_scale import CURVE
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
+from transfer.training.noise_scale import CURVE
 from transfer.training.task import Batch, Loss, Task
 
 
@@ -260,9 +260,7 @@ class Population:
         (loss, gradients, statistics), _ = jax.lax.scan(add, start, self._parts(batch))
         return loss / parts, jax.tree.map(lambda each: each / parts, gradients), statistics
 
-    def _in_halves(
-        self, state: State, batch: Batch
-    ) -> tuple[jax.Array, Arrays, Arrays, Arrays]:
+    def _in_halves(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays, Arrays]:
         """As `_loss_and_gradients`, and half the difference of the gradients of two halves."""
 
         def half(statistics: Arrays, part: Batch) -> tuple[Arrays, tuple[jax.Array, Arrays]]:
