@@ -16,7 +16,7 @@ LADDER = {
     "base_width": 16,
     "model": {"width": 64, "layers": 2, "head_dim": 8},
     "data": {"name": "synthetic", "sequence_length": 16, "batch_size": 8},
-    "training": {"steps": 40, "warmup": 10, "decay_steps": 4},
+    "training": {"steps": 40, "warmup": 10, "decay_steps": 4, "schedule": "wsd"},
     "sweep": {
         "widths": [16, 32],
         "recipes": ["mup+sqrt"],
@@ -96,7 +96,7 @@ def test_a_sweep_without_other_sizes_is_its_own_only_rung():
         ({"training__tokens_per_parameter": 1.0}, ("training.tokens_per_parameter",)),
         ({"base_batch_size": 8}, ("base_batch_size", 8)),
         ({"base_tokens": 2048}, ("base_tokens", 2048)),
-        ({"model": {"kind": "cnn"}, "data": {"kind": "images"}}, ("sweep.layers", "cnn")),
+        ({"model": {"kind": "resnet"}, "data": {"kind": "images"}}, ("sweep.layers", "resnet")),
     ],
 )
 def test_a_ladder_that_could_not_be_what_it_lists_is_refused(changes, names):

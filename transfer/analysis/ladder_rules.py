@@ -4,8 +4,9 @@ The rungs of the longest runs, of the largest batch, of the widest or of the dee
 left out in turn. A rule moves the optimum of the nearest rung that is left, the next smaller along
 the axis, to each rung of the edge; laws are fitted to what is left alone. Scored are the octaves
 between the moved and the rung's own best learning rate, and the loss that this costs there: the
-relative regret, read off the rung's own fit. Choosing a rule by the whole ladder would score it on what it
-was chosen by, so that the choice is made inside each fold too, by the edges of what is left.
+relative regret, read off the rung's own fit. Choosing a rule by the whole ladder would score it on
+what it was chosen by, so that the choice is made inside each fold too, by the edges of what is
+left.
 
 | rule          | learning rate          | decay                   |
 |---------------|------------------------|-------------------------|

@@ -123,8 +123,8 @@ def _batch_and_tokens(
         raise TransferError(
             f"The target trains on {target.tokens} tokens in batches of {target.batch_size} and "
             f"the sweep on {start.tokens} in batches of {start.batch_size}, for which the recipe "
-            "has no rule; expected a sweep with recipe.horizon = sde, a ladder of several batch sizes "
-            "and numbers of tokens, or the sweep's own batch size and number of tokens."
+            "has no rule; expected a sweep with recipe.horizon = sde, a ladder of several batch "
+            "sizes and numbers of tokens, or the sweep's own batch size and number of tokens."
         )
     m_batch = Fraction(target.batch_size, base.batch_size)
     m_tokens = Fraction(target.tokens, base.tokens)

@@ -105,7 +105,7 @@ def _require_own_sizes(experiment: Experiment) -> None:
     if sweep.layers and not hasattr(experiment.model, "layers"):
         raise TransferError(
             f"sweep.layers is {sweep.layers}, but a {experiment.model.kind} has no number of "
-            "layers; expected a transformer, or no sweep.layers."
+            "layers; expected a transformer or cnn, or no sweep.layers."
         )
     if not (sweep.batch_sizes or sweep.tokens):
         return
