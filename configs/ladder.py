@@ -1,7 +1,7 @@
 """A ladder: the best learning rate and decay over width, batch size and number of tokens.
 
 Sweeps `mup+sqrt` at 2 widths x 5 batch sizes x 4 numbers of tokens on the Python standard
-library's source; every rung has 7 learning rates x 3 decays x 2 seeds. What came out is in
+library's source; every rung has 7 learning rates x 3 decays and one seed. What came out is in
 `experiments/ladder`.
 """
 
@@ -28,7 +28,7 @@ def get_config():
     config.sweep.batch_sizes = (2, 4, 8, 16, 32)
     config.sweep.tokens = tuple(2**k for k in range(15, 19))
     config.sweep.recipes = ("mup+sqrt",)
-    config.sweep.seeds = (0, 1)
+    config.sweep.seeds = (0,)
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = (0.1, 0.4, 1.6)
     return config
