@@ -47,7 +47,7 @@ def ladder_figure(ladder: Ladder) -> Figure:
         rates.set_yscale("log", base=2)
         for axis in (rates, losses):
             axis.set_xscale("log", base=2)
-            axis.set_xlabel("batch size (windows of 64 tokens)")
+            axis.set_xlabel("batch size (windows of 32 tokens)")
         losses.legend(fontsize=7)
     return figure
 

@@ -175,9 +175,9 @@ class TrainingConfig:
         parts = self.microbatches * (2 if self.noise_scale else 1)
         if batch_size % parts and self.noise_scale:
             raise TransferError(
-                f"training.noise_scale takes two halves of each of {self.microbatches} "
-                f"microbatches, which do not divide the batch size {batch_size}; expected a "
-                f"multiple of {parts}."
+                f"training.noise_scale takes each of {self.microbatches} microbatches in two halves, "
+                f"and a batch of {batch_size} has no {parts} equal parts; expected a multiple of "
+                f"{parts}."
             )
         if batch_size % parts:
             raise TransferError(
