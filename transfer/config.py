@@ -21,10 +21,12 @@ from transfer.models import (
     TransformerConfig,
 )
 from transfer.run_directory import OBJECTIVES, Origin
-from transfer.scaling import Calibration, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Hyperparameters, MeasuredHorizon, Recipe
+from transfer.scaling.measured_horizon import MEASURED
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
+from transfer.training.ladder_axes import LadderAxes
 
 # How a sweep chooses its trials.
 SEARCHES = ("grid", "random", "adaptive")
@@ -38,7 +40,8 @@ class RecipeConfig:
 
     `depth` and `horizon` say what another depth, batch size or number of tokens than the base run's
     does; they change nothing at its own. `calibration` holds the exponents of the decay `measured`,
-    as `transfer predict --decay=measured` finds them.
+    as `transfer predict --decay=measured` finds them, and `measured_horizon` those of the horizon
+    `measured`, as it finds them in a ladder.
     """
 
     name: str = "mup+sqrt"
@@ -48,6 +51,7 @@ class RecipeConfig:
     depth: str = ""
     horizon: str = ""
     calibration: Calibration = Calibration()
+    measured_horizon: MeasuredHorizon = MeasuredHorizon()
 
     def build(self, name: str = "") -> Recipe:
         """Make the recipe, under another name with the same options if one is given."""
@@ -57,7 +61,7 @@ class RecipeConfig:
             decay_readout=self.decay_readout,
             initializer=self.initializer,
             depth=self.depth,
-            horizon=self.horizon,
+            horizon=self.measured_horizon if self.horizon == MEASURED else self.horizon,
         )
 
 
@@ -79,8 +83,8 @@ class SearchSpace:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """A sweep: search space x widths x recipes x seeds.
+class SweepConfig(LadderAxes):
+    """A sweep: search space x widths x recipes x seeds, and x the other sizes of a ladder.
 
     `search` is `grid`, every combination of the listed values, `random`, `samples` draws that are
     uniform in the logarithm between each low and high, the same for every width and recipe, or
@@ -111,6 +115,12 @@ class SweepConfig:
     bracket: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_ladder and self.search == "adaptive":
+            raise TransferError(
+                "sweep.search is adaptive, which follows width alone; expected grid or random for "
+                "a sweep of layers, batch_sizes or tokens."
+            )
         for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise TransferError(

@@ -127,7 +127,23 @@ def fit_widths(
       >>> narrow, wide = fit_widths(trials, "mup+sqrt", [32, 64])  # doctest: +SKIP
     """
     trials = list(trials)
-    tables = [_Table.of(trials, recipe, width, weight_decay) for width in widths]
+    return fit_together([(trials, width) for width in widths], recipe, weight_decay)
+
+
+def fit_together(
+    parts: Sequence[tuple[Sequence[TrialResult], int]],
+    recipe: str,
+    weight_decay: float | None = None,
+) -> list[WidthSweep]:
+    """Return the sweeps of a recipe in some parts of a run, fitted together as one regression.
+
+    Arguments:
+      parts: trials and a width each, such as the rungs of a ladder.
+
+    Raises:
+      TransferError: a part has no finished trials of its width, or its losses do not compare.
+    """
+    tables = [_Table.of(trials, recipe, width, weight_decay) for trials, width in parts]
     told = [table for table in tables if table.rows is not None]
     surfaces = iter(fit_surfaces([table.rows for table in told if table.rows is not None]))
     return [

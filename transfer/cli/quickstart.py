@@ -46,6 +46,11 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target, widths = experiment.model.width, experiment.sweep.widths
+    if experiment.sweep.is_ladder:
+        raise TransferError(
+            "quickstart trains a target beside a sweep over width, and sweep has layers, "
+            "batch_sizes or tokens too; expected widths alone, or transfer sweep for a ladder."
+        )
     proxies = declared_groups(experiment)
     if target <= max(widths):
         raise TransferError(

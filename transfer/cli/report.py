@@ -38,6 +38,7 @@ def run(values: absl_flags.FlagValues) -> int:
     from transfer.cli.console import say, show_verdict
     from transfer.report import write_report
     from transfer.report.forecast_data import ShownForecast
+    from transfer.report.ladder import ladder_tables, recorded_ladders
 
     directory = flags.run_directory(values)
     columns = _columns(values["columns"].value or [])
@@ -51,6 +52,8 @@ def run(values: absl_flags.FlagValues) -> int:
     directory.require_trials()
     task, provenance = flags.recorded_origin(directory)
     show_verdict(directory, write_report(directory, task=task, provenance=provenance))
+    for ladder in recorded_ladders(directory):
+        say(ladder_tables(ladder).text())
     if forecast := ShownForecast.of(directory, directory.trials()):
         for sentence in forecast.sentences:
             say(sentence)

@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_by_recipe
+from transfer.analysis import (
+    LadderVerdict,
+    Optimum,
+    SweepVerdict,
+    WidthSweep,
+    is_ladder,
+    judge,
+    reference_trials,
+    sweeps_by_recipe,
+)
+from transfer.analysis.compute import compute_spent
 from transfer.errors import TransferError
 from transfer.markup import Html
 from transfer.report.advice import named_target, with_absolute_values
 from transfer.report.axes import title
 from transfer.report.charts import Picture
 from transfer.report.forecast_data import ShownForecast
+from transfer.report.ladder import ladder_tables, ladder_verdicts, write_ladders
 from transfer.report.sublayers import invariance_html
 from transfer.report.verdict import verdict_html, verdict_text
 from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
@@ -42,6 +53,7 @@ class Report:
     sweeps: Mapping[str, Sequence[WidthSweep]]
     verdict: SweepVerdict
     forecast: ShownForecast | None = None
+    ladders: tuple[LadderVerdict, ...] = ()
 
     @classmethod
     def of(
@@ -52,19 +64,25 @@ class Report:
         Raises:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
-        trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
+        every, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
         experiment = (run.config() or {}).get("experiment", {})
+        # The widths of a ladder compare at one of its rungs.
+        trials, target = reference_trials(every), named_target(experiment)
         report = cls._judge(
             trials,
             metrics,
             spectrum,
             task=task,
             provenance=provenance or {},
-            target=named_target(experiment),
+            target=target,
         )
-        verdict = with_absolute_values(report.verdict, experiment)
+        verdict = with_absolute_values(report.verdict, experiment, every)
+        ladders: tuple[LadderVerdict, ...] = ()
+        if is_ladder(every):
+            verdict = dataclasses.replace(verdict, compute=compute_spent(every, target))
+            ladders = ladder_verdicts(every)
         forecast = ShownForecast.of(run, trials)
-        return dataclasses.replace(report, verdict=verdict, forecast=forecast)
+        return dataclasses.replace(report, verdict=verdict, forecast=forecast, ladders=ladders)
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -150,6 +168,7 @@ class Report:
             configuration,
             run,
             self.forecast,
+            self.ladders,
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -162,7 +181,8 @@ class Report:
         return f"Report({'; '.join(map(title, self.verdict.recipes.values()))})"
 
     def __str__(self) -> str:
-        return verdict_text(self.verdict)
+        ladders = [ladder_tables(each).text() for each in self.ladders]
+        return "\n\n".join([verdict_text(self.verdict), *ladders])
 
     def _repr_html_(self) -> str:
         return verdict_html(self.verdict)
@@ -201,6 +221,8 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
         judged = [each.to_json() for each in report.forecast.judged]
         content = {"registered": report.forecast.registered, "targets": judged}
         run.write_json("report/forecast.json", content)
+    if report.ladders:
+        write_ladders(run, report.ladders)
     # Last, so that a verdict stands beside its own figures.
     run.write_json("report/verdict.json", report.verdict.to_json())
     return report.verdict

@@ -33,6 +33,7 @@ from transfer.errors import TransferError
 from transfer.markup import html_table
 from transfer.run_directory.lock import exclusive, writer
 from transfer.run_directory.tables import (
+    ADDED_COLUMNS,
     GAINS_SCHEMA,
     METRICS_SCHEMA,
     SPECTRUM_SCHEMA,
@@ -267,6 +268,9 @@ class RunDirectory:
                 f"{file} is not a Parquet table ({reason}); it is written whole by this program, "
                 "so restore it or start with another --run directory."
             ) from error
+        for field in schema:
+            if field.name in ADDED_COLUMNS and field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
         if table.schema != schema:
             raise TransferError(
                 f"{file} has other columns than this version of the program writes; read "

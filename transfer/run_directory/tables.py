@@ -43,6 +43,9 @@ class TrialResult:
     | wall_seconds, compile_seconds  | the trial's share of its group's wall time, and of that the|
     |                                | time until all programs were compiled; NaN where unknown   |
     | execution                      | how the group's trials shared the devices                  |
+    | noise_scale                    | the gradient noise scale over the second half of the run,  |
+    |                                | in the unit of batch_size; null where it was not measured, |
+    |                                | infinite where the gradient is lost in the noise           |
 
     In results from elsewhere (`transfer.sweeps.results`) what is not told is 0, empty or NaN, and a
     `base_width` of 0 says that learning rates are as the table has them.
@@ -86,6 +89,7 @@ class TrialResult:
     wall_seconds: float
     compile_seconds: float
     execution: str
+    noise_scale: float | None = None
 
     @property
     def objective_value(self) -> float:
@@ -94,13 +98,16 @@ class TrialResult:
         return loss if self.status == "completed" and math.isfinite(loss) else math.inf
 
 
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), float | None: pa.float64()}
 TRIALS_SCHEMA = pa.schema(
     [
         (field.name, _ARROW.get(field.type, pa.string()))  # type: ignore[arg-type]
         for field in dataclasses.fields(TrialResult)
     ]
 )
+ADDED_COLUMNS = ("noise_scale",)
+"""Columns that tables of earlier versions lack, and that are null there."""
+
 METRICS_SCHEMA = pa.schema(
     [
         ("trial", pa.string()),

@@ -43,7 +43,8 @@ def group_line(group: TrialGroup, trials: Sequence[TrialResult]) -> str:
     best = min((trial.objective_value for trial in completed), default=None)
     diverged = len(trials) - len(completed)
     return (
-        f"{group.recipe_names:<10} width {group.shape.width:>4}  {len(trials):>3} trials"
+        f"{group.recipe_names:<10} width {group.shape.width:>4}  "
+        f"{f'{group.rung}  ' if group.rung else ''}{len(trials):>3} trials"
         f"{f', {diverged} diverged' if diverged else ''}  "
         f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
         f"{sum(trial.wall_seconds for trial in trials):.0f} s, "

@@ -10,6 +10,7 @@ from transfer import optim, probes
 from transfer.run_directory import TrialResult
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
 from transfer.training import Outcome, TrainingConfig, TrialGroup
+from transfer.training.noise_scale import CURVE, noise_scale
 
 Row = dict[str, Any]
 
@@ -67,7 +68,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
                 rates=recipe.rates,
                 decay_rule=str(recipe.decay),
                 depth_rule=recipe.depth,
-                horizon_rule=recipe.horizon,
+                horizon_rule=str(recipe.horizon),
                 clipping=recipe.clipping if training.clip else "none",
                 optimizer=training.optimizer,
                 **dataclasses.asdict(hyperparameters),
@@ -86,6 +87,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
                 wall_seconds=outcome.seconds / len(group.trials),
                 compile_seconds=outcome.compile_seconds / len(group.trials),
                 execution=outcome.execution,
+                noise_scale=_noise_scale(outcome, index, group.shape.batch_size),
             )
         )
         found.metrics.extend(
@@ -185,3 +187,11 @@ def _hidden_decay(recipe: Recipe, layout: Layout, family: Family) -> float:
         rule.learning_rate * rule.weight_decay for rule in rules if rule.role == Role.HIDDEN
     ]
     return min(products, default=0.0)
+
+
+def _noise_scale(outcome: Outcome, index: int, batch_size: int) -> float | None:
+    """The gradient noise scale of a trial; None where it was not measured or the trial diverged."""
+    if CURVE not in outcome.history or outcome.diverged[index]:
+        return None
+    grad_norm, grad_noise = (outcome.history[name][index] for name in ("grad_norm", CURVE))
+    return noise_scale(grad_norm, grad_noise, batch_size)

@@ -1,7 +1,7 @@
 """What a run has measured so far."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -16,7 +16,7 @@ class History:
 
     Fields:
       steps: after which steps there is a measurement.
-      curves: `loss` and `grad_norm` (trial, step).
+      curves: what `TrainingConfig.curves` names (trial, step).
       measured: by quantity and path (trial, measurement, ...).
     """
 
@@ -25,14 +25,20 @@ class History:
     measured: dict[str, dict[str, np.ndarray]]
 
     @classmethod
-    def empty(cls, trials: int, steps: tuple[int, ...], measured: Any) -> Self:
+    def empty(
+        cls,
+        trials: int,
+        steps: tuple[int, ...],
+        measured: Any,
+        curves: Sequence[str] = ("loss", "grad_norm"),
+    ) -> Self:
         """The history of a run that has not begun; `measured` gives shapes (any trials, ...).
 
-        The last of the steps is that of the run.
+        The last of the steps is that of the run, and `curves` are what it records of each.
         """
         return cls(
             steps,
-            {name: _unknown((trials, steps[-1])) for name in ("loss", "grad_norm")},
+            {name: _unknown((trials, steps[-1])) for name in curves},
             jax.tree.map(lambda leaf: _unknown((trials, len(steps), *leaf.shape[1:])), measured),
         )
 

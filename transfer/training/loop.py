@@ -42,7 +42,7 @@ _REPEATED = 4
 class Outcome:
     """What a population measured; arrays have a leading trial axis.
 
-    `history` holds `loss` and `grad_norm` (trial, step), `held_out` (trial,) the `loss` in nats and
+    `history` holds the curves (trial, step), `held_out` (trial,) the `loss` in nats and
     the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
     `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
     after which they were made, the last of which ends the run. `flops`
@@ -111,6 +111,7 @@ def train(
     """
     started = time.perf_counter()
     training, steps = group.training, group.shape.steps
+    dataset = dataset.in_batches_of(group.shape.batch_size)
 
     # The program.
     mesh = group_mesh(group)
@@ -135,7 +136,9 @@ def train(
     # The start: the last checkpoint, or the initial state.
     with collective_timeout():
         trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
-        history = History.empty(len(group.trials), training.measured_at(steps), programs.measured)
+        history = History.empty(
+            len(group.trials), training.measured_at(steps), programs.measured, training.curves
+        )
         start = _restored(checkpoints, programs, history, data)
         run = _Run(
             programs=programs,

@@ -29,6 +29,7 @@ from transfer.training.config import TrainingConfig
 from transfer.training.inputs import TrialInputs
 from transfer.training.lazy_program import LazyProgram
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
+from transfer.training.noise_scale import CURVE
 from transfer.training.task import Batch, Loss, Task
 
 
@@ -58,8 +59,8 @@ class Compiled:
       state: shapes, dtypes and shardings of the state.
       init: trials to their initial state.
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
-        chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
-        `grad_norm`, NaN beyond the steps taken.
+        chunk to take; returns the new state and, per trial and step of the chunk, what
+        `TrainingConfig.curves` names, NaN beyond the steps taken.
       evaluate: state, trials and batches (n, batch, ...) to the mean of every metric per trial.
       hidden: state to copies of its hidden weights by path, which outlive it.
       measure: state, trials, the hidden weights one step earlier and batches (n, batch, ...) to the
@@ -204,20 +205,27 @@ class Population:
                     for name in history
                 }
 
-            return jax.lax.fori_loop(0, count, body, (state, {"loss": empty, "grad_norm": empty}))
+            curves = dict.fromkeys(self.training.curves, empty)
+            return jax.lax.fori_loop(0, count, body, (state, curves))
 
         return self._over_trials(one, trials, state, batches, count)
 
     def _step(
         self, state: State, trial: TrialInputs, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss, gradients, statistics = self._loss_and_gradients(state, batch)
+        noise: dict[str, jax.Array] = {}
+        if self.training.noise_scale:
+            loss, gradients, statistics, difference = self._in_halves(state, batch)
+            noise[CURVE] = optim.gradient_norm(difference, self.layout.parameters, trial.recipe)
+        else:
+            loss, gradients, statistics = self._loss_and_gradients(state, batch)
         updates, optimizer = self._optimizer(trial).update(
             gradients, state.optimizer, state.parameters
         )
         measured = {
             "loss": loss,
             "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, trial.recipe),
+            **noise,
         }
         return State(
             step=state.step + 1,
@@ -252,9 +260,25 @@ class Population:
         (loss, gradients, statistics), _ = jax.lax.scan(add, start, self._parts(batch))
         return loss / parts, jax.tree.map(lambda each: each / parts, gradients), statistics
 
-    def _parts(self, batch: Batch) -> Batch:
-        """The batch (microbatches, examples, ...), in the parts that pass through the model."""
-        parts = self.training.microbatches
+    def _in_halves(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays, Arrays]:
+        """As `_loss_and_gradients`, and half the difference of the gradients of two halves."""
+
+        def half(statistics: Arrays, part: Batch) -> tuple[Arrays, tuple[jax.Array, Arrays]]:
+            before = dataclasses.replace(state, statistics=statistics)
+            loss, gradients, statistics = self._loss_and_gradients(before, part)
+            return statistics, (loss, gradients)
+
+        halves = self._parts(batch, 2)
+        statistics, (losses, gradients) = jax.lax.scan(half, state.statistics, halves)
+        mean, difference = (
+            jax.tree.map(lambda each, sign=sign: (each[0] + sign * each[1]) / 2, gradients)
+            for sign in (1, -1)
+        )
+        return losses.mean(), mean, statistics, difference
+
+    def _parts(self, batch: Batch, parts: int = 0) -> Batch:
+        """The batch (parts, examples, ...), by default in those that pass through the model."""
+        parts = parts or self.training.microbatches
         # Neighbors go to different parts, so that every device holds some of each part.
         return jax.tree.map(
             lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
