@@ -9,6 +9,7 @@ from transfer import optim
 from transfer.errors import TransferError, nearest
 from transfer.optim import OPTIMIZERS
 from transfer.scaling import Family, Horizon
+from transfer.training.horizon_settings import require_horizons
 
 EXECUTIONS = ("vectorized", "in_turn")
 
@@ -35,10 +36,18 @@ class TrainingConfig:
     widths 64 to 256 (`benchmarks/measurement.py`): every 50 steps, half a percent of training.
     Above width 64 the first and the last take four times as long, and the program takes about as
     long to compile as that of a step.
+
+    `horizons` are numbers of steps of a run at a constant rate, a trunk. At each of them the result
+    of a run of that length is read off it (`transfer.training.horizons`): of the average of its
+    weights, whose mean age is `average_share` of the steps before, and, where `branch_steps` is
+    above 0, of a copy of the trunk whose rate falls linearly to 0 over so many steps and which ends
+    at the horizon.
     """
 
     # What is kept of a run, not what the run is.
     KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
+    # What is read off a run of constant rate, and says nothing of runs without horizons.
+    OF_HORIZONS: ClassVar[tuple[str, ...]] = ("horizons", "average_share", "branch_steps")
 
     steps: int = 200
     microbatches: int = 1
@@ -60,6 +69,9 @@ class TrainingConfig:
     spectrum_every: int = 50
     tensorboard: bool = False
     execution: str = ""
+    horizons: tuple[int, ...] = ()
+    average_share: float = 0.1
+    branch_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "microbatches", "log_every", "checkpoints_kept"):
@@ -84,6 +96,7 @@ class TrainingConfig:
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
+        require_horizons(self)
 
     def measured_at(self, steps: int) -> tuple[int, ...]:
         """After which of a run's steps it is measured.

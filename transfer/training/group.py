@@ -90,6 +90,8 @@ class TrialGroup:
         have none.
       mesh: how devices share the work, which changes no result.
       objective: the loss by which the sweep compares its trials (`run_directory.OBJECTIVES`).
+      survivors: the share of each recipe's points that go on at every horizon but the last; 1 stops
+        none.
 
     Example:
       >>> from transfer.config import read
@@ -107,6 +109,7 @@ class TrialGroup:
     trials: tuple[TrialSpec, ...]
     mesh: MeshConfig = MeshConfig()
     objective: str = "eval_loss"
+    survivors: float = 1.0
     slots: int = 0
 
     @functools.cached_property
@@ -162,6 +165,8 @@ class TrialGroup:
     def trial_name(self, trial: TrialSpec) -> str:
         """Name a trial by a hash of all that decides its outcome."""
         base, training = self.base, dataclasses.asdict(self.training)
+        if not self.training.horizons:
+            training = {k: v for k, v in training.items() if k not in TrainingConfig.OF_HORIZONS}
         model = dataclasses.asdict(self.model)  # type: ignore[call-overload]
         unnamed = getattr(self.model, "UNNAMED", ())
         return _digest(
@@ -173,6 +178,7 @@ class TrialGroup:
                 training | dict.fromkeys(TrainingConfig.KEEPING),
                 dataclasses.asdict(self.data) | {"data_dir": ""},
                 _asked(trial),
+                *([self.survivors] if self.survivors < 1 else []),
             ]
         )[:12]
 
