@@ -117,6 +117,8 @@ def _propose(
             experiment.training,
             steps=steps,
             tokens_per_parameter=0.0,
+            horizons=(),
+            branch_steps=0,
             warmup=min(experiment.training.warmup, steps),
         )
         group = dataclasses.replace(experiment, training=training).single_run()

@@ -98,6 +98,17 @@ class TrainingConfig:
                 )
         require_horizons(self)
 
+    @property
+    def all_branch_steps(self) -> int:
+        """Steps that the branches of one run take together.
+
+        Example:
+          >>> training = TrainingConfig(schedule="constant", horizons=(100, 200), branch_steps=40)
+          >>> training.all_branch_steps
+          80
+        """
+        return len(self.horizons) * self.branch_steps
+
     def measured_at(self, steps: int) -> tuple[int, ...]:
         """After which of a run's steps it is measured.
 

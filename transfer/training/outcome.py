@@ -43,13 +43,26 @@ class Outcome:
     @property
     def diverged(self) -> np.ndarray:
         """Which trials met a loss that is not finite."""
-        stopped = self.horizons.is_stopped
-        taken = np.where(stopped, self.horizons.stopped, self.steps)
-        yet_to_come = np.arange(self.steps) >= taken[:, None]
-        finite = (np.isfinite(self.history["loss"]) | yet_to_come).all(axis=1)
-        return ~(finite & (np.isfinite(self.held_out["loss"]) | stopped))
+        taken = np.array([self.steps_taken(index) for index in range(len(self.history["loss"]))])
+        to_come = np.arange(self.steps) >= taken[:, None]
+        finite = (np.isfinite(self.history["loss"]) | to_come).all(axis=1)
+        is_known = np.isfinite(self.held_out["loss"]) | self.horizons.is_stopped
+        return ~(finite & is_known)
 
     @property
     def stopped(self) -> np.ndarray:
         """Which trials were stopped at a horizon before the last, though they did not diverge."""
         return self.horizons.is_stopped & ~self.diverged
+
+    def steps_taken(self, index: int) -> int:
+        """Return how many steps a trial took: all, or those until it was stopped."""
+        stopped = self.horizons.stopped[index]
+        return int(stopped) if np.isfinite(stopped) else self.steps
+
+    def branch_steps(self, index: int) -> int:
+        """Return how many steps the branches of a trial took together."""
+        horizons, taken = self.horizons, self.steps_taken(index)
+        length = horizons.branch_length
+        # Those that begin where a trial is stopped are left out.
+        begun = [steps for steps in horizons.steps if steps - length < taken]
+        return length * len(begun)
