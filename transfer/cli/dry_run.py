@@ -121,7 +121,8 @@ def _propose(
             branch_steps=0,
             warmup=min(experiment.training.warmup, steps),
         )
-        group = dataclasses.replace(experiment, training=training).single_run()
+        sweep = dataclasses.replace(experiment.sweep, survivors=1.0)
+        group = dataclasses.replace(experiment, training=training, sweep=sweep).single_run()
         model = experiment.at(width)
         return group_cost(dataclasses.replace(group, model=model), cost.pace, trials=1)
 

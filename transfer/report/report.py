@@ -132,6 +132,10 @@ class Report:
         """Whether every sublayer's top singular value keeps its size as width grows."""
         return Html(invariance_html(self.verdict))
 
+    def law(self) -> Picture:
+        """Loss against parameters and FLOPs: the proxies, their law, and the forecast beside it."""
+        return self._picture("forecast", "a forecast, as transfer forecast registers it")
+
     def curves(self) -> Picture:
         """Training loss at the transferred learning rate."""
         return self._picture("training_curves", "the training curves of a run")
