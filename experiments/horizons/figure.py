@@ -1,4 +1,4 @@
-"""Held-out loss over learning rate at each horizon: read off a trunk, and of runs of that length."""
+"""Held-out loss over learning rate by horizon: read off trunks, and of runs of that length."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,9 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw a row of panels for each width, with a panel for each horizon; means over seeds."""
     widths, steps = (sorted({row[name] for row in rows}) for name in ("width", "steps"))
     with house_style():
-        figure = Figure(figsize=(3.0 * len(steps), 3.0 * len(widths)), dpi=DPI, layout="constrained")
+        figure = Figure(
+            figsize=(3.0 * len(steps), 3.0 * len(widths)), dpi=DPI, layout="constrained"
+        )
         FigureCanvasAgg(figure)
         grid = np.atleast_2d(figure.subplots(len(widths), len(steps), sharex=True))
         for axes, width in zip(grid, widths, strict=True):
@@ -32,7 +34,9 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
                     curve = means([row for row in here if row["kind"] == kind])
                     line = {"color": CATEGORIES[place], "label": name}
                     axis.plot(list(curve), list(curve.values()), marker="o", markersize=3, **line)
-                lowest = min(min(means([r for r in here if r["kind"] == k]).values()) for k in KINDS)
+                lowest = min(
+                    min(means([r for r in here if r["kind"] == k]).values()) for k in KINDS
+                )
                 axis.set_ylim(lowest - 0.03, lowest + 0.6)
                 axis.set_title(f"width {width}, {horizon} steps", fontsize=9)
                 learning_rates(axis, "x")
@@ -52,5 +56,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> dict[float, float]:
     for row in rows:
         losses[row["learning_rate"]].append(row["eval_loss"])
     return {
-        rate: float(np.mean(found)) for rate, found in sorted(losses.items()) if np.isfinite(found).all()
+        rate: float(np.mean(found))
+        for rate, found in sorted(losses.items())
+        if np.isfinite(found).all()
     }

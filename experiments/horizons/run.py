@@ -1,7 +1,7 @@
 """Trains trunks, and runs of each horizon's length, and compares what they say of learning rates.
 
-`python -m experiments.horizons.run` trains into `runs/horizons`, where the same command resumes, and
-writes `losses.parquet`, `agreement.parquet` and `horizons.png`, and prints the tables of the README.
+`python -m experiments.horizons.run` trains into `runs/horizons`, where the same command resumes,
+writes `losses.parquet`, `agreement.parquet` and `horizons.png`, and prints the README's tables.
 `--from_tables` trains nothing, and draws and prints what the tables hold.
 """
 

@@ -10,7 +10,7 @@ LEAST_RANK, MOST_OCTAVES, MOST_REGRET = 0.9, 0.25, 0.002
 
 
 def summary(trials: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> str:
-    """Return Markdown: agreement by pair, width and horizon, then what each way of training cost."""
+    """Return Markdown: agreement by pair, width and horizon, then what training cost."""
     return f"{_agreement(found)}\n\n{_costs(trials)}"
 
 
@@ -28,7 +28,7 @@ def agrees(row: Mapping[str, Any]) -> bool:
 
 def _agreement(found: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        "| read off | runs | width | steps | rank correlation | octaves | regret | offset | agrees |",
+        "| read off | runs | width | steps | rank corr. | octaves | regret | offset | agrees |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = sorted(found, key=lambda r: (r["runs"], r["read_off"], r["width"], r["steps"]))
@@ -51,7 +51,7 @@ def _costs(trials: Sequence[Mapping[str, Any]]) -> str:
     share = total["trunk"] / total["cosine"]
     return (
         f"Trunks with their branches took {total['trunk']:.3g} FLOPs, {share:.0%} of the "
-        f"{total['cosine']:.3g} of runs of every length; {diverged} of {len(trials)} rows diverged. "
+        f"{total['cosine']:.3g} of runs of every length; {diverged} of {len(trials)} diverged. "
         f"Seeds differ by {_noise(trials):.4f} nats (pooled standard deviation of whole runs)."
     )
 

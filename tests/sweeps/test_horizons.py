@@ -71,10 +71,10 @@ def test_every_trunk_has_a_row_of_its_own_for_every_horizon_and_kind(run):
 
 def test_a_trunk_counts_the_operations_of_its_branches(run):
     by_name = {trial.trial: trial for trial in run.trials()}
-    for row in run.trials(ReadOff(10, "branch")):
+    for read in run.trials(ReadOff(10, "branch")):
         # 20 steps and two branches of 4 beside a run of 10.
-        twin = next(t for t in by_name.values() if t.width == row.width)
-        assert twin.flops == pytest.approx(row.flops * 28 / 10)
+        twin = next(t for t in by_name.values() if t.width == read.width)
+        assert twin.flops == pytest.approx(read.flops * 28 / 10)
 
 
 def test_the_rows_of_a_branch_say_what_a_run_of_its_length_says(run, tmp_path):
@@ -156,7 +156,10 @@ def test_a_horizon_that_was_not_read_off_is_refused(run, tmp_path):
 
 
 def test_hyperparameters_of_a_horizon_are_tuned_for_a_run_of_its_length():
-    for kind, schedule, decay, horizons in (("branch", "wsd", 4, []), ("average", "constant", 0, [10])):
+    for kind, schedule, decay, horizons in (
+        ("branch", "wsd", 4, []),
+        ("average", "constant", 0, [10]),
+    ):
         kept = tuned_for(experiment_at(trunks(), ReadOff(10, kind)), "")["experiment"]["training"]
         assert kept["steps"] == 10
         assert (kept["schedule"], kept["decay_steps"]) == (schedule, decay)

@@ -70,9 +70,7 @@ def test_the_average_is_of_the_weights_after_every_step():
     )
     # After the first step it is the weights themselves.
     np.testing.assert_allclose(two.horizons.average["loss"][:, 0], one.held_out["loss"], **ROUNDING)
-    np.testing.assert_allclose(
-        one.horizons.average["loss"][:, 0], one.held_out["loss"], **ROUNDING
-    )
+    np.testing.assert_allclose(one.horizons.average["loss"][:, 0], one.held_out["loss"], **ROUNDING)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.1])
@@ -170,7 +168,9 @@ def test_trials_that_do_not_survive_a_horizon_stop_there_and_touch_no_other(exec
     assert not found.diverged.any()
     assert [found.steps_taken(index) for index in range(6)] == np.where(expected, 10, 20).tolist()
     kept = ~expected
-    np.testing.assert_allclose(found.held_out["loss"][kept], whole.held_out["loss"][kept], **ROUNDING)
+    np.testing.assert_allclose(
+        found.held_out["loss"][kept], whole.held_out["loss"][kept], **ROUNDING
+    )
     np.testing.assert_allclose(
         found.horizons.branch["loss"][kept], whole.horizons.branch["loss"][kept], **ROUNDING
     )

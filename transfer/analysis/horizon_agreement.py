@@ -53,10 +53,7 @@ def horizon_agreement(
     """
     optima = [find_optimum(trials, recipe, width) for trials in (read_off, runs)]
     tables = [LossTable.of(trials, recipe, width) for trials in (read_off, runs)]
-    found = [
-        dict(zip(table.settings, table.mean(), strict=True))
-        for table in tables
-    ]
+    found = [dict(zip(table.settings, table.mean(), strict=True)) for table in tables]
     shared = [
         setting
         for setting in found[0]

@@ -94,8 +94,8 @@ def run(values: absl_flags.FlagValues) -> int:
     prediction = predict(trials, recipe, width, proxies)
     if decay and horizon is not None:
         raise TransferError(
-            f"--decay is {decay} with --horizon={horizon.steps}; expected no --horizon, since singular "
-            "values are those of whole runs."
+            f"--decay is {decay} with --horizon={horizon.steps}; expected no --horizon, since "
+            "singular values are those of whole runs."
         )
     if decay:
         prediction = _with_measured_decay(experiment, directory, prediction)

@@ -166,7 +166,9 @@ class RunDirectory:
           TransferError: nothing was read off at the horizon.
         """
         rows = self.rows()
-        return [row for row in rows if not row.trunk] if horizon is None else at_horizon(rows, horizon)
+        return (
+            [row for row in rows if not row.trunk] if horizon is None else at_horizon(rows, horizon)
+        )
 
     def rows(self) -> list[TrialResult]:
         """Return every row of the table of trials, what was read off trunks included."""

@@ -19,7 +19,7 @@ class HorizonResults:
 
     Fields:
       steps: the horizons, in increasing order; none of a run that has none.
-      average: held-out `loss` in nats and `accuracy` of the average of the weights (trial, horizon).
+      average: held-out `loss` in nats and `accuracy` of the weight average (trial, horizon).
       branch: the same of the branches that end there; empty without branches.
       curves: `loss` and `grad_norm` of the branches (trial, horizon, step of the branch).
       stopped: after which step a trial was stopped (trial,), NaN for those that go on.

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -69,9 +68,7 @@ class HorizonReader:
         """Return the trials on the devices, without those that were stopped before a step."""
         return self._on_devices(self._going(self.inputs, step))
 
-    def read(
-        self, step: int, state: State, position: dict[str, Any], budget: StepBudget
-    ) -> bool:
+    def read(self, step: int, state: State, position: dict[str, Any], budget: StepBudget) -> bool:
         """Read off all that there is after a step of the trunk; the state stays as it is.
 
         Arguments:

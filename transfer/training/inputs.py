@@ -33,8 +33,8 @@ class TrialInputs:
       seed: of init and batches.
       stream: the index of the trial's seed among the batches' seeds: trials of one seed see the
         same batches.
-      live: off for what only fills up the program, or was stopped, which is skipped where trials run
-        in turn.
+      live: off for what only fills up the program, or was stopped, which is skipped where trials
+        run in turn.
       cooldown: the end of a branch, of which a trunk has none yet; None without branches, so that
         programs without them are as they were.
     """

@@ -144,7 +144,10 @@ def train(
     # Training. While the devices take steps, this process writes down the steps before them, reads
     # the batches after them, and traces what is needed later.
     later, first = itertools.chain(to_compile, meanwhile), run.step
-    budget, stop = StepBudget(most=built.chunk), _next_stop(run.step, built.chunk, training, horizons)
+    budget, stop = (
+        StepBudget(most=built.chunk),
+        _next_stop(run.step, built.chunk, training, horizons),
+    )
     coming, unwritten = run.read(min(budget.steps, stop - run.step)), None
     while True:
         # A checkpoint of this step is one from before anything is read off it.

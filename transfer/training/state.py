@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from transfer.models import Arrays
-from transfer.training.weight_average import WeightAverage
+from transfer.training.weight_average import NO_AVERAGE, WeightAverage
 
 
 @jax.tree_util.register_dataclass
@@ -25,7 +25,7 @@ class State:
     statistics: Arrays
     optimizer: Any
     vectors: dict[str, jax.Array]
-    average: WeightAverage = WeightAverage({}, {})
+    average: WeightAverage = NO_AVERAGE
 
     @property
     def averaged(self) -> "State":

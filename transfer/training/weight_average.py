@@ -38,7 +38,7 @@ class WeightAverage:
     @classmethod
     def start(cls, parameters: Arrays, statistics: Arrays, *, on: bool) -> "WeightAverage":
         """Return the average before the first step, which the first step replaces."""
-        return cls(parameters, statistics) if on else cls({}, {})
+        return cls(parameters, statistics) if on else NO_AVERAGE
 
     def updated(
         self, parameters: Arrays, statistics: Arrays, step: jax.Array, share: float
@@ -48,7 +48,7 @@ class WeightAverage:
         Example:
           >>> average = WeightAverage.start({"w": jnp.zeros(())}, {}, on=True)
           >>> for step in range(1, 5):
-          ...     average = average.updated({"w": jnp.float32(step)}, {}, jnp.int32(step), share=0.5)
+          ...     average = average.updated({"w": jnp.float32(step)}, {}, jnp.int32(step), 0.5)
           >>> float(average.parameters["w"])  # the mean of 1, 2, 3 and 4
           2.5
         """
@@ -64,3 +64,6 @@ class WeightAverage:
             jax.tree.map(toward, self.parameters, parameters),
             jax.tree.map(toward, self.statistics, statistics),
         )
+
+
+NO_AVERAGE = WeightAverage({}, {})
