@@ -59,7 +59,7 @@ def test_every_trunk_has_a_row_of_its_own_for_every_horizon_and_kind(run):
     assert {trial.origin for trial in trials} == {"sweep"}
     assert found_horizons(rows) == tuple(READ_OFF)
     for horizon in READ_OFF:
-        read = [row for row in rows if ReadOff(row.steps, row.origin) == horizon]
+        read = [row for row in rows if row.trunk and ReadOff(row.steps, row.origin) == horizon]
         assert {row.trunk for row in read} == {trial.trial for trial in trials}
         # An average has no training loss, and no time is counted twice.
         assert {math.isfinite(row.loss) for row in read} == {horizon.kind == "branch"}
@@ -71,10 +71,10 @@ def test_every_trunk_has_a_row_of_its_own_for_every_horizon_and_kind(run):
 
 def test_a_trunk_counts_the_operations_of_its_branches(run):
     by_name = {trial.trial: trial for trial in run.trials()}
-    for read in run.trials(ReadOff(10, "branch")):
+    for shorter in run.trials(ReadOff(10, "branch")):
         # 20 steps and two branches of 4 beside a run of 10.
-        twin = next(t for t in by_name.values() if t.width == read.width)
-        assert twin.flops == pytest.approx(read.flops * 28 / 10)
+        twin = next(t for t in by_name.values() if t.width == shorter.width)
+        assert twin.flops == pytest.approx(shorter.flops * 28 / 10)
 
 
 def test_the_rows_of_a_branch_say_what_a_run_of_its_length_says(run, tmp_path):
@@ -127,19 +127,20 @@ def test_each_horizon_is_judged_by_itself_and_the_whole_runs_without_any(run):
         trials = Report.of(run, horizon=horizon).trials
         assert {trial.steps for trial in trials} == {horizon.steps}
         best = min(trials, key=lambda trial: trial.eval_loss).eval_loss
-        rows = [row for row in run.rows() if ReadOff(row.steps, row.origin) == horizon]
+        rows = [
+            row for row in run.rows() if row.trunk and ReadOff(row.steps, row.origin) == horizon
+        ]
         assert best == min(row.eval_loss for row in rows)
     lines = list(horizon_optima(run))
     assert len(lines) == 4  # widths and kinds
     assert all("after 10 steps" in line and "after 20 steps" in line for line in lines)
 
 
-def test_the_report_on_a_horizon_lies_beside_that_on_whole_runs(run):
-    for horizon in (None, READ_OFF[1]):
-        write_report(run, task="", provenance={}, horizon=horizon)
-    whole, branch = run.report, run.report / "branch-10"
-    assert (whole / "verdict.json").exists()
-    assert (branch / "verdict.json").read_text() != (whole / "verdict.json").read_text()
+def test_the_report_on_a_horizon_lies_in_a_folder_of_its_own(run):
+    verdict = write_report(run, task="", provenance={}, horizon=READ_OFF[1])
+    branch = run.report / "branch-10"
+    assert not (run.report / "verdict.json").exists()
+    assert run.read_json("report/branch-10/verdict.json") == verdict.to_json()
     assert "wsd" in (branch / "report.html").read_text()
 
 
@@ -184,6 +185,8 @@ def bowl(group, bottom, **changes):
     return rows
 
 
+# How far the fit of a bowl that is symmetric is off, since others are expected to be steeper above.
+PRIOR = 0.05
 WIDE = SearchSpace(learning_rate=tuple(2.0**n for n in range(-9, -2)))
 
 
@@ -193,9 +196,9 @@ def test_a_prediction_at_a_horizon_goes_by_the_losses_there_alone(tmp_path):
         run.add_group(group.name, bowl(group, (-5.0, -7.0)), [], [])
     for horizon, bottom in ((None, -5.0), (ReadOff(10, "average"), -7.0)):
         found = predict(run.trials(horizon), "mup+sqrt", 64)
-        assert found.log2_learning_rate == pytest.approx(bottom, abs=0.01)
+        assert found.log2_learning_rate == pytest.approx(bottom, abs=PRIOR)
         optimum = find_optimum(run.trials(horizon), "mup+sqrt", 16)
-        assert optimum.log2_learning_rate.value == pytest.approx(bottom, abs=0.01)
+        assert optimum.log2_learning_rate.value == pytest.approx(bottom, abs=PRIOR)
 
 
 def test_agreement_is_in_ranks_octaves_and_regret(tmp_path):
@@ -208,7 +211,7 @@ def test_agreement_is_in_ranks_octaves_and_regret(tmp_path):
     assert (itself.rank_correlation, itself.octaves, itself.regret) == (1.0, 0.0, 0.0)
     assert (itself.offset, itself.settings) == (0.0, 7)
     other = horizon_agreement(read_off, runs, "mup+sqrt", 16)
-    assert other.octaves == pytest.approx(-1.0, abs=0.01)
+    assert other.octaves == pytest.approx(-1.0, abs=PRIOR)
     assert other.regret == pytest.approx(0.1 / 3.0)
     assert 0 < other.rank_correlation < 1
     assert rank_correlation(np.arange(5.0), -np.arange(5.0)) == -1.0
@@ -308,7 +311,9 @@ def test_costs_count_the_steps_of_branches():
     assert work(groups[1]) == pytest.approx(work(groups[0]) * 28 / 20)
 
 
-@pytest.mark.parametrize("looks", [2, 4, 6])
+@pytest.mark.parametrize(
+    "looks", [pytest.param(2, marks=pytest.mark.full), 4, pytest.param(6, marks=pytest.mark.full)]
+)
 def test_a_sweep_that_is_stopped_resumes_to_the_same_tables(run, tmp_path, looks):
     """At the second look it takes steps, at the fourth a branch, at the sixth the next width."""
     asked = iter([False] * (looks - 1) + [True] + [False] * 1000)

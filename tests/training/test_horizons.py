@@ -36,7 +36,7 @@ def same(one, other):
     return jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize(("place", "steps"), [(0, 10), (1, 20)])
+@pytest.mark.parametrize(("place", "steps"), [(0, 10), pytest.param(1, 20, marks=pytest.mark.full)])
 def test_a_branch_takes_the_steps_of_a_shorter_run_that_ends_in_a_decay(trunk, place, steps):
     alone = train(schedule="wsd", decay_steps=4, warmup=2, steps=steps)
     read = trunk.horizons
@@ -119,7 +119,13 @@ def test_the_prediction_of_memory_knows_of_the_average_and_of_the_trunk_beside_a
     assert len(set(estimates)) == 3
 
 
-@pytest.mark.parametrize("looks", range(1, 9))
+@pytest.mark.parametrize(
+    "looks",
+    [
+        look if look in (3, 5) else pytest.param(look, marks=pytest.mark.full)
+        for look in range(1, 9)
+    ],
+)
 def test_a_run_that_is_stopped_anywhere_resumes_to_the_same_bits(tmp_path, trunk, looks):
     """Also in the midst of a branch, which is then taken again from its start."""
     asked = iter([False] * (looks - 1) + [True] + [False] * 100)
@@ -136,7 +142,7 @@ def test_a_run_that_is_stopped_anywhere_resumes_to_the_same_bits(tmp_path, trunk
     same(trunk.held_out, again.held_out)
 
 
-@pytest.mark.parametrize("every", [5, 6])
+@pytest.mark.parametrize("every", [pytest.param(5, marks=pytest.mark.full), 6])
 def test_a_run_that_is_interrupted_resumes_from_a_checkpoint_of_the_trunk(tmp_path, trunk, every):
     """Five ends in the checkpoint of a horizon, six in one of the start of a branch."""
 
