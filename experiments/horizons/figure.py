@@ -45,7 +45,7 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
             axis.set_xlabel("learning rate")
         grid[0][0].legend(fontsize=7)
         figure.suptitle(
-            "What one trunk says of runs of four lengths", x=0.01, ha="left", fontweight="bold"
+            "what one trunk says of runs of three lengths", x=0.01, ha="left", fontweight="bold"
         )
     return figure
 

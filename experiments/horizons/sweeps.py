@@ -4,19 +4,19 @@ import dataclasses
 
 from transfer.config import Experiment, read, template
 
-HORIZONS = (100, 200, 400, 800)
+HORIZONS = (100, 200, 400)
 BRANCH_STEPS, AVERAGE_SHARE = 40, 0.1
-WIDTHS = (16, 32)
+WIDTHS = (32,)
 # How runs of a horizon's length decay: the default, and the last fifth.
 SCHEDULES = ("cosine", "wsd")
 
 
 def trunks() -> Experiment:
-    """A decoder of two layers on the standard library's source, at a constant rate."""
+    """A decoder of one layer on the standard library's source, at a constant rate."""
     config = template()
     config.name = "horizons"
     config.base_width = 8
-    config.model.layers = 2
+    config.model.layers = 1
     config.model.head_dim = 8
     config.model.width = max(WIDTHS)
     config.model.dtype = "float32"
