@@ -211,9 +211,9 @@ class Experiment:
                 )
         for width in (self.base_width, *self.sweep.widths):
             dataclasses.replace(self.model, width=width)
-        sweep = self.sweep
+        sweep, horizons = self.sweep, self.training.horizons
         require_horizons_of_sweep(
-            self.training, sweep.objective, self.base_tokens, sweep.search, sweep.survivors
+            horizons, sweep.objective, self.base_tokens, sweep.search, sweep.survivors
         )
         self.recipe.build()
         recipes = [str(self.recipe.build(name)) for name in self.sweep.recipes]

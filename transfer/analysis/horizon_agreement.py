@@ -81,4 +81,4 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
       0.5
     """
     ranks = [np.argsort(np.argsort(values)).astype(float) for values in (one, other)]
-    return round(float(np.corrcoef(*ranks)[0, 1]), 12)
+    return round(float(np.corrcoef(np.stack(ranks))[0, 1]), 12)

@@ -24,9 +24,9 @@ def horizon_optima(run: RunDirectory) -> Iterator[str]:
                 told = f"{_best(sweep.optimum)} after {horizon.steps} steps"
                 found.setdefault(key, []).append(told)
     for kind in _KINDS:
-        for (recipe, width, of), told in found.items():
+        for (recipe, width, of), lines in found.items():
             if of == kind:
-                yield f"{recipe} at width {width}, {kind}: best learning rate {', '.join(told)}."
+                yield f"{recipe} at width {width}, {kind}: best learning rate {', '.join(lines)}."
 
 
 def _best(optimum: Optimum) -> str:

@@ -96,7 +96,15 @@ class TrainingConfig:
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
-        require_horizons(self)
+        require_horizons(
+            self.horizons,
+            self.average_share,
+            self.branch_steps,
+            steps=self.steps,
+            warmup=self.warmup,
+            schedule=self.schedule,
+            tokens_per_parameter=self.tokens_per_parameter,
+        )
 
     @property
     def all_branch_steps(self) -> int:

@@ -31,10 +31,10 @@ def cooled(schedule: optax.Schedule, cooldown: Cooldown | None) -> optax.Schedul
     """
     if cooldown is None:
         return schedule
-    fall = cooldown
+    start, steps = jnp.asarray(cooldown.start), jnp.asarray(cooldown.steps)
 
     def lowered(step: jax.typing.ArrayLike) -> jax.Array:
-        taken = jnp.clip(step - fall.start, 0, fall.steps)
-        return schedule(step) * (1.0 - taken / fall.steps)
+        taken = jnp.clip(step - start, 0, steps)
+        return schedule(step) * (1.0 - taken / steps)
 
     return lowered

@@ -1,30 +1,32 @@
 """Which horizons a run of constant rate may have, and what may be asked of them."""
 
-import typing
-
 from transfer.errors import TransferError
 
-if typing.TYPE_CHECKING:
-    from transfer.training.config import TrainingConfig
 
+def require_horizons(
+    horizons: tuple[int, ...],
+    average_share: float,
+    branch: int,
+    *,
+    steps: int,
+    warmup: int,
+    schedule: str,
+    tokens_per_parameter: float,
+) -> None:
+    """Raise `TransferError` unless the horizons of `TrainingConfig` can be read off its runs.
 
-def require_horizons(training: "TrainingConfig") -> None:
-    """Raise `TransferError` unless the horizons can be read off a run.
-
-    Example:
-      >>> from transfer.training import TrainingConfig
-      >>> TrainingConfig(steps=100, schedule="constant", horizons=(50, 100)).horizons
-      (50, 100)
+    Arguments:
+      horizons, average_share, branch: `training.horizons`, `average_share` and `branch_steps`.
+      steps, warmup, schedule, tokens_per_parameter: of `training` too.
     """
-    horizons, branch, warmup = training.horizons, training.branch_steps, training.warmup
     if branch < 0 or (branch and not horizons):
         raise TransferError(
             f"training.branch_steps is {branch} with training.horizons={horizons}; expected at "
             "least 0, and above 0 only with horizons at which branches end."
         )
-    if not 0 < training.average_share <= 0.5:
+    if not 0 < average_share <= 0.5:
         raise TransferError(
-            f"training.average_share is {training.average_share}; expected a share above 0 and at "
+            f"training.average_share is {average_share}; expected a share above 0 and at "
             "most 0.5, at which all steps weigh the same."
         )
     if not horizons:
@@ -34,20 +36,20 @@ def require_horizons(training: "TrainingConfig") -> None:
             f"training.horizons is {horizons}; expected whole numbers of steps of at least 1, each "
             "above the one before."
         )
-    if training.tokens_per_parameter:
+    if tokens_per_parameter:
         raise TransferError(
             f"training.horizons is {horizons} while training.tokens_per_parameter="
-            f"{training.tokens_per_parameter} gives every width its own length; expected "
+            f"{tokens_per_parameter} gives every width its own length; expected "
             "tokens_per_parameter=0 and a length in training.steps."
         )
-    if horizons[-1] > training.steps:
+    if horizons[-1] > steps:
         raise TransferError(
-            f"training.horizons ends at {horizons[-1]}, beyond training.steps={training.steps}; "
+            f"training.horizons ends at {horizons[-1]}, beyond training.steps={steps}; "
             "expected horizons of at most the trunk's length."
         )
-    if training.schedule != "constant":
+    if schedule != "constant":
         raise TransferError(
-            f'training.schedule is "{training.schedule}" with training.horizons={horizons}; '
+            f'training.schedule is "{schedule}" with training.horizons={horizons}; '
             "expected constant, since what has begun to decay is no trunk of longer runs."
         )
     if horizons[0] <= warmup + branch:
@@ -58,16 +60,15 @@ def require_horizons(training: "TrainingConfig") -> None:
 
 
 def require_horizons_of_sweep(
-    training: "TrainingConfig", objective: str, base_tokens: int, search: str, survivors: float
+    horizons: tuple[int, ...], objective: str, base_tokens: int, search: str, survivors: float
 ) -> None:
     """Raise `TransferError` unless a sweep can compare its trials at the horizons they have.
 
     Arguments:
-      training: of every trial.
+      horizons: of every trial.
       objective, search, survivors: `sweep.objective` and so on.
       base_tokens: of the base run, 0 for the run's own.
     """
-    horizons = training.horizons
     if not 0 < survivors <= 1:
         raise TransferError(
             f"sweep.survivors is {survivors}; expected the share of points above 0 that go on at "

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from transfer import sharding
 from transfer.data import PopulationBatches
@@ -41,6 +41,7 @@ class HorizonReader:
       inputs: of the trials, on this host.
       results: where what is read is put down.
       held_out: held-out batches on the devices.
+      mesh: of the population.
       rows: which rows of a batch this process reads.
       chunk: at most how many steps a call of the program takes.
       data: makes batches of the population's seeds from their beginning, for branches.
@@ -52,6 +53,7 @@ class HorizonReader:
     inputs: TrialInputs
     results: HorizonResults
     held_out: Batch
+    mesh: Mesh
     rows: exchange.LocalRows
     chunk: int
     data: Callable[[], PopulationBatches]
@@ -109,7 +111,7 @@ class HorizonReader:
         data.set_state(position)
         # Those that were stopped at this very step have ended too.
         trials = self._on_devices(self._going(self.inputs.cooling_from(start), start + 1))
-        everywhere = NamedSharding(self.rows.sharding.mesh, PartitionSpec())
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
         with collective_timeout():
             branch = self.programs.copy(state)
         taken = 0
@@ -140,4 +142,4 @@ class HorizonReader:
         return dataclasses.replace(inputs, live=live)
 
     def _on_devices(self, inputs: TrialInputs) -> TrialInputs:
-        return exchange.device_put(inputs, sharding.per_trial(self.rows.sharding.mesh))
+        return exchange.device_put(inputs, sharding.per_trial(self.mesh))

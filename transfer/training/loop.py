@@ -111,6 +111,7 @@ def train(
             inputs=built.inputs,
             results=history.horizons,
             held_out=exchange.device_put(held_out, sharding.eval_batches(mesh)),
+            mesh=mesh,
             rows=rows,
             chunk=built.chunk,
             data=lambda: PopulationBatches(dataset, built.seeds, rows=rows.rows),
@@ -152,9 +153,9 @@ def train(
     while True:
         # A checkpoint of this step is one from before anything is read off it.
         if run.step in horizons.stops:
-            stopping = horizons.read(run.step, run.state, run.position, budget)
+            interrupted = horizons.read(run.step, run.state, run.position, budget)
             run.trials = horizons.trials(run.step + 1)
-            if stopping:
+            if interrupted:
                 raise _stopped(run, checkpoints)
         if run.step == steps:
             break
