@@ -3,7 +3,6 @@
 import shlex
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -114,15 +113,6 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
             "transfer sweep or transfer train."
         )
     return read(content["experiment"])
-
-
-def config_file(name: str) -> str:
-    """Path of a config file that ships with the package, installed or in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{name}.py").exists():
-            return str(folder / f"{name}.py")
-    raise TransferError(f"The config {name}.py was not found beside the package {package}.")
 
 
 def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:

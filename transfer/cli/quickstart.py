@@ -12,12 +12,13 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.shipped import shipped_file
 from transfer.termination import listening
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    define_config(values, argv, default=flags.config_file("quickstart"))
+    define_config(values, argv, default=str(shipped_file("quickstart")))
     flags.define_run(values, default="runs/quickstart")
     flags.define_compilation_cache(values)
 

@@ -32,7 +32,7 @@ from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.markup import html_table
 from transfer.run_directory.horizons import ReadOff, at_horizon
-from transfer.run_directory.lock import exclusive
+from transfer.run_directory.lock import exclusive, writer
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
     METRICS_SCHEMA,
@@ -105,6 +105,11 @@ class RunDirectory:
         """Where TensorBoard finds a folder of events for each trial."""
         return self.path / "tensorboard"
 
+    @property
+    def writer(self) -> str | None:
+        """Which process trains into the directory now, None where none does (`lock.writer`)."""
+        return writer(self.path)
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Be the only process that trains into the directory for the block (`lock.exclusive`)."""
         return exclusive(self.path)
@@ -176,6 +181,25 @@ class RunDirectory:
         if table is None:
             return []
         return [TrialResult(**row) for row in table.to_pylist()]
+
+    def to_pandas(self) -> Any:
+        """Return the finished trials as a pandas frame, a row each (`docs/tables.md`).
+
+        Raises:
+          TransferError: pandas is not installed; it comes with no other package that is needed.
+
+        Example:
+          >>> frame = RunDirectory("runs/proxies").to_pandas()  # doctest: +SKIP
+          >>> frame.groupby(["recipe", "width"]).eval_loss.min()  # doctest: +SKIP
+        """
+        rows = [dataclasses.asdict(trial) for trial in self.trials()]
+        try:
+            return pa.Table.from_pylist(rows, schema=TRIALS_SCHEMA).to_pandas()
+        except ImportError as error:
+            raise TransferError(
+                "A frame needs pandas, which is not installed; expected pip install pandas, or "
+                "RunDirectory.trials()."
+            ) from error
 
     def require_trials(self, horizon: ReadOff | None = None) -> list[TrialResult]:
         """Return the trials, or raise when there is not one."""

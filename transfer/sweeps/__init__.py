@@ -9,6 +9,7 @@ from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
 from transfer.sweeps.experiment_at import experiment_at
 from transfer.sweeps.groups import declared_groups, most_rounds
+from transfer.sweeps.optimizer_groups import OptimizerGroups, optimizer_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
 from transfer.sweeps.registration import (
@@ -29,20 +30,24 @@ from transfer.sweeps.runner import (
 )
 from transfer.sweeps.tables import GroupTables
 from transfer.sweeps.target import extrapolated, target_experiment
-from transfer.sweeps.target_values import target_values
+from transfer.sweeps.target_values import parameter_values, target_values
 
 __all__ = [
     "Adopted",
     "Design",
+    "Group",
     "GroupCost",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
+    "OptimizerGroups",
     "Reporter",
+    "Setting",
     "SweepCost",
     "adopted",
     "bracket",
+    "claim",
     "declared_groups",
     "experiment_at",
     "extrapolated",
@@ -51,6 +56,8 @@ __all__ = [
     "load_for",
     "make_forecast",
     "most_rounds",
+    "optimizer_groups",
+    "parameter_values",
     "propose",
     "provenance",
     "register_forecast",
@@ -67,6 +74,7 @@ __all__ = [
     "target_values",
     "target_widths",
     "train_groups",
+    "trial_name",
     "tuned_for",
     "unfinished",
     "work",
