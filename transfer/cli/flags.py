@@ -11,7 +11,7 @@ from transfer.notation import listed
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
-    from transfer.run_directory import RunDirectory
+    from transfer.run_directory import ReadOff, RunDirectory
 
 
 def shown(name: str, value: object) -> str:
@@ -33,6 +33,39 @@ def define_run(values: flags.FlagValues, default: str | None = None) -> None:
     """--run=DIR."""
     text = "the run directory" + (f" (default: {default})" if default else "")
     flags.DEFINE_string("run", default, text, flag_values=values)
+
+
+def define_horizon(values: flags.FlagValues) -> None:
+    """--horizon=STEPS and --kind=average|branch."""
+    flags.DEFINE_integer(
+        "horizon",
+        None,
+        "the horizon, in steps, at which trials were read off trunks (default: their own length)",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "kind",
+        None,
+        "average or branch: how they were read off (default: branch where there are branches)",
+        flag_values=values,
+    )
+
+
+def horizon(values: flags.FlagValues, run: "RunDirectory") -> "ReadOff | None":
+    """Return the horizon that the flags name, or None; trials read off there exist."""
+    from transfer.run_directory import ReadOff, found_horizons
+
+    steps, kind = values["horizon"].value, values["kind"].value
+    if steps is None:
+        if kind is not None:
+            raise TransferError(
+                f"--kind is {kind}, but no horizon was given; expected --horizon=STEPS too."
+            )
+        return None
+    branches = ReadOff(steps, "branch") in found_horizons(run.rows())
+    asked = ReadOff(steps, kind or ("branch" if branches else "average"))
+    run.require_trials(asked)
+    return asked
 
 
 def define_compilation_cache(values: flags.FlagValues) -> None:

@@ -31,6 +31,7 @@ from etils import epath
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.markup import html_table
+from transfer.run_directory.horizons import ReadOff, at_horizon
 from transfer.run_directory.lock import exclusive, writer
 from transfer.run_directory.tables import (
     ADDED_COLUMNS,
@@ -161,8 +162,22 @@ class RunDirectory:
             stream.write(content)
         return file
 
-    def trials(self) -> list[TrialResult]:
-        """Return every finished trial, sorted by recipe, width, origin, rate, decay and seed."""
+    def trials(self, horizon: ReadOff | None = None) -> list[TrialResult]:
+        """Return every trial, sorted by recipe, width, origin, rate, decay and seed.
+
+        With a horizon they are what was read off there, as runs of that length; see `at_horizon`.
+        Without one, what was read off trunks is left out, so that lengths are never mixed.
+
+        Raises:
+          TransferError: nothing was read off at the horizon.
+        """
+        rows = self.rows()
+        return (
+            [row for row in rows if not row.trunk] if horizon is None else at_horizon(rows, horizon)
+        )
+
+    def rows(self) -> list[TrialResult]:
+        """Return every row of the table of trials, what was read off trunks included."""
         table = self._read_table(self.path / "trials.parquet", TRIALS_SCHEMA)
         if table is None:
             return []
@@ -187,9 +202,9 @@ class RunDirectory:
                 "RunDirectory.trials()."
             ) from error
 
-    def require_trials(self) -> list[TrialResult]:
-        """Return the finished trials, or raise when there is not one."""
-        trials = self.trials()
+    def require_trials(self, horizon: ReadOff | None = None) -> list[TrialResult]:
+        """Return the trials, or raise when there is not one."""
+        trials = self.trials(horizon) if self.trials() else []
         if not trials:
             inside = self.path.iterdir() if self.path.exists() else ()
             runs = ", ".join(sorted(f.name for f in inside if (f / "trials.parquet").exists()))
@@ -218,7 +233,7 @@ class RunDirectory:
         self._write_table(f"spectrum/{group}.parquet", spectrum, SPECTRUM_SCHEMA)
         self._write_table(f"gains/{group}.parquet", gains, GAINS_SCHEMA)
         names = {trial.trial for trial in trials}
-        rows = [trial for trial in self.trials() if trial.trial not in names] + list(trials)
+        rows = [trial for trial in self.rows() if trial.trial not in names] + list(trials)
         rows.sort(key=_order)
         self._write_table("trials.parquet", map(dataclasses.asdict, rows), TRIALS_SCHEMA)
 

@@ -7,6 +7,7 @@ from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
+from transfer.sweeps.experiment_at import experiment_at
 from transfer.sweeps.groups import declared_groups, most_rounds
 from transfer.sweeps.optimizer_groups import OptimizerGroups, optimizer_groups
 from transfer.sweeps.preflight import load_for
@@ -48,6 +49,7 @@ __all__ = [
     "bracket",
     "claim",
     "declared_groups",
+    "experiment_at",
     "extrapolated",
     "group_cost",
     "group_line",

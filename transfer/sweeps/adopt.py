@@ -29,9 +29,12 @@ _BESIDE = {
     *(
         f"training.{name}"
         for name in (
+            "average_share",
+            "branch_steps",
             "checkpoint_every",
             "checkpoints_kept",
             "execution",
+            "horizons",
             "log_every",
             "microbatches",
             "noise_scale",
