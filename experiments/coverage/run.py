@@ -26,7 +26,7 @@ from experiments.coverage.summary import summary
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "coverage.parquet"
-KEYS = ("noise", "seeds", "widths", "rates", "spacing", "decays", "repeat")
+KEYS = ("noise", "seeds", "widths", "rates", "spacing", "decays", "bowls", "repeat")
 
 
 def missing(rows: Sequence[Row]) -> list[tuple[Scenario, int]]:
