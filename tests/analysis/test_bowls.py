@@ -75,9 +75,7 @@ def slope_spread(bowls, forms):
     scenario = Scenario(noise="quiet", seeds=3, widths=4, rates=8, spacing=0.5, repeats=1)
     simulated = simulate(scenario, 0)
     points = []
-    for x, optimum, (skewness, kink) in zip(
-        simulated.rates, simulated.optima, forms, strict=True
-    ):
+    for x, optimum, (skewness, kink) in zip(simulated.rates, simulated.optima, forms, strict=True):
         u = x - optimum
         noise = np.random.default_rng(len(points)).normal(0, 0.0005, (len(x), 3))
         height = bowls * u**2 * np.exp(skewness * u + kink * np.sign(u))

@@ -8,8 +8,8 @@ of u = x - mu, whose standard deviations are
   form       0.08 t' C u^3,  0.03 t' C u^4,  0.1 t' C u |u|
   misfit     0.1 t' height, in every point on its own: what the polynomial misses
 
-with unknown factors t and t', so that the data say how alike widths are. At t = t' = 1 widths differ
-as those of `experiments/resnet_digits` did, which differ most of the sweeps under `experiments/`.
+with unknown factors t and t', so that the data say how alike widths are. At t = t' = 1 widths
+differ as those of `experiments/resnet_digits` did, the most of all under `experiments/`.
 """
 
 import dataclasses
@@ -119,7 +119,7 @@ class Shared:
         """Standard error of the bowl's form as a share of the height, shape [sample]."""
         return MISFIT * self.form_difference
 
-    def take(self, chosen: np.ndarray) -> "Shared":
+    def take(self, chosen: slice) -> "Shared":
         """Return the chosen samples."""
         return Shared(
             self.noise[chosen],

@@ -126,7 +126,9 @@ def fit_bowls(groups: Sequence[Points], form: tuple[float, float] = RATE_FORM) -
     generator = np.random.default_rng(0)
     form_error = shared.misfit * generator.standard_normal(DRAWS)
     return [
-        _draw(group, each.mu[:, chosen], each.log_evidence[:, chosen], shared, generator, form_error)
+        _draw(
+            group, each.mu[:, chosen], each.log_evidence[:, chosen], shared, generator, form_error
+        )
         for group, each in zip(read, bottoms, strict=True)
     ]
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from transfer.analysis.bowl_prior import Group, Shared
 
-_WIDE, _FINE = 25, 25  # nodes of the first grid over all places, and around the lowest point
+_WIDE, _FINE = 17, 17  # nodes of the first grid over all places, and around the lowest point
 _LIKELY = 12.0  # log densities so far below the highest are left out
+_BLOCK = 80  # samples at a time, whose arrays stay in the cache
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,14 +57,15 @@ def normal_equations(group: Group, mu: np.ndarray, shared: Shared) -> NormalEqua
     """Return the normal equations of one bowl with its bottom at mu, shape [M, S] or [M, 1]."""
     weight = weights(group, shared)
     total = weight.sum(axis=0)
-    share = (weight / total)[:, None]  # [R, 1, S]
-    rest = (group.y[:, None] - ((weight / total) * group.y[:, None]).sum(axis=0))[:, None]
+    share = weight / total  # [R, S]
+    shape = (len(group.x), len(mu), len(total))  # [R, M, S]
+    rest = (group.y[:, None] - group.y @ share)[:, None]
     scaled = []
     for power, mean, spread in zip(
         basis(group.x[:, None, None] - mu), shared.mean, shared.spread, strict=True
     ):
         # Differences to the weighted mean keep the digits that subtracting large sums would lose.
-        centred = power - (share * power).sum(axis=0)
+        centred = power - np.einsum("rs,rms->ms", share, np.broadcast_to(power, shape))
         rest = rest - mean * centred
         scaled.append(spread * centred)
     weighted = [weight[:, None] * each for each in scaled]
@@ -73,15 +75,20 @@ def normal_equations(group: Group, mu: np.ndarray, shared: Shared) -> NormalEqua
         line: list[np.ndarray] = []
         for j in range(i):
             known = sum(line[k] * root[j][k] for k in range(j))
-            line.append(((row * scaled[j]).sum(axis=0) - known) / root[j][j])
-        precision = 1 + (row * scaled[i]).sum(axis=0) - sum(each**2 for each in line)
+            line.append((_dot(row, scaled[j]) - known) / root[j][j])
+        precision = 1 + _dot(row, scaled[i]) - sum(each**2 for each in line)
         line.append(np.sqrt(np.maximum(precision, 1e-12)))
         root.append(line)
         known = sum(line[k] * half[k] for k in range(i))
-        half.append(((row * rest).sum(axis=0) - known) / line[i])
-    squares = (weight[:, None] * rest**2).sum(axis=0)
+        half.append((_dot(row, rest) - known) / line[i])
+    squares = _dot(weight[:, None] * rest, rest)
     log_det = np.log(total) - np.log(weight).sum(axis=0)
     return NormalEquations(root, half, squares, log_det)
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Sum of products over points, without an array of them."""
+    return np.einsum("rms,rms->ms", one, other)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,10 +104,15 @@ class Bottoms:
     @classmethod
     def of(cls, group: Group, shared: Shared, nodes: int) -> "Bottoms":
         """Find them: all that is allowed, then twice where the evidence is."""
-        mu = _first_grid(group)[:, None]
-        for _ in range(2):
-            mu = _narrowed(mu, normal_equations(group, mu, shared).log_evidence, nodes)
-        return cls(mu, normal_equations(group, mu, shared).log_evidence)
+        found = []
+        for start in range(0, len(shared.noise), _BLOCK):
+            block = shared.take(slice(start, start + _BLOCK))
+            mu = _first_grid(group)[:, None]
+            for _ in range(2):
+                mu = _narrowed(mu, normal_equations(group, mu, block).log_evidence, nodes)
+            found.append((mu, normal_equations(group, mu, block).log_evidence))
+        mus, logs = zip(*found, strict=True)
+        return cls(np.concatenate(mus, axis=1), np.concatenate(logs, axis=1))
 
     @property
     def step(self) -> np.ndarray:
@@ -110,9 +122,7 @@ class Bottoms:
     def integral(self) -> np.ndarray:
         """Log of the evidence, with the place integrated out, up to a constant, [S]."""
         top = self.log_evidence.max(axis=0)
-        return np.asarray(
-            top + np.log(np.exp(self.log_evidence - top).sum(axis=0) * self.step)
-        )
+        return np.asarray(top + np.log(np.exp(self.log_evidence - top).sum(axis=0) * self.step))
 
 
 def _first_grid(group: Group) -> np.ndarray:
@@ -125,7 +135,7 @@ def _first_grid(group: Group) -> np.ndarray:
 
 
 def _narrowed(mu: np.ndarray, log: np.ndarray, nodes: int) -> np.ndarray:
-    """Return even grids [nodes, S] over the parts of mu, [M, S] or [M, 1], that have the evidence."""
+    """Return even grids [nodes, S] over the parts of mu, [M, S] or [M, 1], with the evidence."""
     likely = log > log.max(axis=0) - _LIKELY
     last = len(mu) - 1
     first = np.maximum(likely.argmax(axis=0) - 1, 0)

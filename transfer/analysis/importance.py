@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,9 +46,10 @@ def importance_sample(
 ) -> Weighted:
     """Return weighted samples of a posterior, the same ones every time.
 
-    A round draws from a normal proposal q, weighs by (density / q)^b, with the largest b <= 1 at
-    which the weights are even enough, and takes the mean and covariance of the weighted samples for
-    the next proposal. Once b is 1 the samples are drawn that are returned.
+    A round draws from a normal proposal and weighs all samples so far by (density / q)^b, where q is
+    the mixture of all proposals and b <= 1 the largest power at which the weights are even enough.
+    The next proposal has the mean and covariance of the weighted samples. Once b is 1 the samples
+    are drawn that are returned.
 
     Args:
       log_density: of samples [sample, unknown], up to a constant; may be coarse.
@@ -63,25 +64,39 @@ def importance_sample(
       >>> round(float(found.weights @ found.samples[:, 0]), 2)
       2.0
     """
-    root = np.diag(spread)
-    taken = 0
+    proposals: list[tuple[np.ndarray, np.ndarray]] = [(mean, np.diag(spread))]
+    samples, log = np.empty((0, len(mean))), np.empty(0)
     for _ in range(_ROUNDS):
-        normal = _normal_points(len(mean), taken, number)
-        taken += number
-        samples = mean + normal @ root.T
-        ratio = _finite(log_density(samples) + 0.5 * (normal**2).sum(axis=1))
+        drawn = _drawn(*proposals[-1], len(samples), number)
+        samples = np.concatenate([samples, drawn])
+        log = np.concatenate([log, log_density(drawn)])
+        ratio = _finite(log - _log_mixture(samples, proposals))
         power = _even_power(ratio, _ENOUGH * number)
         weights = _weights(power * ratio)
-        mean = weights @ samples
-        away = samples - mean
+        middle = weights @ samples
+        away = samples - middle
         covariance = (away * weights[:, None]).T @ away + 1e-12 * np.diag(spread**2)
-        root = _WIDER * np.linalg.cholesky(covariance)
+        proposals.append((middle, _WIDER * np.linalg.cholesky(covariance)))
         if power == 1:
             break
-    normal = _normal_points(len(mean), taken, final_number)
-    samples = mean + normal @ root.T
-    ratio = _finite(final_log_density(samples) + 0.5 * (normal**2).sum(axis=1))
-    return Weighted(samples, _weights(ratio))
+    last = proposals[-1:]
+    drawn = _drawn(*last[0], len(samples), final_number)
+    return Weighted(drawn, _weights(_finite(final_log_density(drawn) - _log_mixture(drawn, last))))
+
+
+def _drawn(mean: np.ndarray, root: np.ndarray, start: int, number: int) -> np.ndarray:
+    return np.asarray(mean + _normal_points(len(mean), start, number) @ root.T)
+
+
+def _log_mixture(
+    samples: np.ndarray, proposals: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Log density of samples under equal parts of normal proposals, up to a constant."""
+    logs = []
+    for mean, root in proposals:
+        away = np.linalg.solve(root, (samples - mean).T)
+        logs.append(-0.5 * (away**2).sum(axis=0) - np.log(np.diag(root)).sum())
+    return np.asarray(np.logaddexp.reduce(logs, axis=0))
 
 
 def _finite(log: np.ndarray) -> np.ndarray:
