@@ -46,8 +46,8 @@ def importance_sample(
 ) -> Weighted:
     """Return weighted samples of a posterior, the same ones every time.
 
-    A round draws from a normal proposal and weighs all samples so far by (density / q)^b, where q is
-    the mixture of all proposals and b <= 1 the largest power at which the weights are even enough.
+    A round draws from a normal proposal and weighs all samples so far by (density / q)^b, where q
+    is the mixture of all proposals and b <= 1 the largest power with weights that are even enough.
     The next proposal has the mean and covariance of the weighted samples. Once b is 1 the samples
     are drawn that are returned.
 
