@@ -8,8 +8,9 @@ of u = x - mu, whose standard deviations are
   form       0.08 t' C u^3,  0.03 t' C u^4,  0.1 t' C u |u|
   misfit     0.1 t' height, in every point on its own: what the polynomial misses
 
-with unknown factors t and t', so that the data say how alike widths are. At t = t' = 1 widths
-differ as those of `experiments/resnet_digits` did, the most of all under `experiments/`.
+with unknown factors t and t' between 0 and 1, so that the data say how alike widths are. At 1 a
+bowl that is none, without curvature, is 2.5 standard deviations from the mean: as much as there can
+be. What the polynomial misses was a tenth of the height in sweeps under `experiments/`.
 """
 
 import dataclasses
@@ -33,10 +34,10 @@ CURVATURE_KNOWN = 1.0
 """Prior standard deviation of log C around the log of a parabola's curvature."""
 NOISE_MEDIAN, NOISE_SPREAD = 0.2, 1.0
 """Prior median of the noise over C, and the standard deviation of its log."""
-DIFFERENCE_MEDIAN, DIFFERENCE_SPREAD = 0.5, 0.7
-"""Prior median of t, and the standard deviation of its log."""
-FORM_AS_CURVATURE = 0.5
-"""Prior standard deviation of log (t' / t): form differs about as much as curvature does."""
+DIFFERENCE_SPREAD = 1.4
+"""Prior standard deviation of logit t = log (t / (1 - t)) around 0: t is 0.5, from 0.06 to 0.94."""
+FORM_AS_CURVATURE = 1.0
+"""Prior s.d. of logit t' - logit t: form differs about as much as curvature does."""
 
 LEAST_NOISE = 1e-4  # over the curvature; below it the normal equations lose their digits
 _NOISE_POOLING = 6.0  # seeds' degrees of freedom that the pooled noise counts for at each width
@@ -135,8 +136,8 @@ class Shared:
 class SharedPrior:
     """The prior of the coordinates of what is shared, and what seeds say of the noise.
 
-    The coordinates are log noise, log C, log t, log (t' / t), K, F and Q: independent and normal
-    beforehand.
+    The coordinates are log noise, log C, logit t, logit t' - logit t, K, F and Q: independent and
+    normal beforehand.
 
     Fields:
       mean, spread: of the coordinates beforehand, shape [7].
@@ -160,7 +161,7 @@ class SharedPrior:
         mean = [
             np.log(NOISE_MEDIAN * curvature),
             np.log(curvature),
-            np.log(DIFFERENCE_MEDIAN),
+            0.0,
             0.0,
             form[0],
             0.0,
@@ -192,11 +193,16 @@ class SharedPrior:
 
     def shared(self, coordinates: np.ndarray) -> Shared:
         """Return the values at coordinates [sample, 7]."""
-        noise, curvature, difference = np.exp(coordinates[:, :3]).T
-        form_difference = difference * np.exp(coordinates[:, 3])
+        noise, curvature = np.exp(coordinates[:, :2]).T
+        difference = _logistic(coordinates[:, 2])
+        form_difference = _logistic(coordinates[:, 2] + coordinates[:, 3])
         return Shared(
             noise, curvature, difference, form_difference, coordinates[:, 4:].T, self.least
         )
+
+
+def _logistic(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def typical_curvature(groups: Sequence[Group]) -> float:

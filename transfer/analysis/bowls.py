@@ -21,8 +21,8 @@ a grid, and level, c, e, f and g are integrated out exactly, because the loss is
              learning rate, where training grows unstable; in the sweeps under `experiments/` a
              cubic had a skewness of 0.1 with a s.d. of 0.2, as K and Q have together. For other
              axes all means are 0.
-  log t      normal, median of t 0.5, s.d. 0.7: how much curvature differs between widths
-  log t'/t   normal, mean 0, s.d. 0.5: form differs about as much as curvature does
+  logit t    normal, 0 +- 1.4: how much curvature differs between widths, t between 0 and 1
+  logit t'   normal, logit t +- 1: form differs about as much as curvature does
   log noise  normal, median 0.2 C, s.d. 1: it was 0.2 to 1 C in the sweeps under `experiments/`.
              Only with one seed and few points does this prior matter.
 
