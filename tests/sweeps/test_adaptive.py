@@ -243,6 +243,16 @@ def test_a_value_that_makes_no_search_is_refused(section, names):
         read({"sweep": section})
 
 
+def test_a_round_of_one_point_is_a_search(tmp_path):
+    declared = swept(experiment(), **(ADAPTIVE | {"population": 1}))
+    assert [len(group.trials) for group in declared_groups(declared)] == [4, 4]
+
+    train = searched(tmp_path, changes=ADAPTIVE | {"population": 1})
+    assert {group.slots for group in train.groups} == {4}
+    assert len(train.groups[0].trials) == 4
+    assert {trial.width for trial in train.run.trials()} == {8, 16}
+
+
 def test_an_adaptive_search_without_a_range_of_learning_rates_is_refused():
     with refused("sweep.space.learning_rate"):
         declared_groups(swept(experiment(), **(ADAPTIVE | {"space": SearchSpace()})))
