@@ -56,10 +56,10 @@ class Trainer:
         return row(group, spec, 2.0 * math.exp(0.02 * (x - bottom) ** 2 + noise))
 
 
-def searched(path, trainer=Trainer, changes=ADAPTIVE, **how):
+def searched(path, trainer=Trainer, changes=ADAPTIVE, base_width=4, **how):
     run = RunDirectory(path)
     train = trainer(run, **how)
-    search_adaptively(swept(experiment(), **changes), run, train)
+    search_adaptively(swept(experiment(base_width=base_width), **changes), run, train)
     return train
 
 
@@ -112,13 +112,15 @@ def test_a_recipe_that_is_done_leaves_its_slots_to_the_others(tmp_path):
     assert len(alone[0].trials) == len(train.groups[0].trials) == 12
 
 
-@pytest.mark.parametrize("killed_after", [5, 19])
-def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(tmp_path, killed_after):
-    whole = searched(tmp_path / "whole")
+@pytest.mark.parametrize(("killed_after", "base_width"), [(5, 4), (19, 4), (8, 8)])
+def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(
+    tmp_path, killed_after, base_width
+):
+    whole = searched(tmp_path / "whole", base_width=base_width)
     assert killed_after < len(whole.run.trials())
     with pytest.raises(KeyboardInterrupt):
-        searched(tmp_path / "killed", killed_after=killed_after)
-    again = searched(tmp_path / "killed")
+        searched(tmp_path / "killed", killed_after=killed_after, base_width=base_width)
+    again = searched(tmp_path / "killed", base_width=base_width)
 
     def table(run):
         # Which group a trial was added with is the only trace that a kill leaves here.

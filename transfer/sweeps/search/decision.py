@@ -110,23 +110,23 @@ class Search:
     def _beyond(self, tried: Observations) -> np.ndarray | None:
         """Which points (point) lie beyond the learning rates tried, where the best is an end.
 
-        They are half an octave further, as far as the box goes. None where the best lies between
-        others, at the end of the box, or below what diverged. A verdict goes by the losses of a
-        width alone, and takes no bottom for known that no trials enclose.
+        They are half an octave further, as far as the box goes; on either side of a rate that was
+        tried alone. None where the best lies between others, at the end of the box, or below what
+        diverged. A verdict goes by the losses of a width alone, and takes no bottom for known that
+        no trials enclose.
         """
         finite = np.isfinite(tried.losses)
         if not finite.any():
             return None
         rates, points = tried.points[finite, 0], self.box.points[:, 0]
         best = rates[int(np.argmin(tried.means[finite]))]
-        if best == rates.min():
-            outside = points <= max(best - _FURTHER, points.min())
-        elif best == rates.max():
-            outside = points >= min(best + _FURTHER, points.max())
-        else:
-            return None
+        outside = np.zeros(len(points), dtype=bool)
+        if best == rates.min() and not np.isclose(best, points.min()):
+            outside |= points <= max(best - _FURTHER, points.min())
+        if best == rates.max() and not np.isclose(best, points.max()):
+            outside |= points >= min(best + _FURTHER, points.max())
         outside &= untried(self.box.points, tried)
-        return outside if outside.any() and not outside[np.isclose(points, best)].any() else None
+        return outside if outside.any() else None
 
     def _first(self, width: int, observations: Observations, count: int) -> np.ndarray:
         """Points that fill the box, further ones for each round in which all diverged."""
