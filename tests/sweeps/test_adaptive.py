@@ -56,7 +56,7 @@ class Trainer:
         return row(group, spec, 2.0 * math.exp(0.02 * (x - bottom) ** 2 + noise))
 
 
-def searched(path, trainer=Trainer, changes=ADAPTIVE, base_width=4, **how):
+def searched(path, trainer=Trainer, changes=ADAPTIVE, base_width=32, **how):
     run = RunDirectory(path)
     train = trainer(run, **how)
     search_adaptively(swept(experiment(base_width=base_width), **changes), run, train)
@@ -112,7 +112,7 @@ def test_a_recipe_that_is_done_leaves_its_slots_to_the_others(tmp_path):
     assert len(alone[0].trials) == len(train.groups[0].trials) == 12
 
 
-@pytest.mark.parametrize(("killed_after", "base_width"), [(5, 4), (19, 4), (8, 8)])
+@pytest.mark.parametrize(("killed_after", "base_width"), [(5, 32), (19, 32), (8, 8)])
 def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(
     tmp_path, killed_after, base_width
 ):
