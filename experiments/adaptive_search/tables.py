@@ -38,7 +38,7 @@ def transformer() -> Experiment:
     config.training.steps = 400
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-5, 1))
-    config.sweep.widths = (8, 16, 24, 32, 64)
+    config.sweep.widths = (8, 16, 24, 32)
     return _read(config)
 
 
