@@ -60,8 +60,9 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     (narrowest, *_) = proxies
     seeds, points = len(experiment.sweep.seeds), len({t.hyperparameters for t in narrowest.trials})
     what = "Training" if experiment.sweep.search != "adaptive" else "Searching, in rounds of"
+    rates = f"{points} learning rate{'s' if points > 1 else ''}"
     opening = (
-        f"{what} {points} learning rates x {seeds} seeds at widths "
+        f"{what} {rates} x {seeds} seeds at widths "
         f"{', '.join(map(str, widths))} for {' and '.join(map(str, narrowest.recipes))}, then the "
         f"target of width {target}."
     )

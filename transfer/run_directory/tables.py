@@ -44,7 +44,8 @@ class TrialResult:
     | decay_times                    | sum_t lr_t * decay of the hidden matrices                  |
     | wall_seconds, compile_seconds  | the trial's share of its group's wall time, and of that the|
     |                                | time until all programs were compiled; NaN where unknown   |
-    | execution                      | how the group's trials shared the devices                  |
+    | execution                      | how the group's trials shared the devices; or the trial that|
+    |                                | this one is the same run as, and was not trained beside    |
     | noise_scale                    | the gradient noise scale over the second half of the run,  |
     |                                | in the unit of batch_size; null where it was not measured, |
     |                                | infinite where the gradient is lost in the noise           |

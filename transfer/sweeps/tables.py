@@ -66,13 +66,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
             base_width=group.base.width,
             layers=group.shape.layers,
             batch_size=group.shape.batch_size,
-            recipe=str(recipe),
-            parametrization=recipe.parametrization,
-            rates=recipe.rates,
-            decay_rule=str(recipe.decay),
-            depth_rule=recipe.depth,
-            horizon_rule=str(recipe.horizon),
-            clipping=recipe.clipping if training.clip else "none",
+            **recipe_columns(recipe, training),
             optimizer=training.optimizer,
             **dataclasses.asdict(hyperparameters),
             seed=trial.seed,
@@ -116,6 +110,19 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
         }
         found.gains.extend(_until(taken, _gains(name, index, outcome, equilibrium)))
     return found
+
+
+def recipe_columns(recipe: Recipe, training: TrainingConfig) -> dict[str, Any]:
+    """Return a recipe's name and parts as the columns of a trial."""
+    return {
+        "recipe": str(recipe),
+        "parametrization": recipe.parametrization,
+        "rates": recipe.rates,
+        "decay_rule": str(recipe.decay),
+        "depth_rule": recipe.depth,
+        "horizon_rule": str(recipe.horizon),
+        "clipping": recipe.clipping if training.clip else "none",
+    }
 
 
 def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:

@@ -208,8 +208,8 @@ class TrainingConfig:
         if batch_size % parts and self.noise_scale:
             raise TransferError(
                 f"training.noise_scale takes each of {self.microbatches} microbatches in two "
-                f"halves, and a batch of {batch_size} has no {parts} equal parts; expected a multiple of "
-                f"{parts}."
+                f"halves, and a batch of {batch_size} has no {parts} equal parts; expected a "
+                f"multiple of {parts}."
             )
         if batch_size % parts:
             raise TransferError(
