@@ -33,7 +33,9 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 for place, (kind, name) in enumerate(KINDS.items()):
                     curve = means([row for row in here if row["kind"] == kind])
                     line = {"color": CATEGORIES[place], "label": name}
-                    axis.plot(np.log2(list(curve)), list(curve.values()), marker="o", markersize=3, **line)
+                    axis.plot(
+                        np.log2(list(curve)), list(curve.values()), marker="o", markersize=3, **line
+                    )
                 lowest = min(
                     min(means([r for r in here if r["kind"] == k]).values()) for k in KINDS
                 )
