@@ -9,6 +9,8 @@ import typing
 from transfer.optim import OPTIMIZERS
 from transfer.renamed import renamed
 
+__version__ = "0.1.0"
+
 if typing.TYPE_CHECKING:
     from transfer.checks import check
     from transfer.errors import TransferError
@@ -76,6 +78,10 @@ _missing = renamed(
 )
 
 __all__ = sorted(_HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:

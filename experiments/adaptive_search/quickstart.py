@@ -1,88 +1,136 @@
-"""The committed quickstart, searched: `python -m experiments.adaptive_search.quickstart`.
+"""The quickstart's grid, searched: `python -m experiments.adaptive_search.quickstart`.
 
-Trains nothing: the loss of a learning rate between those of the grid is that of a cubic spline
-through its seed's log losses at the width. Prints, for each seed of the search, how many of the
-grid's trials it takes, and what the verdict is then.
+Trains nothing: the loss of a learning rate between those of the grid (`quickstart_grid.parquet`) is
+that of a cubic spline through its seed's log losses at the width. Prints, for each seed of the
+search, how many trials it trains and records beside the grid's, what the verdict is then, and how
+far its optima lie from the grid's.
 """
 
 import dataclasses
 import math
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
+import pyarrow.parquet as pq
 from scipy.interpolate import CubicSpline
 
-from transfer.analysis import SweepVerdict
+from transfer.analysis import SweepVerdict, predict
+from transfer.config import Experiment, SearchSpace, read
 from transfer.report import Report
 from transfer.run_directory import RunDirectory, TrialResult
-from transfer.scaling import Recipe
-from transfer.sweeps.search.box import Box
-from transfer.sweeps.search.decision import Search, Stopped
-from transfer.sweeps.search.prior import prior_of
-from transfer.sweeps.search.surrogate import Observations
+from transfer.sweeps.adaptive import search_adaptively
+from transfer.training import TrialGroup
 
-HERE = pathlib.Path(__file__).parent
-WIDTHS, TARGET, SEEDS = (16, 32, 64), 128, (0, 1, 2)
-BOX = Box(("learning_rate",), (-8.0,), (-3.0,))
-POPULATION, TOLERANCE, TRIALS = 2, 0.01, 24
-SEARCHES = 5
+GRID = pathlib.Path(__file__).parent / "quickstart_grid.parquet"
+TARGET, SEARCHES = 128, 10
+RECIPES = ("standard", "mup+sqrt")
 
 
-def searched(committed: Sequence[TrialResult], recipe: str, seed: int) -> list[TrialResult]:
-    """The trials of a search under a recipe."""
-    prior = prior_of(Recipe(recipe), "entrywise", BOX.names)
-    search = Search(BOX, prior, WIDTHS, TARGET, 3, POPULATION, TOLERANCE, TRIALS, seed)
-    rows: list[tuple[float, tuple[float, ...], int, float]] = []
-    for width in WIDTHS:
-        while not isinstance(found := search.decide(width, Observations.of(rows, 1)), Stopped):
-            rows += [
-                (float(width), (float(x),), each, _loss(committed, recipe, width, each, float(x)))
-                for (x,) in found
-                for each in SEEDS
-            ]
-    like = {(t.width, t.seed): t for t in _swept(committed) if t.recipe == recipe}
-    return [
-        dataclasses.replace(
-            like[int(width), each],
-            trial=f"{recipe} {width} {x} {each}",
-            learning_rate=2.0**x,
-            eval_loss=loss,
-        )
-        for width, (x,), each, loss in rows
-    ]
+def experiment(search_seed: int) -> Experiment:
+    """The quickstart with an adaptive search in the range of its grid and half an octave above.
 
-
-def _swept(trials: Sequence[TrialResult]) -> list[TrialResult]:
-    return [t for t in trials if t.origin == "sweep" and t.width in WIDTHS]
-
-
-def _loss(trials: Sequence[TrialResult], recipe: str, width: int, seed: int, x: float) -> float:
-    points = sorted(
-        (math.log2(t.learning_rate), math.log(t.eval_loss))
-        for t in _swept(trials)
-        if (t.recipe, t.width, t.seed) == (recipe, width, seed)
+    Two recipes with three seeds fill two cores with one point a round.
+    """
+    made = read(
+        {
+            "base_width": 16,
+            "model": {"width": TARGET, "layers": 2, "head_dim": 16, "dtype": "float32"},
+            "hyperparameters": {
+                "learning_rate": 2.0**-6,
+                "weight_decay": 0.1,
+                "readout_output": 4.0,
+            },
+            "data": {"sequence_length": 64, "batch_size": 16},
+            "training": {"steps": 150, "warmup": 20},
+        }
     )
-    return math.exp(float(CubicSpline(*zip(*points, strict=True))(x)))
+    sweep = dataclasses.replace(
+        made.sweep,
+        search="adaptive",
+        widths=(16, 32, 64),
+        recipes=RECIPES,
+        seeds=(0, 1, 2),
+        space=SearchSpace(learning_rate=(2.0**-8, 2.0**-3)),
+        population=1,
+        search_seed=search_seed,
+    )
+    return dataclasses.replace(made, sweep=sweep)
 
 
-def _told(verdict: SweepVerdict, recipe: str) -> str:
-    judged = verdict.recipes[recipe]
-    optima = [optimum.log2_learning_rate.value for optimum in judged.optima]
-    shown = " / ".join("undecided" if x is None else f"{x:.2f}" for x in optima)
-    return f"{recipe}: transfers {judged.answer.transfers}, {shown}"
+def searched(grid: Sequence[TrialResult], search_seed: int) -> list[TrialResult]:
+    """The trials of a search that sees the splines' losses."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory(folder)
+
+        def train(group: TrialGroup) -> None:
+            run.add_group(group.name, [_row(grid, group, spec) for spec in group.trials], [], [])
+
+        search_adaptively(experiment(search_seed), run, train)
+        return run.trials()
+
+
+def is_trained(trial: TrialResult) -> bool:
+    """Whether a trial is not recorded under another recipe too, as which it was trained."""
+    return not trial.execution.startswith("that of")
+
+
+def _row(grid, group, spec) -> TrialResult:  # type: ignore[no-untyped-def]
+    recipe, width, x = str(spec.recipe), group.shape.width, spec.hyperparameters.learning_rate
+    mine = [
+        trial
+        for trial in swept(grid)
+        if (trial.recipe, trial.width, trial.seed) == (recipe, width, spec.seed)
+    ]
+    points = sorted((math.log2(t.learning_rate), math.log(t.eval_loss)) for t in mine)
+    loss = math.exp(float(CubicSpline(*zip(*points, strict=True))(math.log2(x))))
+    return dataclasses.replace(
+        mine[0],
+        trial=group.trial_name(spec),
+        group=group.name,
+        learning_rate=x,
+        eval_loss=loss,
+        execution="spline",
+    )
+
+
+def swept(trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Those of the proxies."""
+    return [t for t in trials if t.origin == "sweep" and t.width < TARGET]
+
+
+def optima(verdict: SweepVerdict, trials: Sequence[TrialResult], recipe: str) -> list[float]:
+    """log2 of the best learning rate at every proxy, and of the one that is predicted; or NaN."""
+    fitted = [
+        optimum.log2_learning_rate.value
+        for optimum in verdict.recipes[recipe].optima
+        if optimum.width < TARGET
+    ]
+    predicted = predict(swept(trials), recipe, TARGET).log2_learning_rate
+    return [math.nan if x is None else x for x in (*fitted, predicted)]
 
 
 def main() -> None:
     """Print the grid's verdict and each search's."""
-    committed = RunDirectory(HERE.parent / "quickstart").trials()
-    recipes = sorted({trial.recipe for trial in committed})
-    target = [trial for trial in committed if trial.width == TARGET]
-    verdict = Report.of_trials(committed).verdict
-    print(f"grid, {len(_swept(committed))} trials:", [_told(verdict, each) for each in recipes])
+    grid = [TrialResult(**row) for row in pq.read_table(GRID).to_pylist()]
+    of_grid = Report.of_trials(swept(grid)).verdict
+    best = {recipe: optima(of_grid, grid, recipe) for recipe in RECIPES}
+    for recipe in RECIPES:
+        answer = of_grid.recipes[recipe].answer.transfers
+        print(f"grid, {len(swept(grid))} trials, {recipe}: {answer}, {_shown(best[recipe])}")
     for seed in range(SEARCHES):
-        rows = [row for recipe in recipes for row in searched(committed, recipe, seed)]
-        verdict = Report.of_trials([*rows, *target]).verdict
-        print(f"search {seed}, {len(rows)} trials:", [_told(verdict, each) for each in recipes])
+        rows = searched(grid, seed)
+        verdict = Report.of_trials(rows).verdict
+        print(f"search {seed}: {sum(map(is_trained, rows))} trained, {len(rows)} recorded")
+        for recipe in RECIPES:
+            found = optima(verdict, rows, recipe)
+            apart = [x - y for x, y in zip(found, best[recipe], strict=True)]
+            answer = verdict.recipes[recipe].answer.transfers
+            print(f"  {recipe}: {answer}, {_shown(found)}, off by {_shown(apart)}")
+
+
+def _shown(values: Sequence[float]) -> str:
+    return " / ".join(f"{value:+.2f}" for value in values)
 
 
 if __name__ == "__main__":

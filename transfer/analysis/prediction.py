@@ -16,6 +16,7 @@ from transfer.scaling import (
     Evidence,
     Extrapolation,
     Family,
+    MeasuredHorizon,
     Recipe,
     Scale,
     extrapolate,
@@ -32,7 +33,8 @@ class Prediction:
     `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
-    recipe whose decay is `measured`. `tuned_for` is what the hyperparameters hold for, as plain
+    recipe whose decay is `measured`, and `horizon` those of a ladder for batch size and number of
+    tokens. `tuned_for` is what the hyperparameters hold for, as plain
     JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions. `warnings` has a
     sentence for every swept hyperparameter that the proxies did not show to transfer, `tentative`
     says where they are few, and `forecast` is the relative regret to expect at the target.
@@ -57,6 +59,7 @@ class Prediction:
     base_tokens: int | None = None
     extrapolation: tuple[Extrapolation, ...] = ()
     calibration: Calibration | None = None
+    horizon: MeasuredHorizon | None = None
     at_target: TargetValues | None = None
     tuned_for: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
@@ -116,6 +119,13 @@ class Prediction:
             calibration=found.calibration,
             notes=(*self.notes, *found.notes),
         )
+
+    def on_ladder(self, horizon: MeasuredHorizon, notes: tuple[str, ...]) -> "Prediction":
+        """The same hyperparameters, to be moved along batch size and tokens as a ladder measured.
+
+        `notes` say what of the ladder this rests on.
+        """
+        return dataclasses.replace(self, horizon=horizon, notes=(*self.notes, *notes))
 
     @property
     def sentence(self) -> str:
@@ -262,7 +272,7 @@ class Prediction:
             fields: dict[str, Any] = dict(calibration)
             fields |= {name: tuple(fields[name]) for name in {"paths", "exponents"} & fields.keys()}
             calibration = Calibration(**fields)
-        at_target = content.get("at_target")
+        horizon, at_target = content.get("horizon"), content.get("at_target")
         return cls(
             **{
                 **content,
@@ -270,6 +280,7 @@ class Prediction:
                 **sequences,
                 "extrapolation": extrapolation,
                 "calibration": calibration,
+                "horizon": MeasuredHorizon(**horizon) if horizon else None,
                 "at_target": TargetValues.from_json(at_target) if at_target else None,
                 "forecast": Estimate.from_json(forecast) if forecast else None,
             }

@@ -46,7 +46,7 @@ def predict(
       >>> predict(trials, "mup+sqrt", target_width=1024).learning_rate  # doctest: +SKIP
       0.0173
     """
-    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
+    swept = [trial for trial in trials if trial.origin == "sweep" and trial.is_finished]
     mine = [trial for trial in swept if trial.recipe == recipe]
     if not mine:
         recipes = sorted({trial.recipe for trial in swept})

@@ -3,7 +3,6 @@
 import shlex
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -12,7 +11,7 @@ from transfer.notation import listed
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
-    from transfer.run_directory import RunDirectory
+    from transfer.run_directory import ReadOff, RunDirectory
 
 
 def shown(name: str, value: object) -> str:
@@ -34,6 +33,39 @@ def define_run(values: flags.FlagValues, default: str | None = None) -> None:
     """--run=DIR."""
     text = "the run directory" + (f" (default: {default})" if default else "")
     flags.DEFINE_string("run", default, text, flag_values=values)
+
+
+def define_horizon(values: flags.FlagValues) -> None:
+    """--horizon=STEPS and --kind=average|branch."""
+    flags.DEFINE_integer(
+        "horizon",
+        None,
+        "the horizon, in steps, at which trials were read off trunks (default: their own length)",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "kind",
+        None,
+        "average or branch: how they were read off (default: branch where there are branches)",
+        flag_values=values,
+    )
+
+
+def horizon(values: flags.FlagValues, run: "RunDirectory") -> "ReadOff | None":
+    """Return the horizon that the flags name, or None; trials read off there exist."""
+    from transfer.run_directory import ReadOff, found_horizons
+
+    steps, kind = values["horizon"].value, values["kind"].value
+    if steps is None:
+        if kind is not None:
+            raise TransferError(
+                f"--kind is {kind}, but no horizon was given; expected --horizon=STEPS too."
+            )
+        return None
+    branches = ReadOff(steps, "branch") in found_horizons(run.rows())
+    asked = ReadOff(steps, kind or ("branch" if branches else "average"))
+    run.require_trials(asked)
+    return asked
 
 
 def define_compilation_cache(values: flags.FlagValues) -> None:
@@ -93,15 +125,6 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
             "transfer sweep or transfer train."
         )
     return read(content["experiment"])
-
-
-def config_file(name: str) -> str:
-    """Path of a config file that ships with the package, installed or in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{name}.py").exists():
-            return str(folder / f"{name}.py")
-    raise TransferError(f"The config {name}.py was not found beside the package {package}.")
 
 
 def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:

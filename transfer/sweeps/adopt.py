@@ -29,11 +29,15 @@ _BESIDE = {
     *(
         f"training.{name}"
         for name in (
+            "average_share",
+            "branch_steps",
             "checkpoint_every",
             "checkpoints_kept",
             "execution",
+            "horizons",
             "log_every",
             "microbatches",
+            "noise_scale",
             "spectrum_every",
             "tensorboard",
         )
@@ -111,6 +115,10 @@ def adopted(
             f"The hyperparameters were tuned for a {' on '.join(tuned)} and the configuration is "
             f"of a {' on '.join(own)}; expected the sweep's own configuration."
         )
+    if experiment.sweep.is_ladder:
+        # Its own sizes are those of no rung in particular.
+        sizes = {*_SIZES, *_PHASES} - {"model.width"}
+        experiment = _with(experiment, _values(sweep, sizes))
     differences = list(_differences(sweep, experiment, prediction))
     moved = prediction
     notes: tuple[str, ...] = ()
@@ -294,7 +302,8 @@ def _flat(experiment: Experiment) -> dict[str, Any]:
     found = {key: content[key] for key in _BASES}
     for section in _SECTIONS:
         found |= {f"{section}.{name}": value for name, value in content[section].items()}
-    return {key: value for key, value in found.items() if key != "recipe.calibration"}
+    measured = ("recipe.calibration", "recipe.measured_horizon")
+    return {key: value for key, value in found.items() if key not in measured}
 
 
 def _values(experiment: Experiment, keys: Iterable[str]) -> dict[str, Any]:
