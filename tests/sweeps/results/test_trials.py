@@ -28,6 +28,9 @@ EXPECTED = [(r["width"], r["lr"], r["seed"], r["val_loss"], "completed") for r i
 
 def files(folder):
     yield table.write_csv(folder / "a.csv")
+    # pandas writes its index first, without a name.
+    indexed = [{"": place} | row for place, row in enumerate(ROWS)]
+    yield table.write_csv(folder / "indexed.csv", indexed)
     yield table.write_csv(folder / "mlflow.csv", table.MLFLOW)
     yield table.write_csv(folder / "page.csv", table.WANDB_PAGE)
     yield table.write_csv(folder / "api.csv", table.WANDB_API)

@@ -128,7 +128,7 @@ class _Row:
 
     def value(self, ours: str) -> Any:
         """A cell; None where it is empty or there is no such column."""
-        found = self.record.get(self.columns.get(ours, ""))
+        found = self.record.get(self.columns[ours]) if ours in self.columns else None
         return None if isinstance(found, str) and not found.strip() else found
 
     def text(self, ours: str) -> str:
@@ -275,7 +275,7 @@ def _notes(
     seeds: Sequence[int],
 ) -> tuple[str, ...]:
     renamed = [f"{ours} from {theirs}" for ours, theirs in found.items() if ours != theirs]
-    unread = [name for name in names if name not in found.values()]
+    unread = [name for name in names if name and name not in found.values()]
     lost = sum(row.lost for row in rows)
     told = {
         f"{table}: {len(rows)} runs": True,
