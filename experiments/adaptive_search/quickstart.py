@@ -1,9 +1,10 @@
 """The quickstart's grid, searched: `python -m experiments.adaptive_search.quickstart`.
 
 Trains nothing: the loss of a learning rate between those of the grid (`quickstart_grid.parquet`) is
-that of a cubic spline through its seed's log losses at the width. Prints, for each seed of the
-search, how many trials it trains and records beside the grid's, what the verdict is then, and how
-far its optima lie from the grid's.
+that of a cubic spline through its seed's log losses at the width. Prints for the grid, this replay
+and the live run (`quickstart_live.parquet`) how many trials were trained and recorded at the
+proxies, what the verdict is with the target's trials, and how far optima lie from the grid's. A
+replay has the grid's trials at the target.
 """
 
 import dataclasses
@@ -23,12 +24,13 @@ from transfer.sweeps.adaptive import search_adaptively
 from transfer.training import TrialGroup
 
 GRID = pathlib.Path(__file__).parent / "quickstart_grid.parquet"
-TARGET, SEARCHES = 128, 10
+LIVE = GRID.with_name("quickstart_live.parquet")
+TARGET = 128
 RECIPES = ("standard", "mup+sqrt")
 
 
-def experiment(search_seed: int) -> Experiment:
-    """The quickstart with an adaptive search in the range of its grid and half an octave above.
+def experiment() -> Experiment:
+    """The quickstart with an adaptive search in the range of its grid.
 
     Two recipes with three seeds fill two cores with one point a round.
     """
@@ -53,12 +55,11 @@ def experiment(search_seed: int) -> Experiment:
         seeds=(0, 1, 2),
         space=SearchSpace(learning_rate=(2.0**-8, 2.0**-3)),
         population=1,
-        search_seed=search_seed,
     )
     return dataclasses.replace(made, sweep=sweep)
 
 
-def searched(grid: Sequence[TrialResult], search_seed: int) -> list[TrialResult]:
+def searched(grid: Sequence[TrialResult]) -> list[TrialResult]:
     """The trials of a search that sees the splines' losses."""
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(folder)
@@ -66,7 +67,7 @@ def searched(grid: Sequence[TrialResult], search_seed: int) -> list[TrialResult]
         def train(group: TrialGroup) -> None:
             run.add_group(group.name, [_row(grid, group, spec) for spec in group.trials], [], [])
 
-        search_adaptively(experiment(search_seed), run, train)
+        search_adaptively(experiment(), run, train)
         return run.trials()
 
 
@@ -111,20 +112,20 @@ def optima(verdict: SweepVerdict, trials: Sequence[TrialResult], recipe: str) ->
 
 
 def main() -> None:
-    """Print the grid's verdict and each search's."""
-    grid = [TrialResult(**row) for row in pq.read_table(GRID).to_pylist()]
-    of_grid = Report.of_trials(swept(grid)).verdict
-    best = {recipe: optima(of_grid, grid, recipe) for recipe in RECIPES}
-    for recipe in RECIPES:
-        answer = of_grid.recipes[recipe].answer.transfers
-        print(f"grid, {len(swept(grid))} trials, {recipe}: {answer}, {_shown(best[recipe])}")
-    for seed in range(SEARCHES):
-        rows = searched(grid, seed)
-        verdict = Report.of_trials(rows).verdict
-        print(f"search {seed}: {sum(map(is_trained, rows))} trained, {len(rows)} recorded")
+    """Print what each has trained, and what its verdict is."""
+    grid, live = (
+        [TrialResult(**row) for row in pq.read_table(file).to_pylist()] for file in (GRID, LIVE)
+    )
+    replayed = [*searched(grid), *(trial for trial in grid if trial.width == TARGET)]
+    reference: dict[str, list[float]] = {}
+    for name, trials in (("grid", grid), ("replayed", replayed), ("live", live)):
+        at_proxies, verdict = swept(trials), Report.of_trials(trials).verdict
+        trained = sum(map(is_trained, at_proxies))
+        print(f"{name}: {trained} trained, {len(at_proxies)} recorded at the proxies")
         for recipe in RECIPES:
-            found = optima(verdict, rows, recipe)
-            apart = [x - y for x, y in zip(found, best[recipe], strict=True)]
+            found = optima(verdict, trials, recipe)
+            reference.setdefault(recipe, found)
+            apart = [x - y for x, y in zip(found, reference[recipe], strict=True)]
             answer = verdict.recipes[recipe].answer.transfers
             print(f"  {recipe}: {answer}, {_shown(found)}, off by {_shown(apart)}")
 

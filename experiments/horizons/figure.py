@@ -33,7 +33,9 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 for place, (kind, name) in enumerate(KINDS.items()):
                     curve = means([row for row in here if row["kind"] == kind])
                     line = {"color": CATEGORIES[place], "label": name}
-                    axis.plot(list(curve), list(curve.values()), marker="o", markersize=3, **line)
+                    axis.plot(
+                        np.log2(list(curve)), list(curve.values()), marker="o", markersize=3, **line
+                    )
                 lowest = min(
                     min(means([r for r in here if r["kind"] == k]).values()) for k in KINDS
                 )
@@ -45,7 +47,7 @@ def horizons_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
             axis.set_xlabel("learning rate")
         grid[0][0].legend(fontsize=7)
         figure.suptitle(
-            "what one trunk says of runs of three lengths", x=0.01, ha="left", fontweight="bold"
+            "What one trunk says of runs of three lengths", x=0.01, ha="left", fontweight="bold"
         )
     return figure
 

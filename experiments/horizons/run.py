@@ -70,13 +70,17 @@ def agreement(
 ) -> Iterator[dict[str, Any]]:
     """Yield how each way of reading off agrees with each kind of run, by width and horizon.
 
-    The two kinds of run are compared with each other too, for scale.
+    The two kinds of run are compared with each other too, for scale, and at the end of the trunks
+    their last weights with both.
     """
     for steps in HORIZONS:
         cosine, wsd = (of_length[steps, schedule].trials() for schedule in SCHEDULES)
         read = {kind: trunk.trials(ReadOff(steps, kind)) for kind in KINDS}
         pairs = [(kind, of, read[kind]) for of in SCHEDULES for kind in KINDS]
-        for one, other, trials in [*pairs, ("wsd", "cosine", wsd)]:
+        pairs.append(("wsd", "cosine", wsd))
+        if steps == HORIZONS[-1]:
+            pairs += [("last weights", of, trunk.trials()) for of in SCHEDULES]
+        for one, other, trials in pairs:
             against = cosine if other == "cosine" else wsd
             for width in WIDTHS:
                 found = horizon_agreement(trials, against, "mup+sqrt", width)
