@@ -62,6 +62,15 @@ class SweepVerdict:
         fewest = min(bases, key=lambda basis: (basis.seeds, basis.widths), default=None)
         return fewest.tentative if fewest else None
 
+    @property
+    def at_base(self) -> str:
+        """Where learning rates and decays are meant as they stand, for the titles of axes.
+
+        Empty for a table of results from elsewhere, which does not tell it.
+        """
+        known = [each.prediction.base_width for each in self.advice if each.prediction]
+        return "" if known and not all(known) else " at the base width"
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, read back by `from_json`. What is unknown is null; nothing is NaN."""
         return {

@@ -105,8 +105,10 @@ def run_directory(values: flags.FlagValues) -> "RunDirectory":
 
 def holds_results(run: "RunDirectory") -> bool:
     """Whether a run directory holds results from elsewhere, and no experiment that made them."""
+    from transfer.run_directory import RESULTS
+
     content = run.config() or {}
-    return content.get("kind") == "results" and "experiment" not in content
+    return content.get("kind") == RESULTS and "experiment" not in content
 
 
 def recorded_experiment(run: "RunDirectory") -> "Experiment":
@@ -117,7 +119,8 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
     if holds_results(run):
         raise TransferError(
             f"{run} holds results from elsewhere and no configuration of a model; expected the "
-            "--run of an earlier transfer sweep or transfer train, or transfer report or predict."
+            "--run of an earlier transfer sweep or transfer train, because only transfer report "
+            "and transfer predict do without one."
         )
     if content is None or "experiment" not in content:
         raise TransferError(

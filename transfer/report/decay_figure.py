@@ -46,9 +46,9 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
                 axis.set_axis_off()
             for axis, each in zip(axes, found, strict=False):
                 _draw(axis, each, end)
-            axes[0].set_ylabel("weight decay at the base width")
+            axes[0].set_ylabel(f"weight decay{verdict.at_base}")
         for axis in rows[-1]:
-            axis.set_xlabel("learning rate at the base width")
+            axis.set_xlabel(f"learning rate{verdict.at_base}")
     return figure
 
 

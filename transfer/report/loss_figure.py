@@ -39,7 +39,7 @@ def loss_figure(sweeps: Mapping[str, Sequence[WidthSweep]], verdict: SweepVerdic
             for row, sweep in enumerate(found):
                 _draw_width(axis, sweep, colours[sweep.optimum.width], row)
             _draw_transferred(axis, verdict.recipes[recipe])
-            axis.set_xlabel("learning rate at the base width")
+            axis.set_xlabel(f"learning rate{verdict.at_base}")
             learning_rates(axis, "x")
         axes[0].set_ylabel(str(verdict.objective))
         axes[0].set_ylim(*loss_range(sweeps, verdict))

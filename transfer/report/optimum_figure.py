@@ -31,7 +31,7 @@ def optimum_figure(verdict: SweepVerdict) -> Figure:
             legend = figure.legend(loc="outside right center")
             for text in legend.get_texts():
                 text.set_parse_math(False)  # a name may hold dollars
-        axis.set_ylabel("best learning rate at the base width")
+        axis.set_ylabel(f"best learning rate{verdict.at_base}")
     return figure
 
 

@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
-from transfer.run_directory.directory import CONFIG, FORECAST, FORMAT, PLAN, RunDirectory
+from transfer.run_directory.directory import (
+    CONFIG,
+    FORECAST,
+    FORMAT,
+    PLAN,
+    RESULTS,
+    RunDirectory,
+)
 from transfer.run_directory.horizons import HorizonKind, ReadOff, at_horizon, found_horizons
 from transfer.run_directory.lock import LOCK
 from transfer.run_directory.tables import (
@@ -26,6 +33,7 @@ __all__ = [
     "METRICS_SCHEMA",
     "OBJECTIVES",
     "PLAN",
+    "RESULTS",
     "SPECTRUM_SCHEMA",
     "TRIALS_SCHEMA",
     "HorizonKind",

@@ -43,6 +43,9 @@ from transfer.run_directory.tables import (
 )
 from transfer.user_paths import user_path
 
+RESULTS = "table of results"
+"""What config.json calls a directory that holds results of other runs and trains nothing."""
+
 CONFIG, FORECAST, PLAN = "config.json", "forecast.json", "plan.json"
 
 FORMAT = 1

@@ -43,7 +43,7 @@ def decay_figure(trials: Sequence[TrialResult], verdict: SweepVerdict) -> Figure
         claim=decay_claim(verdict) or "Where the loss is low in learning rate and decay together",
         about=(
             f"How far the {verdict.objective} lies above the lowest of its map, which has a "
-            "frame, in percent; mean over seeds. Both axes are the coefficients at the base width, "
+            f"frame, in percent; mean over seeds. Both axes are the coefficients{verdict.at_base}, "
             "so where a recipe transfers the frames are in the same place."
         ),
         panels=[

@@ -45,7 +45,7 @@ def loss_figure(
         key="loss",
         claim=f"{name.capitalize()} against learning rate",
         about=(
-            f"{unit.capitalize()} over the learning rate at the base width, at the "
+            f"{unit.capitalize()} over the learning rate{verdict.at_base}, at the "
             "best decay and multipliers of each width: means over seeds in a band from the lowest "
             "seed to the highest. A number stands by the fitted optimum of its width."
         ),
@@ -53,7 +53,7 @@ def loss_figure(
             Panel(
                 title(judged),
                 chart.spec(
-                    _layers(tables[recipe], judged, limits, shown, name),
+                    _layers(tables[recipe], judged, limits, shown, name, verdict.at_base),
                     f"{judged.answer.reason} {unit} over learning rate.",
                     controls,
                 ),
@@ -112,11 +112,10 @@ def _layers(
     limits: Mapping[str, float],
     looks: Mapping[int, Look],
     name: str,
+    at_base: str,
 ) -> list[alt.Chart]:
     rate = alt.X("log2_rate:Q").axis(
-        chart.rate_axis(
-            limits["left"], limits["right"], "learning rate at the base width", lines=True
-        )
+        chart.rate_axis(limits["left"], limits["right"], f"learning rate{at_base}", lines=True)
     )
     rate = rate.scale(domain=[limits["left"], limits["right"]], nice=False)
     scale = alt.Scale(

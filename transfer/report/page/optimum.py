@@ -38,7 +38,7 @@ def optimum_figure(verdict: SweepVerdict) -> Figure | None:
             Panel(
                 "",
                 chart.spec(
-                    _layers(points, _lines(points, verdict), looks),
+                    _layers(points, _lines(points, verdict), looks, verdict.at_base),
                     "Best learning rate over width. "
                     + "; ".join(option.label for option in options),
                     controls,
@@ -95,7 +95,7 @@ def _lines(points: Rows, verdict: SweepVerdict) -> Rows:
     return lines
 
 
-def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Chart]:
+def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look], at_base: str) -> list[alt.Chart]:
     names = list(looks)
     for row in points:
         # Moved apart a little, so that intervals at the same width do not hide each other.
@@ -112,7 +112,7 @@ def _layers(points: Rows, lines: Rows, looks: Mapping[str, Look]) -> list[alt.Ch
     reach = [left, right + max(0.25, share / (1 - share) * (right - left))]
 
     width = alt.X("x:Q").axis(chart.width_axis(widths)).scale(domain=reach, nice=False)
-    axis = chart.rate_axis(low, high, "best learning rate at the base width")
+    axis = chart.rate_axis(low, high, f"best learning rate{at_base}")
     best = (
         alt.Y(field="best", type="quantitative")
         .axis(axis)

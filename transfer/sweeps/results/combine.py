@@ -11,13 +11,10 @@ import pyarrow as pa
 from etils import epath
 
 from transfer.errors import TransferError
-from transfer.run_directory import RunDirectory, TrialResult
+from transfer.run_directory import RESULTS, RunDirectory, TrialResult
 from transfer.sweeps.provenance import provenance
 from transfer.sweeps.results.table import read_results
 from transfer.user_paths import user_path
-
-KIND = "results"
-"""What config.json calls a run directory that holds results of other runs and trains nothing."""
 
 # What may differ between the configurations of runs that are combined.
 _BESIDE = ("name", "seed", "mesh", "sweep")
@@ -81,7 +78,7 @@ def combine(
         )
     runs = [part.run for part in parts if part.run is not None]
     content: dict[str, Any] = {
-        "kind": KIND,
+        "kind": RESULTS,
         "sources": [part.described for part in parts],
         "data_fingerprint": _fingerprint(runs),
         "provenance": provenance(),
@@ -105,7 +102,7 @@ def _require_own(run: RunDirectory) -> None:
             "another --run."
         )
     known = run.config()
-    if known is not None and known.get("kind") != KIND:
+    if known is not None and known.get("kind") != RESULTS:
         raise TransferError(
             f"The run directory {run} belongs to a {known.get('kind')}, whose trials are not to be "
             "replaced; expected a new directory for the results: choose another --run."
@@ -134,9 +131,10 @@ def _part(run: RunDirectory, path: epath.Path, columns: Mapping[str, str] | None
             "for what is combined: choose another --run."
         )
     source = RunDirectory(path)
-    trials = source.require_trials()
-    described = {"run": str(path), "rows": len(trials), "config": source.config() or {}}
-    return _Part(described, trials, f"{path}: {len(trials)} trials of a run.", source)
+    count = len(source.require_trials())
+    described = {"run": str(path), "rows": count, "config": source.config() or {}}
+    # With what was read off trunks, which reports at other horizons need.
+    return _Part(described, source.rows(), f"{path}: {count} trials of a run.", source)
 
 
 def _together(parts: Sequence[_Part]) -> list[TrialResult]:
