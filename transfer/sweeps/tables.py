@@ -105,7 +105,7 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
     return found
 
 
-def recipe_columns(recipe: Recipe, training: TrainingConfig) -> dict[str, str]:
+def recipe_columns(recipe: Recipe, training: TrainingConfig) -> dict[str, Any]:
     """Return a recipe's name and parts as the columns of a trial."""
     return {
         "recipe": str(recipe),
