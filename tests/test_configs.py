@@ -9,6 +9,7 @@ import pytest
 from transfer.cli.main import main
 from transfer.config import read, template
 from transfer.sweeps import declared_groups
+from transfer.sweeps.rungs import rungs
 
 FILES = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.py"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -44,7 +45,7 @@ def test_a_shipped_configuration_survives_json(file):
 def test_a_shipped_configuration_declares_its_sweep(file):
     experiment = read(load(file))
     groups = declared_groups(experiment)
-    assert len(groups) == len(experiment.sweep.widths)
+    assert len(groups) == len(experiment.sweep.widths) * len(rungs(experiment))
     assert {len(group.recipes) for group in groups} == {len(experiment.sweep.recipes)}
     assert all(len(group.trials) >= 2 for group in groups)
     assert max(group.shape.width for group in groups) < experiment.model.width

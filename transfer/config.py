@@ -21,10 +21,13 @@ from transfer.models import (
     TransformerConfig,
 )
 from transfer.run_directory import OBJECTIVES, Origin
-from transfer.scaling import Calibration, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Hyperparameters, MeasuredHorizon, Recipe
+from transfer.scaling.measured_horizon import MEASURED
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
+from transfer.training.horizon_settings import require_horizons_of_sweep
+from transfer.training.ladder_axes import LadderAxes
 
 # How a sweep chooses its trials.
 SEARCHES = ("grid", "random", "adaptive")
@@ -38,7 +41,8 @@ class RecipeConfig:
 
     `depth` and `horizon` say what another depth, batch size or number of tokens than the base run's
     does; they change nothing at its own. `calibration` holds the exponents of the decay `measured`,
-    as `transfer predict --decay=measured` finds them.
+    as `transfer predict --decay=measured` finds them, and `measured_horizon` those of the horizon
+    `measured`, as it finds them in a ladder.
     """
 
     name: str = "mup+sqrt"
@@ -48,6 +52,7 @@ class RecipeConfig:
     depth: str = ""
     horizon: str = ""
     calibration: Calibration = Calibration()
+    measured_horizon: MeasuredHorizon = MeasuredHorizon()
 
     def build(self, name: str = "") -> Recipe:
         """Make the recipe, under another name with the same options if one is given."""
@@ -57,7 +62,7 @@ class RecipeConfig:
             decay_readout=self.decay_readout,
             initializer=self.initializer,
             depth=self.depth,
-            horizon=self.horizon,
+            horizon=self.measured_horizon if self.horizon == MEASURED else self.horizon,
         )
 
 
@@ -79,8 +84,8 @@ class SearchSpace:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """A sweep: search space x widths x recipes x seeds.
+class SweepConfig(LadderAxes):
+    """A sweep: search space x widths x recipes x seeds, and x the other sizes of a ladder.
 
     `search` is `grid`, every combination of the listed values, `random`, `samples` draws that are
     uniform in the logarithm between each low and high, the same for every width and recipe, or
@@ -92,8 +97,9 @@ class SweepConfig:
     adaptive search may go beyond its ranges at a width where the best point lies at their end.
     `objective` is what trials are compared by: `eval_loss` on held-out data after the last step, or
     `loss`, that of training over the last tenth of the run, for small data sets whose held-out part
-    says little. `bracket`, an odd number of at least 3, is how many learning rates a quickstart
-    tries at the target about the optimum that it expects there.
+    says little. Where runs have horizons, an adaptive search may stop trials at all but the last:
+    `survivors` is the share of a round's points that go on. `bracket`, an odd number of at least 3,
+    is how many learning rates a quickstart tries at the target about the optimum expected there.
     """
 
     widths: tuple[int, ...] = ()
@@ -108,9 +114,16 @@ class SweepConfig:
     tolerance: float = 0.005
     trials: int = 24
     extend: int = 0
+    survivors: float = 1.0
     bracket: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_ladder and self.search == "adaptive":
+            raise TransferError(
+                "sweep.search is adaptive, which follows width alone; expected grid or random for "
+                "a sweep of layers, batch_sizes or tokens."
+            )
         for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise TransferError(
@@ -208,6 +221,10 @@ class Experiment:
                 )
         for width in (self.base_width, *self.sweep.widths):
             dataclasses.replace(self.model, width=width)
+        sweep, horizons = self.sweep, self.training.horizons
+        require_horizons_of_sweep(
+            horizons, sweep.objective, self.base_tokens, sweep.search, sweep.survivors
+        )
         self.recipe.build()
         recipes = [str(self.recipe.build(name)) for name in self.sweep.recipes]
         if len(set(recipes)) < len(recipes):
@@ -247,6 +264,7 @@ class Experiment:
             trials=tuple(trials),
             mesh=self.mesh,
             objective=self.sweep.objective,
+            survivors=self.sweep.survivors,
         )
 
     def single_run(self, origin: Origin = "sweep") -> TrialGroup:

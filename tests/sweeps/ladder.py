@@ -43,6 +43,7 @@ def trials(width):
                 "flops": flops,
                 "status": "completed",
                 "objective": "eval_loss",
+                "noise_scale": None,
                 "eval_loss": 1.5 + 30 * parameters**-0.35 + 0.02 * (rate + 5) ** 2 + 0.004 * seed,
             }
         )

@@ -32,6 +32,8 @@ def cost(width, steps):
     flops = float(width**2 * steps)
     return GroupCost(
         width=width,
+        layers=3,
+        batch_size=16,
         steps=steps,
         parameters=width**2,
         trials=1,

@@ -61,5 +61,7 @@ def test_what_turns_something_off_is_accepted(changes):
 def test_a_rule_that_was_not_derived_for_an_optimizer_is_refused(optimizer):
     config = TrainingConfig(optimizer=optimizer)
     assert config.at(Horizon()) == config
+    # A ladder's exponents of rate and decay ask nothing of the optimizer's own settings.
+    assert config.at(Horizon(learning_rate=2.0, weight_decay=0.5)) == config
     with refused(optimizer):
-        config.at(Horizon(learning_rate=2.0))
+        config.at(Horizon(learning_rate=2.0, averaging=4.0))

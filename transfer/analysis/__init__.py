@@ -14,7 +14,10 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.expected_bowl import USUAL, ExpectedBowl, measured_bowl
 from transfer.analysis.forecast import Forecast, TargetSize, forecast
 from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast, registered_forecast
+from transfer.analysis.horizon_agreement import HorizonAgreement, horizon_agreement
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
+from transfer.analysis.ladder import Ladder, LadderVerdict, fit_ladder
+from transfer.analysis.ladder_rules import RuleScore
 from transfer.analysis.measured_decay import MeasuredDecay, measure_decay
 from transfer.analysis.optimum import (
     Optimum,
@@ -28,6 +31,7 @@ from transfer.analysis.proxies import predict
 from transfer.analysis.recipe_verdict import RecipeVerdict, SublayerVerdict
 from transfer.analysis.regret import Regret, find_regret
 from transfer.analysis.regret_forecast import forecast_regret
+from transfer.analysis.rungs import RungSize, is_ladder, reference_size, reference_trials
 from transfer.analysis.scaling_law import ScalingLaw, SizeLoss
 from transfer.analysis.slope import extrapolate_optimum, optimum_slope, slope_over_seeds
 from transfer.analysis.spectrum import SpectrumSlope, predicted_slope, spectrum_slopes
@@ -59,13 +63,18 @@ __all__ = [
     "Estimate",
     "ExpectedBowl",
     "Forecast",
+    "HorizonAgreement",
     "Invariance",
     "JudgedForecast",
+    "Ladder",
+    "LadderVerdict",
     "MeasuredDecay",
     "Optimum",
     "Prediction",
     "RecipeVerdict",
     "Regret",
+    "RuleScore",
+    "RungSize",
     "ScalingLaw",
     "SizeLoss",
     "SpectrumSlope",
@@ -85,9 +94,12 @@ __all__ = [
     "extrapolate_optimum",
     "find_optimum",
     "find_regret",
+    "fit_ladder",
     "fit_widths",
     "forecast",
     "forecast_regret",
+    "horizon_agreement",
+    "is_ladder",
     "judge",
     "judge_axes",
     "judge_forecast",
@@ -98,6 +110,8 @@ __all__ = [
     "optimum_slope",
     "predict",
     "predicted_slope",
+    "reference_size",
+    "reference_trials",
     "registered_forecast",
     "slope_over_seeds",
     "spectrum_slopes",

@@ -127,7 +127,23 @@ def fit_widths(
       >>> narrow, wide = fit_widths(trials, "mup+sqrt", [32, 64])  # doctest: +SKIP
     """
     trials = list(trials)
-    tables = [_Table.of(trials, recipe, width, weight_decay) for width in widths]
+    return fit_together([(trials, width) for width in widths], recipe, weight_decay)
+
+
+def fit_together(
+    parts: Sequence[tuple[Sequence[TrialResult], int]],
+    recipe: str,
+    weight_decay: float | None = None,
+) -> list[WidthSweep]:
+    """Return the sweeps of a recipe in some parts of a run, fitted together as one regression.
+
+    Arguments:
+      parts: trials and a width each, such as the rungs of a ladder.
+
+    Raises:
+      TransferError: a part has no finished trials of its width, or its losses do not compare.
+    """
+    tables = [_Table.of(trials, recipe, width, weight_decay) for trials, width in parts]
     told = [table for table in tables if table.rows is not None]
     surfaces = iter(fit_surfaces([table.rows for table in told if table.rows is not None]))
     return [
@@ -170,7 +186,7 @@ def sweeps_by_recipe(trials: Sequence[TrialResult]) -> dict[str, list[WidthSweep
       >>> [sweep.optimum.width for sweep in sweeps["mup+sqrt"]]  # doctest: +SKIP
       [16, 32, 64]
     """
-    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
+    swept = [trial for trial in trials if trial.origin == "sweep" and trial.is_finished]
     if not swept:
         raise TransferError(
             "There are no sweep trials to judge; run `transfer sweep` at two or more widths first."
@@ -210,7 +226,7 @@ def _swept(trials: Iterable[TrialResult], recipe: str) -> list[TrialResult]:
     return [
         trial
         for trial in trials
-        if (trial.recipe, trial.origin) == (recipe, "sweep") and trial.status != "failed"
+        if (trial.recipe, trial.origin) == (recipe, "sweep") and trial.is_finished
     ]
 
 
@@ -237,7 +253,7 @@ class _Table:
         best = table.settings[int(losses.argmin())]
         curves = rows_along(table, best, "weight_decay")
         predicted = [t for t in trials if (t.recipe, t.width) == (recipe, width)]
-        predicted = [t for t in predicted if t.origin == "predicted" and t.status != "failed"]
+        predicted = [t for t in predicted if t.origin == "predicted" and t.is_finished]
         fitted = {place: _with_predicted(curve, predicted) for place, curve in curves.items()}
         rows = {
             place: points_of(curve)

@@ -16,6 +16,7 @@ from transfer.scaling import (
     Evidence,
     Extrapolation,
     Family,
+    MeasuredHorizon,
     Recipe,
     Scale,
     extrapolate,
@@ -27,11 +28,13 @@ from transfer.scaling.hyperparameters import Hyperparameters
 class Prediction:
     """What to train the target with, in canonical units: as it reads in the base run.
 
-    The recipe rescales them to the target; nothing is left to tune. Intervals are 95 %; an
-    unknown one is None and `notes` says why. A target or base of None is the configuration's own;
+    The recipe rescales them to the target; nothing is left to tune. A `base_width` of 0 is unknown:
+    values are as a table of results has them. Intervals are 95 %; an unknown one is None and
+    `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
-    recipe whose decay is `measured`. `tuned_for` is what the hyperparameters hold for, as plain
+    recipe whose decay is `measured`, and `horizon` those of a ladder for batch size and number of
+    tokens. `tuned_for` is what the hyperparameters hold for, as plain
     JSON (`transfer.sweeps.tuned_for`), and None in files of earlier versions. `warnings` has a
     sentence for every swept hyperparameter that the proxies did not show to transfer, `tentative`
     says where they are few, and `forecast` is the relative regret to expect at the target.
@@ -56,6 +59,7 @@ class Prediction:
     base_tokens: int | None = None
     extrapolation: tuple[Extrapolation, ...] = ()
     calibration: Calibration | None = None
+    horizon: MeasuredHorizon | None = None
     at_target: TargetValues | None = None
     tuned_for: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
@@ -116,6 +120,13 @@ class Prediction:
             notes=(*self.notes, *found.notes),
         )
 
+    def on_ladder(self, horizon: MeasuredHorizon, notes: tuple[str, ...]) -> "Prediction":
+        """The same hyperparameters, to be moved along batch size and tokens as a ladder measured.
+
+        `notes` say what of the ladder this rests on.
+        """
+        return dataclasses.replace(self, horizon=horizon, notes=(*self.notes, *notes))
+
     @property
     def sentence(self) -> str:
         """What to train the target with, in a sentence.
@@ -138,10 +149,16 @@ class Prediction:
     @property
     def remarks(self) -> tuple[str, ...]:
         """How sure the prediction is and how it reads, a sentence each."""
-        canonical = (
-            f"These are values of config.hyperparameters, which hold at the base width "
-            f"{self.base_width}; the recipe rescales them to every other width."
-        )
+        if self.base_width:
+            canonical = (
+                f"These are values of config.hyperparameters, which hold at the base width "
+                f"{self.base_width}; the recipe rescales them to every other width."
+            )
+        else:
+            canonical = (
+                "These are values as the table of results has them; what rescaled them at its "
+                f"widths does so at width {self.target_width} too."
+            )
         tentative = f"Tentative: {self.tentative}." if self.tentative else ""
         return tuple(filter(None, (tentative, self.expected, canonical)))
 
@@ -183,7 +200,7 @@ class Prediction:
                 "learning rate",
                 learning_rate(self.learning_rate) + _interval(self.log2_learning_rate_interval),
             ),
-            ("decay", self._decay()),
+            *([("decay", self._decay())] if self.base_width or self.weight_decay else []),
             *((hyperparameter(name), f"x {value:.4g}") for name, value in changed.items()),
         ]
 
@@ -255,7 +272,7 @@ class Prediction:
             fields: dict[str, Any] = dict(calibration)
             fields |= {name: tuple(fields[name]) for name in {"paths", "exponents"} & fields.keys()}
             calibration = Calibration(**fields)
-        at_target = content.get("at_target")
+        horizon, at_target = content.get("horizon"), content.get("at_target")
         return cls(
             **{
                 **content,
@@ -263,6 +280,7 @@ class Prediction:
                 **sequences,
                 "extrapolation": extrapolation,
                 "calibration": calibration,
+                "horizon": MeasuredHorizon(**horizon) if horizon else None,
                 "at_target": TargetValues.from_json(at_target) if at_target else None,
                 "forecast": Estimate.from_json(forecast) if forecast else None,
             }

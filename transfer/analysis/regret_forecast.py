@@ -7,7 +7,8 @@ import numpy as np
 
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.optimum import WidthSweep
-from transfer.analysis.slope import DEPARTURE, is_known, line
+from transfer.analysis.plane import DEPARTURE
+from transfer.analysis.slope import is_known, line
 from transfer.analysis.surface import Surface
 from transfer.errors import TransferError
 

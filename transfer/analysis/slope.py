@@ -9,11 +9,9 @@ import numpy as np
 from transfer.analysis.bootstrap import bootstrap
 from transfer.analysis.estimate import Estimate
 from transfer.analysis.optimum import WidthSweep, fit_widths
+from transfer.analysis.plane import plane
 from transfer.errors import TransferError
 from transfer.run_directory import TrialResult
-
-DEPARTURE = 0.1
-"""How far an optimum may lie from a line over width, in octaves: the weights of a line."""
 
 
 def least_squares_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -123,14 +121,8 @@ def line(draws: Mapping[int, np.ndarray]) -> Line:
       >>> found.at(256).tolist()
       [2.5]
     """
-    widths, places = np.log2(list(draws)), np.stack(list(draws.values()))
-    weights = 1 / (places.var(axis=1) + DEPARTURE**2)
-    center = float(weights @ widths / weights.sum())
-    centred = widths - center
-    middle = weights @ places / weights.sum()
-    slope = (weights * centred) @ places / (weights @ centred**2)
-    squares = ((places - middle - slope * centred[:, None]) ** 2).sum(axis=0)
-    return Line(center, middle, slope, squares)
+    found = plane(np.log2(list(draws))[:, None], np.stack(list(draws.values())))
+    return Line(float(found.center[0]), found.middle, found.slopes[0], found.squares)
 
 
 def extrapolate_optimum(trials: Iterable[TrialResult], recipe: str, width: int) -> float:

@@ -153,19 +153,32 @@ def fit_surfaces(widths: Sequence[Rows]) -> list[Surface]:
 
 
 def _bottoms(rows: Mapping[float, Bowl]) -> Points:
-    """The lowest losses of the rows as points over the other axis.
-
-    Their variance is that of the rows' posteriors around what all rows share, in units of a trial's
-    noise, which is as well known as there. What rows share is no error of their differences.
-    """
+    """The lowest losses of the rows as points over the other axis."""
     places = sorted(place for place in rows if np.isfinite(place))
-    log_noise = np.mean([np.log(rows[place].noise) for place in places], axis=0)
+    return lowest_points(
+        np.array(places),
+        np.stack([rows[place].level for place in places]),
+        np.stack([rows[place].noise for place in places]),
+    )
+
+
+def lowest_points(x: np.ndarray, levels: np.ndarray, noises: np.ndarray) -> Points:
+    """Return the lowest losses of bowls that were fitted together as points over another axis.
+
+    Their variance is that of the bowls' posteriors around what all share, in units of a trial's
+    noise, which is as well known as there. What they share is no error of their differences.
+
+    Arguments:
+      x: log2 of the places along the other axis, increasing, shape [bowl].
+      levels: draws of the lowest losses, shape [bowl, draw].
+      noises: draws of the standard deviation of a trial, shape [bowl, draw].
+    """
+    log_noise = np.log(noises).mean(axis=0)
     noise, freedom = float(np.exp(log_noise.mean())), 1 / (2 * float(log_noise.var()) + 1e-9)
-    levels = np.stack([rows[place].level for place in places])
     shared = np.median(levels - np.median(levels, axis=1, keepdims=True), axis=0)
     low, middle, high = np.quantile(levels - shared, [0.16, 0.5, 0.84], axis=1)
     variance = ((high - low) / 2 / noise) ** 2
-    return Points(np.array(places), middle, variance, freedom * noise**2, freedom)
+    return Points(x, middle, variance, freedom * noise**2, freedom)
 
 
 def _valley(rows: Mapping[float, Bowl], rise: Bowl) -> Valley:

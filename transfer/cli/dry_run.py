@@ -71,10 +71,20 @@ def _sentence(cost: "SweepCost") -> str:
 def _table(cost: "SweepCost") -> typing.Any:
     from transfer.report.tables import Table
 
-    header = ("width", "trials", "done", "parameters", "steps", "FLOPs", "time", "memory")
-    rows = [_row(str(group.width), group) for group in cost.groups]
+    # Of a ladder each rung is a row, which its other sizes tell apart.
+    groups = [*cost.groups, *([cost.target] if cost.target else [])]
+    rows = [_row(str(group.width), group) for group in groups]
     if cost.target:
-        rows.append(_row(f"{cost.target.width} (target)", cost.target))
+        rows[-1] = (f"{cost.target.width} (target)", *rows[-1][1:])
+    others = ("layers", "batch_size")
+    varied = [name for name in others if len({getattr(group, name) for group in cost.groups}) > 1]
+    for name in reversed(varied):
+        rows = [
+            (row[0], str(getattr(group, name)), *row[1:])
+            for row, group in zip(rows, groups, strict=True)
+        ]
+    shown = [name.replace("_", " ") for name in varied]
+    header = ("width", *shown, "trials", "done", "parameters", "steps", "FLOPs", "time", "memory")
     return Table(header, rows, words=1)
 
 
@@ -108,7 +118,7 @@ def _propose(
     flops: float,
     seconds: float,
 ) -> None:
-    from transfer.analysis import USUAL, measured_bowl
+    from transfer.analysis import USUAL, measured_bowl, reference_trials
     from transfer.cli.console import say
     from transfer.sweeps import GroupCost, group_cost, propose
 
@@ -117,14 +127,17 @@ def _propose(
             experiment.training,
             steps=steps,
             tokens_per_parameter=0.0,
+            horizons=(),
+            branch_steps=0,
             warmup=min(experiment.training.warmup, steps),
         )
-        group = dataclasses.replace(experiment, training=training).single_run()
+        sweep = dataclasses.replace(experiment.sweep, survivors=1.0)
+        group = dataclasses.replace(experiment, training=training, sweep=sweep).single_run()
         model = experiment.at(width)
         return group_cost(dataclasses.replace(group, model=model), cost.pace, trials=1)
 
     recipe = str(experiment.recipe.build())
-    bowl = measured_bowl(run.trials(), recipe) if run else USUAL
+    bowl = measured_bowl(reference_trials(run.trials()), recipe) if run else USUAL
     found = propose(experiment, take, budget_flops=flops, budget_seconds=seconds, bowl=bowl)
     source = "of committed sweeps" if bowl == USUAL else f"of the trials in {run}"
     say(f"For width {experiment.model.width} under {recipe}: {found}.")

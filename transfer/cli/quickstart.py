@@ -12,12 +12,13 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.shipped import shipped_file
 from transfer.termination import listening
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    define_config(values, argv, default=flags.config_file("quickstart"))
+    define_config(values, argv, default=str(shipped_file("quickstart")))
     flags.define_run(values, default="runs/quickstart")
     flags.define_compilation_cache(values)
 
@@ -45,6 +46,11 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
 
     experiment, directory = flags.experiment(values), flags.run_directory(values)
     target, widths = experiment.model.width, experiment.sweep.widths
+    if experiment.sweep.is_ladder:
+        raise TransferError(
+            "quickstart trains a target beside a sweep over width, and sweep has layers, "
+            "batch_sizes or tokens too; expected widths alone, or transfer sweep for a ladder."
+        )
     proxies = declared_groups(experiment)
     if target <= max(widths):
         raise TransferError(

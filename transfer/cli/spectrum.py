@@ -18,12 +18,12 @@ def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
 
 def run(values: absl_flags.FlagValues) -> int:
     """Print the table."""
-    from transfer.analysis import judge
+    from transfer.analysis import judge, reference_trials
     from transfer.cli.console import console
     from transfer.report import spectrum_table
 
     directory = flags.run_directory(values)
-    trials = directory.require_trials()
+    trials = reference_trials(directory.require_trials())
     task, provenance = flags.recorded_origin(directory)
     verdict = judge(trials, directory.spectrum(), task=task, provenance=provenance)
     console.print(spectrum_table(verdict))

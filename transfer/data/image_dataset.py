@@ -1,5 +1,6 @@
 """Labeled images as a data set: augmented, and normalized by their mean and standard deviation."""
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from transfer.data.config import ImageConfig
 from transfer.data.fingerprint import combine_fingerprints
 from transfer.data.image_sources import ImageSource
 from transfer.data.image_stores import Images, Photographs, SizedImages
-from transfer.data.pipeline import BatchIterator
+from transfer.data.pipeline import BatchIterator, require_a_batch
 from transfer.errors import TransferError
 
 
@@ -84,6 +85,29 @@ class ImageDataset:
         self.normalization = Normalization.of(train.sample())
         self._train = _Examples(train, self.normalization)
         self._held_out = _Examples(held_out, self.normalization)
+
+    def in_batches_of(self, size: int) -> "ImageDataset":
+        """Return the same data in batches of another size.
+
+        Raises `TransferError` when a split holds less than one such batch.
+
+        Example:
+          >>> from transfer.data import load_dataset
+          >>> load_dataset(ImageConfig()).in_batches_of(32).eval_batches()["label"].shape
+          (8, 32)
+        """
+        if size == self.config.batch_size:
+            return self
+        require_a_batch(size, len(self._train), len(self._held_out), self.config.eval_images)
+        same = copy.copy(self)
+        same.config = dataclasses.replace(self.config, batch_size=size)
+        return same
+
+    @property
+    def held_out_examples(self) -> int:
+        """How many images an evaluation reads."""
+        size = self.config.batch_size
+        return min(self.config.eval_images, len(self._held_out)) // size * size
 
     def batches(self, seed: int, *, rows: Sequence[int] | None = None) -> BatchIterator:
         """Return endless training batches.

@@ -171,3 +171,19 @@ class PopulationBatches:
             )
         for iterator, position in zip(self._iterators, state["positions"], strict=True):
             iterator.set_state(position)
+
+
+def require_a_batch(size: int, train: int, held_out: int, evaluated: int) -> None:
+    """Raise `TransferError` unless so many examples make at least one batch.
+
+    Arguments:
+      size: of a batch.
+      train, held_out: examples of each split.
+      evaluated: how many held-out examples an evaluation reads at most.
+    """
+    if size < 1 or size > min(train, held_out, evaluated):
+        raise TransferError(
+            f"A batch of {size} is larger than the data allow: there are {train} examples to "
+            f"train on and {held_out} held out, of which an evaluation reads {evaluated} at most; "
+            "expected a smaller batch, or more of what there is too little of."
+        )

@@ -1,5 +1,7 @@
 """Text as a data set: tokenized once into a flat array, which is cut into windows."""
 
+import copy
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
@@ -9,7 +11,7 @@ import numpy as np
 from transfer.atomic import atomic_write
 from transfer.data.config import DataConfig
 from transfer.data.fingerprint import combine_fingerprints
-from transfer.data.pipeline import BatchIterator
+from transfer.data.pipeline import BatchIterator, require_a_batch
 from transfer.data.text_sources import Source
 from transfer.data.tokenizers import Tokenizer
 from transfer.errors import TransferError
@@ -76,6 +78,29 @@ class Dataset:
                 f"data.eval_sequences is {config.eval_sequences}; expected at least one batch of "
                 f"{config.batch_size}: raise it or lower data.batch_size."
             )
+
+    def in_batches_of(self, size: int) -> "Dataset":
+        """Return the same data in batches of another size.
+
+        Raises `TransferError` when a split holds less than one such batch.
+
+        Example:
+          >>> from transfer.data import load_dataset
+          >>> load_dataset(DataConfig(name="synthetic")).in_batches_of(8).eval_batches().shape
+          (32, 8, 65)
+        """
+        if size == self.config.batch_size:
+            return self
+        require_a_batch(size, len(self._train), len(self._held_out), self.config.eval_sequences)
+        same = copy.copy(self)
+        same.config = dataclasses.replace(self.config, batch_size=size)
+        return same
+
+    @property
+    def held_out_examples(self) -> int:
+        """How many windows an evaluation reads."""
+        size = self.config.batch_size
+        return min(self.config.eval_sequences, len(self._held_out)) // size * size
 
     def batches(self, seed: int, *, rows: Sequence[int] | None = None) -> BatchIterator:
         """Return endless training batches, int32 (local batch, sequence_length + 1) each.

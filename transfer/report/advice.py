@@ -1,7 +1,7 @@
 """What a sweep advises, the first that is shown of it, and what it cost."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transfer.analysis import AdviceText, SweepVerdict, TargetValues
@@ -10,6 +10,7 @@ from transfer.analysis.compute import ComputeSpent
 from transfer.errors import TransferError
 from transfer.notation import listed
 from transfer.report.tables import Table
+from transfer.run_directory import TrialResult
 
 
 def advice_text(verdict: SweepVerdict) -> AdviceText | None:
@@ -48,22 +49,26 @@ def named_target(experiment: Mapping[str, Any]) -> int | None:
     return width if declared and width > max(declared) else None
 
 
-def with_absolute_values(verdict: SweepVerdict, experiment: Mapping[str, Any]) -> SweepVerdict:
+def with_absolute_values(
+    verdict: SweepVerdict, experiment: Mapping[str, Any], trials: Sequence[TrialResult] = ()
+) -> SweepVerdict:
     """Return a verdict whose advice also holds what every parameter of the target is trained with.
 
     Arguments:
       verdict: of the sweep.
       experiment: the run's own configuration as plain JSON; where it cannot be read, or does not
         fit the advice, the verdict is returned as it is.
+      trials: of the run, by which the rung of a ladder is known.
     """
     if not experiment or not verdict.advice:
         return verdict
     # These import JAX, which asking for help must not wait for.
     from transfer.config import read
     from transfer.sweeps import extrapolated
+    from transfer.sweeps.ladder import reference_experiment
 
     try:
-        configuration = read(experiment)
+        configuration = reference_experiment(read(experiment), trials)
         advice = tuple(
             dataclasses.replace(each, prediction=extrapolated(configuration, each.prediction))
             if each.prediction
@@ -142,12 +147,14 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int) -> str:
-    """Return a number with three digits.
+    """Return a number with three digits, and a dash for 0, which stands for unknown.
 
     Example:
-      >>> count(768), count(139584), count(7_000_000_000)
-      ('768', '140K', '7B')
+      >>> count(768), count(139584), count(7_000_000_000), count(0)
+      ('768', '140K', '7B', '-')
     """
+    if not number:
+        return "-"
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if number >= size:
             return f"{number / size:.3g}{unit}"

@@ -1,21 +1,39 @@
 """The report of a run: its verdict and figures, to look at or to write down."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from transfer.analysis import Optimum, SweepVerdict, WidthSweep, judge, sweeps_by_recipe
+from transfer.analysis import (
+    LadderVerdict,
+    Optimum,
+    SweepVerdict,
+    WidthSweep,
+    is_ladder,
+    judge,
+    reference_trials,
+    sweeps_by_recipe,
+)
+from transfer.analysis.compute import compute_spent
 from transfer.errors import TransferError
 from transfer.markup import Html
 from transfer.report.advice import named_target, with_absolute_values
 from transfer.report.axes import title
 from transfer.report.charts import Picture
 from transfer.report.forecast_data import ShownForecast
+from transfer.report.ladder import ladder_tables, ladder_verdicts, write_ladders
 from transfer.report.sublayers import invariance_html
 from transfer.report.verdict import verdict_html, verdict_text
-from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
+from transfer.run_directory import (
+    METRICS_SCHEMA,
+    SPECTRUM_SCHEMA,
+    ReadOff,
+    RunDirectory,
+    TrialResult,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,29 +60,46 @@ class Report:
     sweeps: Mapping[str, Sequence[WidthSweep]]
     verdict: SweepVerdict
     forecast: ShownForecast | None = None
+    ladders: tuple[LadderVerdict, ...] = ()
 
     @classmethod
     def of(
-        cls, run: RunDirectory, *, task: str = "", provenance: Mapping[str, Any] | None = None
+        cls,
+        run: RunDirectory,
+        *,
+        task: str = "",
+        provenance: Mapping[str, Any] | None = None,
+        horizon: ReadOff | None = None,
     ) -> "Report":
         """Judge all trials of a run; `task` and `provenance` go into the verdict.
+
+        With a horizon, what was read off trunks there is judged as a sweep of runs of that length,
+        without curves and singular values, which are those of whole runs.
 
         Raises:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
-        trials, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
-        experiment = (run.config() or {}).get("experiment", {})
+        every, experiment = run.require_trials(horizon), _experiment(run, horizon)
+        spectrum, metrics = SPECTRUM_SCHEMA.empty_table(), METRICS_SCHEMA.empty_table()
+        if horizon is None:
+            spectrum, metrics = run.spectrum(), run.metrics()
+        # The widths of a ladder compare at one of its rungs.
+        trials, target = reference_trials(every), named_target(experiment)
         report = cls._judge(
             trials,
             metrics,
             spectrum,
             task=task,
             provenance=provenance or {},
-            target=named_target(experiment),
+            target=target,
         )
-        verdict = with_absolute_values(report.verdict, experiment)
-        forecast = ShownForecast.of(run, trials)
-        return dataclasses.replace(report, verdict=verdict, forecast=forecast)
+        verdict = with_absolute_values(report.verdict, experiment, every)
+        ladders: tuple[LadderVerdict, ...] = ()
+        if is_ladder(every):
+            verdict = dataclasses.replace(verdict, compute=compute_spent(every, target))
+            ladders = ladder_verdicts(every)
+        forecast = ShownForecast.of(run, trials) if horizon is None else None
+        return dataclasses.replace(report, verdict=verdict, forecast=forecast, ladders=ladders)
 
     @classmethod
     def of_trials(cls, trials: Sequence[TrialResult]) -> "Report":
@@ -115,6 +150,10 @@ class Report:
         """Whether every sublayer's top singular value keeps its size as width grows."""
         return Html(invariance_html(self.verdict))
 
+    def law(self) -> Picture:
+        """Loss against parameters and FLOPs: the proxies, their law, and the forecast beside it."""
+        return self._picture("forecast", "a forecast, as transfer forecast registers it")
+
     def curves(self) -> Picture:
         """Training loss at the transferred learning rate."""
         return self._picture("training_curves", "the training curves of a run")
@@ -150,6 +189,7 @@ class Report:
             configuration,
             run,
             self.forecast,
+            self.ladders,
         )
 
     def _picture(self, name: str, needed: str) -> Picture:
@@ -162,19 +202,36 @@ class Report:
         return f"Report({'; '.join(map(title, self.verdict.recipes.values()))})"
 
     def __str__(self) -> str:
-        return verdict_text(self.verdict)
+        ladders = [ladder_tables(each).text() for each in self.ladders]
+        return "\n\n".join([verdict_text(self.verdict), *ladders])
 
     def _repr_html_(self) -> str:
         return verdict_html(self.verdict)
 
 
-def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any]) -> SweepVerdict:
+def report_folder(horizon: ReadOff | None = None) -> str:
+    """Return where in a run directory a report is written: that on a horizon apart.
+
+    Example:
+      >>> report_folder(), report_folder(ReadOff(400, "branch"))
+      ('report', 'report/branch-400')
+    """
+    return "report" if horizon is None else f"report/{horizon.kind}-{horizon.steps}"
+
+
+def write_report(
+    run: RunDirectory,
+    *,
+    task: str,
+    provenance: Mapping[str, Any],
+    horizon: ReadOff | None = None,
+) -> SweepVerdict:
     """Write `report/verdict.json`, `report.html` and the figures of a run; return the verdict.
 
     `report.html` is one file that opens offline, with the figures to explore. A figure whose data
     was not recorded is not written: that of singular values without spectra, that of training
     curves without metrics, that of decays where one was swept. Nothing is written when judging
-    fails.
+    fails. The report on a horizon lies in a folder of its own, `report_folder`.
 
     Raises:
       TransferError: the run holds no trials, no sweep, or trials that do not compare.
@@ -184,7 +241,8 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
       >>> verdict.recipes["mup+sqrt"].answer.transfers  # doctest: +SKIP
       'true'
     """
-    report = Report.of(run, task=task, provenance=provenance)
+    report = Report.of(run, task=task, provenance=provenance, horizon=horizon)
+    folder = report_folder(horizon)
 
     from transfer.report.style import to_png
 
@@ -194,13 +252,30 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
         if (figure := draw()) is not None
     }
     for name, image in images.items():
-        run.write_bytes(f"report/{name}.png", image)
-    configuration = (run.config() or {}).get("experiment", {})
-    run.write_bytes("report/report.html", report.page(configuration, str(run)).encode())
+        run.write_bytes(f"{folder}/{name}.png", image)
+    page = report.page(_experiment(run, horizon), str(run))
+    run.write_bytes(f"{folder}/report.html", page.encode())
     if report.forecast:
         judged = [each.to_json() for each in report.forecast.judged]
         content = {"registered": report.forecast.registered, "targets": judged}
         run.write_json("report/forecast.json", content)
+    if report.ladders:
+        write_ladders(run, report.ladders)
     # Last, so that a verdict stands beside its own figures.
-    run.write_json("report/verdict.json", report.verdict.to_json())
+    run.write_json(f"{folder}/verdict.json", report.verdict.to_json())
     return report.verdict
+
+
+def _experiment(run: RunDirectory, horizon: ReadOff | None) -> Mapping[str, Any]:
+    """The configuration of the trials, empty where none is recorded."""
+    recorded: Mapping[str, Any] = (run.config() or {}).get("experiment", {})
+    if horizon is None or not recorded:
+        return recorded
+    # These import JAX, which asking for help must not wait for.
+    from transfer.config import read
+    from transfer.sweeps import experiment_at
+
+    content: dict[str, Any] = json.loads(
+        json.dumps(dataclasses.asdict(experiment_at(read(recorded), horizon)))
+    )
+    return content

@@ -16,6 +16,7 @@ from transfer.scaling.extrapolation import Extrapolation, Scale, extrapolate
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.hyperparameters import MULTIPLIERS, Hyperparameters
 from transfer.scaling.layout import Layout
+from transfer.scaling.measured_horizon import MeasuredHorizon
 from transfer.scaling.multiplier import multiplier
 from transfer.scaling.parameter import Annotated, Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS
@@ -45,6 +46,7 @@ __all__ = [
     "Hyperparameters",
     "LayerExponents",
     "Layout",
+    "MeasuredHorizon",
     "Parameter",
     "Recipe",
     "Regime",

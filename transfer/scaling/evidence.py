@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from transfer.scaling.decay import Calibration
+from transfer.scaling.measured_horizon import MeasuredHorizon
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
 
@@ -119,3 +120,15 @@ HORIZON: Mapping[str, Evidence] = {
         "must.",
     ),
 }
+
+
+def of_horizon(recipe: Recipe, axis: Literal["batch", "tokens"]) -> Evidence:
+    """Evidence for what is done at another batch size, or number of tokens."""
+    if isinstance(recipe.horizon, MeasuredHorizon):
+        return Evidence(
+            "empirical",
+            "",
+            "continues the exponents of this ladder, over batches that it covers in multiples of "
+            "the best one.",
+        )
+    return HORIZON[axis]

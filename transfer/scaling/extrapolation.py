@@ -14,6 +14,7 @@ from transfer.scaling import evidence
 from transfer.scaling.axes import Axes
 from transfer.scaling.decay import Calibration
 from transfer.scaling.evidence import Evidence
+from transfer.scaling.measured_horizon import MeasuredHorizon
 from transfer.scaling.parameter import Parameter
 from transfer.scaling.recipe import Recipe
 from transfer.scaling.rule import Family
@@ -122,19 +123,25 @@ def _batch_and_tokens(
         raise TransferError(
             f"The target trains on {target.tokens} tokens in batches of {target.batch_size} and "
             f"the sweep on {start.tokens} in batches of {start.batch_size}, for which the recipe "
-            "has no rule; expected a sweep with recipe.horizon = sde, or the sweep's own batch "
-            "size and number of tokens."
+            "has no rule; expected a sweep with recipe.horizon = sde, a ladder of several batch "
+            "sizes and numbers of tokens, or the sweep's own batch size and number of tokens."
         )
+    m_batch = Fraction(target.batch_size, base.batch_size)
+    m_tokens = Fraction(target.tokens, base.tokens)
+    recipe.at_horizon(family, m_batch, m_tokens)  # which refuses what a ladder does not cover
     if start.batch_size != target.batch_size:
-        m_batch = Fraction(target.batch_size, base.batch_size)
-        effects = _settings(recipe, family, m_batch, Fraction(1))
+        effects = _changed(_settings(recipe, family, m_batch, Fraction(1)))
         ends = start.batch_size, target.batch_size, base.batch_size
-        yield _along("batch", ends, effects, evidence.HORIZON["batch"])
+        yield _along("batch", ends, effects, evidence.of_horizon(recipe, "batch"))
     if start.tokens != target.tokens:
-        m_tokens = Fraction(target.tokens, base.tokens)
         effects = _settings(recipe, family, Fraction(1), m_tokens)
+        if isinstance(recipe.horizon, MeasuredHorizon) and recipe.horizon.knee:
+            # What tokens add depends on the batch, which the knee ties to them.
+            both = _settings(recipe, family, m_batch, m_tokens)
+            before = _settings(recipe, family, m_batch, Fraction(1))
+            effects = {name: both[name] / before[name] for name in both}
         ends = start.tokens, target.tokens, base.tokens
-        yield _along("tokens", ends, effects, evidence.HORIZON["tokens"])
+        yield _along("tokens", ends, _changed(effects), evidence.of_horizon(recipe, "tokens"))
 
 
 def _along(
@@ -150,16 +157,20 @@ def _settings(
     recipe: Recipe, family: Family, m_batch: Fraction, m_tokens: Fraction
 ) -> dict[str, float]:
     """What changes of the optimizer's own settings, and of the number of steps."""
-    factors = recipe.at_horizon(family, m_batch, m_tokens)
-    return _changed(
-        {
-            "learning rate": factors.learning_rate,
-            "weight decay": factors.weight_decay,
-            "epsilon": factors.epsilon,
-            "1 - beta": factors.averaging,
-            "steps": float(m_tokens / m_batch),
-        }
+    measured = recipe.horizon if isinstance(recipe.horizon, MeasuredHorizon) else None
+    # A step of the way may lie outside of what a ladder covers; only its end must not.
+    factors = (
+        measured.factors(m_batch, m_tokens)
+        if measured
+        else recipe.at_horizon(family, m_batch, m_tokens)
     )
+    return {
+        "learning rate": factors.learning_rate,
+        "weight decay": factors.weight_decay,
+        "epsilon": factors.epsilon,
+        "1 - beta": factors.averaging,
+        "steps": float(m_tokens / m_batch),
+    }
 
 
 _COLUMNS = {

@@ -13,6 +13,7 @@ from transfer.scaling import requirements
 from transfer.scaling.decay import Calibration
 from transfer.scaling.horizon import Horizon
 from transfer.scaling.layout import Layout
+from transfer.scaling.measured_horizon import MeasuredHorizon, named_rule, require_horizon
 from transfer.scaling.parameter import Parameter, Role
 from transfer.scaling.parametrizations import PARAMETRIZATIONS, Parametrization
 from transfer.scaling.powers import Growth, Power
@@ -38,7 +39,7 @@ class Recipe(Tabular):
 
     Arguments:
       parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
-        or `unit`; or a whole name, PARAMETRIZATION[/RATES][+DECAY], as `str` prints it.
+        or `unit`; or a whole name, `PARAMETRIZATION[/RATES][+DECAY]`, as `str` prints it.
       rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
         (no alignment); by default `uniform` for standard and ntk, `full` for the others.
       decay: `sqrt`, `constant`, `independent`, a number x for decay ~ m_in^x, or a `Calibration`
@@ -54,7 +55,8 @@ class Recipe(Tabular):
       depth: what residual blocks do at another depth: `completep` or `depth_mup` (see
         `transfer.scaling.depth`); empty for no rule, which refuses another depth.
       horizon: what the optimizer's own settings do at another batch size or number of tokens: `sde`
-        (see `transfer.scaling.horizon`); empty for no rule, which refuses both.
+        (see `transfer.scaling.horizon`), or what a ladder measured (a `MeasuredHorizon`); empty for
+        no rule, which refuses both.
       reparametrization: the factors of `reparametrized`.
 
     Raises `TransferError` for an unknown name.
@@ -76,7 +78,7 @@ class Recipe(Tabular):
     decay_readout: bool = False
     initializer: str = "gaussian"
     depth: str = ""
-    horizon: str = ""
+    horizon: "str | MeasuredHorizon" = ""
     reparametrization: Reparametrization = _UNCHANGED
 
     if not TYPE_CHECKING:
@@ -102,7 +104,7 @@ class Recipe(Tabular):
         require_known("clipping", self.clipping, ("invariant", "raw"))
         require_known("initializer", self.initializer, ("gaussian", "spectral"))
         require_known("depth rule", self.depth, depth_rules.ALPHA, optional=True)
-        require_known("horizon", self.horizon, horizon_rules.RULES, optional=True)
+        require_horizon(self.horizon)
         if self.initializer == "spectral" and self.table.rates == "uniform":
             raise TransferError(
                 f"The spectral initializer gives muP's init, which {self.parametrization} is not; "
@@ -172,7 +174,8 @@ class Recipe(Tabular):
 
     def text_table(self) -> TextTable:
         """Return the powers of every role under AdamW and its kin."""
-        others = [word for word, rule in (("depth", self.depth), ("steps", self.horizon)) if rule]
+        rules = ("depth", self.depth), ("steps", named_rule(self.horizon))
+        others = [word for word, rule in rules if rule]
         *first, last = ["fan-in", "fan-out", *others]
         caption = f"{self}: powers of the growth of {', '.join(first)} and {last}, for AdamW and "
         return TextTable(f"{caption}its kin", self.cells("entrywise"))
@@ -217,7 +220,7 @@ class Recipe(Tabular):
         require_known("family", family, FAMILIES)
         table = self.table.rows[role]
         blocks = depth_rules.exponents(self.depth, family)
-        run = horizon_rules.exponents(self.horizon, family)
+        run = horizon_rules.exponents(named_rule(self.horizon), family)
         # What width asks for, and on top of it depth.
         learning_rate = self._learning_rate(role, family) * blocks["learning_rate"]
         epsilon = self._epsilon(role) * blocks["epsilon"]
@@ -300,8 +303,14 @@ class Recipe(Tabular):
         if parameter.tied:
             lookup, readout = (self.exponents(role, family) for role in (Role.INPUT, Role.OUTPUT))
             requirements.require_equal_tie(parameter, str(self), lookup, readout)
-        self.at_horizon(family, m_batch, m_tokens)  # which refuses what has no rule
+        run = self.at_horizon(family, m_batch, m_tokens)  # which refuses what has no rule
         rule = self._rule(parameter, family, m_tokens / m_batch)
+        if isinstance(self.horizon, MeasuredHorizon):
+            rule = dataclasses.replace(
+                rule,
+                learning_rate=rule.learning_rate * run.learning_rate,
+                weight_decay=rule.weight_decay * run.weight_decay,
+            )
         if parameter.activations or not self.exponents(parameter.role, family).measured:
             return rule
         assert isinstance(self.decay, Calibration)
@@ -374,6 +383,8 @@ class Recipe(Tabular):
         Both are ratios to the base run's. Raises `TransferError` where the recipe has no rule for
         them or the rule does not hold for the family.
         """
+        if isinstance(self.horizon, MeasuredHorizon):
+            return self.horizon.at(m_batch, m_tokens)
         return horizon_rules.horizon(self.horizon, family, m_batch, m_tokens)
 
     def reparametrized(self, factors: Factors) -> "Recipe":

@@ -3,6 +3,10 @@
 Every decision is a function of the configuration and of the trials of earlier rounds. A search that
 is started again therefore asks for the same rounds, of which only what is missing is trained, and
 ends with the same table.
+
+Where runs have horizons, `sweep.survivors` stops the worse points of a round at all but the last of
+them (`transfer.training.survivors`); the search goes by the loss that is expected of them
+(`end_losses`), and the table says that they were stopped.
 """
 
 import dataclasses
@@ -15,6 +19,7 @@ import numpy as np
 from transfer.config import Experiment
 from transfer.distributed import exchange
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.end_losses import end_losses
 from transfer.sweeps.groups import hyperparameters_at, search_box
 from transfer.sweeps.search.decision import Search, Stopped
 from transfer.sweeps.search.prior import Prior, prior_of
@@ -125,7 +130,7 @@ def search_adaptively(
             train(group)
             if exchange.is_first():
                 record_under(run, group, leaders)
-            losses = {trial.trial: trial.objective_value for trial in run.trials()}
+            losses = end_losses(group, run.rows())
             for spec, point in asked.items():
                 loss = losses[group.trial_name(spec)]
                 leading[spec.recipe].rows.append((float(width), point, spec.seed, loss))

@@ -11,6 +11,7 @@ from typing import Any
 
 from transfer.analysis import Prediction
 from transfer.config import Experiment, read
+from transfer.data import is_same_data_name
 from transfer.errors import TransferError
 from transfer.scaling import Scale, extrapolate
 from transfer.sweeps.target import base_scale, proxy_scale, recipe_of, target_experiment
@@ -28,11 +29,15 @@ _BESIDE = {
     *(
         f"training.{name}"
         for name in (
+            "average_share",
+            "branch_steps",
             "checkpoint_every",
             "checkpoints_kept",
             "execution",
+            "horizons",
             "log_every",
             "microbatches",
+            "noise_scale",
             "spectrum_every",
             "tensorboard",
         )
@@ -110,6 +115,10 @@ def adopted(
             f"The hyperparameters were tuned for a {' on '.join(tuned)} and the configuration is "
             f"of a {' on '.join(own)}; expected the sweep's own configuration."
         )
+    if experiment.sweep.is_ladder:
+        # Its own sizes are those of no rung in particular.
+        sizes = {*_SIZES, *_PHASES} - {"model.width"}
+        experiment = _with(experiment, _values(sweep, sizes))
     differences = list(_differences(sweep, experiment, prediction))
     moved = prediction
     notes: tuple[str, ...] = ()
@@ -210,6 +219,8 @@ def _differences(
             accepted += [0, getattr(base, key.removeprefix("base_"))]
         elif key in _PHASES:
             accepted.append(_share(sweep, experiment, prediction, key))
+        elif key == "data.name" and is_same_data_name(tuned.get(key), own.get(key)):
+            continue
         if own.get(key) not in accepted:
             yield _Difference(key, tuned.get(key), own.get(key))
 
@@ -291,7 +302,8 @@ def _flat(experiment: Experiment) -> dict[str, Any]:
     found = {key: content[key] for key in _BASES}
     for section in _SECTIONS:
         found |= {f"{section}.{name}": value for name, value in content[section].items()}
-    return {key: value for key, value in found.items() if key != "recipe.calibration"}
+    measured = ("recipe.calibration", "recipe.measured_horizon")
+    return {key: value for key, value in found.items() if key not in measured}
 
 
 def _values(experiment: Experiment, keys: Iterable[str]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from transfer.training import TrialGroup, estimated_bytes, group_mesh, run_size
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupCost:
-    """What the trials of one width take.
+    """What the trials of one width take, in a ladder those of one rung.
 
     Fields:
-      width, steps, parameters: of a run there.
+      width, layers, batch_size, steps, parameters: of a run there.
       trials, done: how many there are, an adaptive search's at most, and how many of them are
         trained already.
       flops: of one trial.
@@ -25,6 +25,8 @@ class GroupCost:
     """
 
     width: int
+    layers: int
+    batch_size: int
     steps: int
     parameters: int
     trials: int
@@ -44,7 +46,7 @@ class SweepCost:
     """What a sweep takes.
 
     Fields:
-      groups: by increasing width.
+      groups: by increasing width, in a ladder by rung.
       target: what as many trials would take at the width of `model.width`; None where that is no
         wider than the sweep.
       pace: what the seconds are from.
@@ -99,7 +101,7 @@ def sweep_cost(experiment: Experiment, run: RunDirectory | None = None) -> Sweep
     sweep = experiment.sweep
     trials = most_points(sweep) * len(sweep.recipes) * len(sweep.seeds)
     trained = run.trials() if run else []
-    missing = {group.shape.width: group for group in unfinished(run, groups)} if run else {}
+    missing = {group.shape: group for group in unfinished(run, groups)} if run else {}
     costs = []
     for group in groups:
         width = group.shape.width
@@ -108,7 +110,7 @@ def sweep_cost(experiment: Experiment, run: RunDirectory | None = None) -> Sweep
             mine = [t for t in trained if t.origin == "sweep" and t.width == width]
             done = sum(trial.recipe in names for trial in mine)
         else:
-            left = len(missing[width].trials) if width in missing else 0
+            left = len(missing[group.shape].trials) if group.shape in missing else 0
             done = len(group.trials) - left if run else 0
         costs.append(group_cost(group, pace, trials, done))
     target = experiment.group(experiment.model.width, groups[-1].trials)
@@ -125,15 +127,18 @@ def sweep_cost(experiment: Experiment, run: RunDirectory | None = None) -> Sweep
 def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> GroupCost:
     """Return what so many trials of a group's shape take at a pace."""
     parameters, flops = run_size(group)
-    width, steps = group.shape.width, group.shape.steps
+    shape = group.shape
+    all_steps = shape.steps + group.training.all_branch_steps
     return GroupCost(
-        width=width,
-        steps=steps,
+        width=shape.width,
+        layers=shape.layers,
+        batch_size=shape.batch_size,
+        steps=shape.steps,
         parameters=parameters,
         trials=trials,
         done=done,
-        flops=flops,
-        seconds=steps * pace.seconds(width, flops / steps),
+        flops=flops * (all_steps / shape.steps),
+        seconds=all_steps * pace.seconds(shape.width, flops / shape.steps),
         bytes=estimated_bytes(group, group_mesh(group)),
     )
 
@@ -141,6 +146,8 @@ def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> Gro
 def _pace(groups: Sequence[TrialGroup], run: RunDirectory | None) -> Pace:
     if run is not None and (trials := run.trials()):
         devices = (run.config() or {}).get("provenance", {}).get("devices")
-        if found := recorded_pace(trials, devices):
+        branches = groups[0].training.all_branch_steps
+        timed = [dataclasses.replace(trial, steps=trial.steps + branches) for trial in trials]
+        if found := recorded_pace(timed, devices):
             return found
     return measured_pace(groups)

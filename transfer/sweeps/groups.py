@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from transfer.config import Experiment, SweepConfig
 from transfer.errors import TransferError
 from transfer.scaling import Hyperparameters
+from transfer.sweeps.rungs import rung_name, rungs
 from transfer.sweeps.search.box import Box
 from transfer.training import TrialGroup, TrialSpec
 
 
 def declared_groups(experiment: Experiment) -> list[TrialGroup]:
-    """Return the groups of the experiment's sweep, narrow ones first.
+    """Return the groups of the experiment's sweep, narrow ones first, and of a width small rungs.
 
     Those of an adaptive search hold its first round, which is all that is known before; only the
     narrowest width trains it as it stands (`transfer.sweeps.adaptive`).
 
     Raises `TransferError` when the sweep names no widths or recipes, repeats a value, or has a
-    learning-rate grid of one point.
+    learning-rate grid of one point, and as `rungs` does.
     """
     sweep = experiment.sweep
     for name in ("widths", "recipes", "seeds"):
@@ -37,18 +38,25 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."
         )
-    recipes = [experiment.recipe.build(name) for name in sweep.recipes]
+    recipes, all_rungs = (
+        [experiment.recipe.build(name) for name in sweep.recipes],
+        rungs(experiment),
+    )
     return [
-        experiment.group(
-            width,
-            [
-                TrialSpec(point, seed, recipe)
-                for recipe in recipes
-                for point in points
-                for seed in sweep.seeds
-            ],
+        dataclasses.replace(
+            rung.group(
+                width,
+                [
+                    TrialSpec(point, seed, recipe)
+                    for recipe in recipes
+                    for point in points
+                    for seed in sweep.seeds
+                ],
+            ),
+            rung=rung_name(experiment, rung),
         )
         for width in sorted(sweep.widths)
+        for rung in all_rungs
     ]
 
 

@@ -1,6 +1,7 @@
 """How long a step takes here: measured on a few steps, or recorded by trials on such devices."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -43,14 +44,18 @@ class Pace:
     source: str
 
     def seconds(self, width: int, flops: float) -> float:
-        """Of a step of one trial, given its FLOPs: that of the width itself where it is known.
+        """Of a step of one trial, given its FLOPs: that of its own size where it is known.
 
         Example:
           >>> pace = Pace((Timed(16, 0.003, 1e6), Timed(64, 0.005, 3e6)), "measured")
           >>> round(pace.seconds(32, 2e6), 6), pace.seconds(64, 3e6)
           (0.004, 0.005)
         """
-        if own := [each.seconds for each in self.timed if each.width == width]:
+        known = {(each.width, each.flops): each.seconds for each in self.timed}
+        own = [
+            known[it] for it in known if it[0] == width and math.isclose(it[1], flops, rel_tol=1e-6)
+        ]
+        if own:
             return own[0]
         costs = np.array([each.flops for each in self.timed])
         seconds = np.array([each.seconds for each in self.timed])
@@ -72,30 +77,32 @@ def recorded_pace(trials: Sequence[TrialResult], devices: Sequence[str] | None) 
     if devices != described_devices():
         return None
     timed = []
-    for width in sorted({trial.width for trial in trials}):
-        mine = [trial for trial in trials if trial.width == width]
+    sizes = {trial: (trial.width, float(f"{trial.flops / trial.steps:.9g}")) for trial in trials}
+    for width, flops in sorted(set(sizes.values())):
+        mine = [trial for trial, size in sizes.items() if size == (width, flops)]
         seconds = np.array([trial.wall_seconds - trial.compile_seconds for trial in mine])
         known = np.isfinite(seconds) & (seconds > 0)
         if known.any():
             steps = np.array([trial.steps for trial in mine])
             per_step = float(seconds[known].sum() / steps[known].sum())
-            timed.append(Timed(width, per_step, mine[0].flops / mine[0].steps))
+            timed.append(Timed(width, per_step, flops))
     source = f"recorded by {len(trials)} trials on these devices"
     return Pace(tuple(timed), source) if timed else None
 
 
 def measured_pace(groups: Sequence[TrialGroup]) -> Pace:
-    """Time a few steps of the narrowest and of the widest group.
+    """Time a few steps of the smallest and of the largest group.
 
     Nothing is read or learned: weights and batches are zeros, which take as long as others do.
 
     Raises:
       TransferError: a group does not fit its devices or recipe.
     """
-    by_width = {group.shape.width: group for group in groups}
-    chosen = sorted({min(by_width), max(by_width)})
-    timed = tuple(_timed(by_width[width]) for width in chosen)
-    names = " and ".join(str(width) for width in chosen)
+    # All rungs of a width may be of one shape, and are then timed once.
+    by_size = {_size(group): group for group in groups}
+    chosen = sorted({min(by_size), max(by_size)})
+    timed = tuple(_timed(by_size[size]) for size in chosen)
+    names = " and ".join(dict.fromkeys(str(by_size[size].shape.width) for size in chosen))
     return Pace(timed, f"measured on a few steps at width {names}")
 
 
@@ -138,3 +145,9 @@ def _timed(group: TrialGroup) -> Timed:
 
 def _zeros(shape: jax.ShapeDtypeStruct) -> jax.Array:
     return jax.device_put(np.zeros(shape.shape, shape.dtype), shape.sharding)
+
+
+def _size(group: TrialGroup) -> tuple[int, int]:
+    """What the cost of a step grows with, about, and then the width."""
+    shape = group.shape
+    return shape.width**2 * shape.layers * shape.batch_size, shape.width

@@ -10,11 +10,13 @@ from transfer.analysis import (
     TargetSize,
     collapse,
     forecast,
+    reference_trials,
     width_losses,
 )
 from transfer.config import Experiment
 from transfer.errors import TransferError
 from transfer.run_directory import FORECAST, RunDirectory, TrialResult
+from transfer.sweeps.ladder import reference_experiment
 from transfer.sweeps.provenance import provenance
 from transfer.training import run_size
 
@@ -53,6 +55,7 @@ def target_widths(experiment: Experiment, asked: Sequence[int] = ()) -> tuple[in
 def make_forecast(run: RunDirectory, experiment: Experiment, widths: Sequence[int]) -> Forecast:
     """Return the forecast of widths from the trials of a run; see `transfer.analysis.forecast`."""
     trials = run.require_trials()
+    experiment, trials = reference_experiment(experiment, trials), reference_trials(trials)
     targets = [target_size(experiment, width) for width in widths]
     return forecast(trials, targets, _collapses(run, trials, min(widths)))
 

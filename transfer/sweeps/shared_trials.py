@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from transfer.config import Experiment
 from transfer.run_directory import SAME_RUN, RunDirectory
 from transfer.scaling import Recipe
+from transfer.sweeps.horizon_rows import horizon_name
 from transfer.sweeps.tables import Row, recipe_columns
 from transfer.training import TrialGroup, TrialInputs, TrialSpec
 
@@ -56,14 +57,14 @@ def leading_recipes(
 def record_under(run: RunDirectory, group: TrialGroup, leaders: Mapping[Recipe, Recipe]) -> None:
     """Record the trained trials of a group under other recipes whose runs are the same.
 
-    Curves and singular values are theirs too. The rows took no time, and `execution` names the
-    trial that was trained. What is recorded already stays as it is.
+    What was read off them at horizons, curves and singular values are theirs too. The rows took no
+    time, and `execution` names the trial that was trained. What is recorded already stays as it is.
 
     Arguments:
       run: holds the group.
       leaders: by recipe, the one that was trained in its place, maybe itself.
     """
-    trained = {trial.trial: trial for trial in run.trials()}
+    recorded = run.rows()
     for recipe, leader in leaders.items():
         specs = [spec for spec in group.trials if spec.recipe == leader != recipe]
         twin = dataclasses.replace(
@@ -72,19 +73,26 @@ def record_under(run: RunDirectory, group: TrialGroup, leaders: Mapping[Recipe, 
         names = dict(
             zip(map(group.trial_name, specs), map(twin.trial_name, twin.trials), strict=True)
         )
-        if set(names.values()) <= trained.keys():
+        if set(names.values()) <= {row.trial for row in recorded}:
             continue
+        mine = [row for row in recorded if (row.trunk or row.trial) in names]
+        names |= {
+            row.trial: horizon_name(names[row.trunk], row.origin, row.steps)
+            for row in mine
+            if row.trunk
+        }
         rows = [
             dataclasses.replace(
-                trained[name],
-                trial=named,
+                row,
+                trial=names[row.trial],
+                trunk=row.trunk and names[row.trunk],
                 group=twin.name,
                 **recipe_columns(recipe, group.training),
                 wall_seconds=0.0,
                 compile_seconds=0.0,
-                execution=f"{SAME_RUN}{name}",
+                execution=f"{SAME_RUN}{row.trial}",
             )
-            for name, named in names.items()
+            for row in mine
         ]
         curves = [_renamed(table, names) for table in (run.metrics(), run.spectrum(), run.gains())]
         run.add_group(twin.name, rows, *curves)

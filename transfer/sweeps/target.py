@@ -6,6 +6,7 @@ from transfer.analysis import Prediction
 from transfer.config import Experiment, read
 from transfer.errors import TransferError
 from transfer.scaling import Recipe, Scale
+from transfer.scaling.measured_horizon import MEASURED
 from transfer.sweeps.target_values import target_values
 
 
@@ -59,6 +60,9 @@ def target_experiment(experiment: Experiment, prediction: Prediction) -> Experim
     content["recipe"]["name"] = prediction.recipe
     if prediction.calibration is not None:
         content["recipe"]["calibration"] = dataclasses.asdict(prediction.calibration)
+    if prediction.horizon is not None:
+        content["recipe"]["horizon"] = MEASURED
+        content["recipe"]["measured_horizon"] = dataclasses.asdict(prediction.horizon)
     content["hyperparameters"] = dataclasses.asdict(prediction.hyperparameters)
     if prediction.target_layers is not None:
         content["base_layers"] = prediction.base_layers
@@ -102,6 +106,8 @@ def recipe_of(experiment: Experiment, prediction: Prediction) -> Recipe:
     """The recipe of a prediction, with the options and exponents that its name does not tell."""
     calibration = prediction.calibration or experiment.recipe.calibration
     rules = dataclasses.replace(experiment.recipe, calibration=calibration)
+    if prediction.horizon is not None:
+        rules = dataclasses.replace(rules, horizon=MEASURED, measured_horizon=prediction.horizon)
     return rules.build(prediction.recipe)
 
 

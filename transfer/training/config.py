@@ -9,6 +9,8 @@ from transfer import optim
 from transfer.errors import TransferError, nearest
 from transfer.optim import OPTIMIZERS
 from transfer.scaling import Family, Horizon
+from transfer.training.horizon_settings import require_horizons
+from transfer.training.noise_scale import CURVE
 
 EXECUTIONS = ("vectorized", "in_turn")
 
@@ -35,10 +37,24 @@ class TrainingConfig:
     widths 64 to 256 (`benchmarks/measurement.py`): every 50 steps, half a percent of training.
     Above width 64 the first and the last take four times as long, and the program takes about as
     long to compile as that of a step.
+
+    `noise_scale` takes the gradients of two halves of every batch, one after the other, whose
+    difference gives the gradient noise scale (`transfer.training.noise_scale`). It trains the same
+    but for rounding and batch normalization, by as many operations.
+
+    `horizons` are numbers of steps of a run at a constant rate, a trunk. At each of them the result
+    of a run of that length is read off it (`transfer.training.horizons`): of the average of its
+    weights, whose mean age is `average_share` of the steps before, and, where `branch_steps` is
+    above 0, of a copy of the trunk whose rate falls linearly to 0 over so many steps and which ends
+    at the horizon.
     """
 
+    # What names a trial only where it is asked for.
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("noise_scale",)
     # What is kept of a run, not what the run is.
     KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
+    # What is read off a run of constant rate, and says nothing of runs without horizons.
+    OF_HORIZONS: ClassVar[tuple[str, ...]] = ("horizons", "average_share", "branch_steps")
 
     steps: int = 200
     microbatches: int = 1
@@ -58,8 +74,12 @@ class TrainingConfig:
     checkpoint_every: int = 0
     checkpoints_kept: int = 2
     spectrum_every: int = 50
+    noise_scale: bool = False
     tensorboard: bool = False
     execution: str = ""
+    horizons: tuple[int, ...] = ()
+    average_share: float = 0.1
+    branch_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "microbatches", "log_every", "checkpoints_kept"):
@@ -84,6 +104,31 @@ class TrainingConfig:
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
+        require_horizons(
+            self.horizons,
+            self.average_share,
+            self.branch_steps,
+            steps=self.steps,
+            warmup=self.warmup,
+            schedule=self.schedule,
+            tokens_per_parameter=self.tokens_per_parameter,
+        )
+
+    @property
+    def all_branch_steps(self) -> int:
+        """Steps that the branches of one run take together.
+
+        Example:
+          >>> training = TrainingConfig(schedule="constant", horizons=(100, 200), branch_steps=40)
+          >>> training.all_branch_steps
+          80
+        """
+        return len(self.horizons) * self.branch_steps
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """What is recorded of every step."""
+        return ("loss", "grad_norm", *([CURVE] if self.noise_scale else []))
 
     def measured_at(self, steps: int) -> tuple[int, ...]:
         """After which of a run's steps it is measured.
@@ -136,7 +181,8 @@ class TrainingConfig:
         Raises `TransferError` when a beta cannot follow, and for an optimizer of which the rule
         does not speak.
         """
-        if horizon != Horizon() and not OPTIMIZERS[self.optimizer].follows_horizon:
+        moved = (horizon.epsilon, horizon.averaging) != (1.0, 1.0)
+        if moved and not OPTIMIZERS[self.optimizer].follows_horizon:
             raise TransferError(
                 "The rule for batch size and duration is derived for averages of squared "
                 f"gradients, which {self.optimizer} does not divide by; expected AdamW or SGD, or "
@@ -158,7 +204,14 @@ class TrainingConfig:
           >>> TrainingConfig(microbatches=4).at_once(32)
           8
         """
-        if batch_size % self.microbatches:
+        parts = self.microbatches * (2 if self.noise_scale else 1)
+        if batch_size % parts and self.noise_scale:
+            raise TransferError(
+                f"training.noise_scale takes each of {self.microbatches} microbatches in two "
+                f"halves, and a batch of {batch_size} has no {parts} equal parts; expected a "
+                f"multiple of {parts}."
+            )
+        if batch_size % parts:
             raise TransferError(
                 f"training.microbatches is {self.microbatches}, which does not divide the batch "
                 f"size {batch_size}; expected a divisor."

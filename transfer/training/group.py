@@ -11,7 +11,7 @@ from transfer.data import DataConfig, ImageConfig
 from transfer.errors import TransferError
 from transfer.models import ModelConfig, ModelLayout, model_layout, parameter_count
 from transfer.run_directory import Origin
-from transfer.scaling import Calibration, Horizon, Hyperparameters, Recipe
+from transfer.scaling import Calibration, Horizon, Hyperparameters, MeasuredHorizon, Recipe
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 
@@ -90,6 +90,9 @@ class TrialGroup:
         have none.
       mesh: how devices share the work, which changes no result.
       objective: the loss by which the sweep compares its trials (`run_directory.OBJECTIVES`).
+      survivors: the share of each recipe's points that go on at every horizon but the last; 1 stops
+        none.
+      rung: of a ladder, what tells the group from others of its width, in words.
 
     Example:
       >>> from transfer.config import read
@@ -107,7 +110,9 @@ class TrialGroup:
     trials: tuple[TrialSpec, ...]
     mesh: MeshConfig = MeshConfig()
     objective: str = "eval_loss"
+    survivors: float = 1.0
     slots: int = 0
+    rung: str = ""
 
     @functools.cached_property
     def layout(self) -> ModelLayout:
@@ -159,9 +164,18 @@ class TrialGroup:
         """A file name of its own, from all trials in the group."""
         return f"{self.kind}-{_digest([self.trial_name(trial) for trial in self.trials])[:8]}"
 
+    @property
+    def _named_training(self) -> dict[str, object]:
+        """What of the training names a trial; an option that is off does not."""
+        settings = dataclasses.asdict(self.training)
+        off = {name for name in TrainingConfig.OPTIONAL if not settings[name]}
+        if not self.training.horizons:
+            off |= set(TrainingConfig.OF_HORIZONS)
+        return {name: value for name, value in settings.items() if name not in off}
+
     def trial_name(self, trial: TrialSpec) -> str:
         """Name a trial by a hash of all that decides its outcome."""
-        base, training = self.base, dataclasses.asdict(self.training)
+        base, training = self.base, self._named_training
         model = dataclasses.asdict(self.model)  # type: ignore[call-overload]
         unnamed = getattr(self.model, "UNNAMED", ())
         return _digest(
@@ -173,11 +187,14 @@ class TrialGroup:
                 training | dict.fromkeys(TrainingConfig.KEEPING),
                 dataclasses.asdict(self.data) | {"data_dir": ""},
                 _asked(trial),
+                *([self.survivors] if self.survivors < 1 else []),
             ]
         )[:12]
 
     def __str__(self) -> str:
-        return f"{self.recipe_names} at width {self.model.width}"
+        return ", ".join(
+            filter(None, (f"{self.recipe_names} at width {self.model.width}", self.rung))
+        )
 
 
 # Groups of one width ask for the same layout, which takes a good part of a second.
@@ -196,14 +213,18 @@ def _recipe_fields(recipe: Recipe) -> dict[str, object]:
     """A recipe by the keys of a configuration, in which the default clipping is empty."""
     default = Recipe(recipe.parametrization, recipe.rates)
     measured = recipe.decay if isinstance(recipe.decay, Calibration) else Calibration()
+    ladder = {}
+    if isinstance(recipe.horizon, MeasuredHorizon):
+        ladder["measured_horizon"] = dataclasses.asdict(recipe.horizon)
     return {
         "name": str(recipe),
         "clipping": "" if recipe.clipping == default.clipping else recipe.clipping,
         "decay_readout": recipe.decay_readout,
         "initializer": recipe.initializer,
         "depth": recipe.depth,
-        "horizon": recipe.horizon,
+        "horizon": str(recipe.horizon),
         "calibration": dataclasses.asdict(measured),
+        **ladder,
     }
 
 

@@ -40,7 +40,8 @@ class KeptPrograms:
         """
         try:
             built = build_population(group, group_mesh(group))
-            programs = self.compile(built, len(jax.tree.leaves(dataset.eval_batches())[0]))
+            held_out = dataset.in_batches_of(group.shape.batch_size).eval_batches()
+            programs = self.compile(built, len(jax.tree.leaves(held_out)[0]))
             yield
             yield from programs.begin()
             programs.init.begin()

@@ -26,28 +26,14 @@ from transfer.models import (
 )
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
+from transfer.training.cooldown import cooled
 from transfer.training.inputs import TrialInputs
 from transfer.training.lazy_program import LazyProgram
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
+from transfer.training.noise_scale import CURVE
+from transfer.training.state import State
 from transfer.training.task import Batch, Loss, Task
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class State:
-    """What a trial has learned so far; in a population, with a leading trial axis.
-
-    `statistics` are those of batch normalization, empty for a model without it. They are taken over
-    a whole batch, however many devices share it. `vectors` are the last measurement's singular
-    vectors, from which the next one starts.
-    """
-
-    step: jax.Array
-    parameters: Arrays
-    multipliers: Arrays
-    statistics: Arrays
-    optimizer: Any
-    vectors: dict[str, jax.Array]
+from transfer.training.weight_average import WeightAverage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +44,11 @@ class Compiled:
       state: shapes, dtypes and shardings of the state.
       init: trials to their initial state.
       run: state (which it consumes), trials, batches (chunk, seeds, batch, ...) and how many of the
-        chunk to take; returns the new state and, per trial and step of the chunk, `loss` and
-        `grad_norm`, NaN beyond the steps taken.
+        chunk to take; returns the new state and, per trial and step of the chunk, what
+        `TrainingConfig.curves` names, NaN beyond the steps taken.
       evaluate: state, trials and batches (n, batch, ...) to the mean of every metric per trial.
       hidden: state to copies of its hidden weights by path, which outlive it.
+      copy: state to a copy of it, which outlives it.
       measure: state, trials, the hidden weights one step earlier and batches (n, batch, ...) to the
         next measurement's first vectors and what was measured of each hidden matrix: `spectrum`,
         the top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
@@ -73,6 +60,7 @@ class Compiled:
     run: LazyProgram
     evaluate: LazyProgram
     hidden: LazyProgram
+    copy: LazyProgram
     measure: LazyProgram
 
     @property
@@ -137,6 +125,7 @@ class Population:
             run=LazyProgram(lambda: self.lower_run(trials, batches), pool),
             evaluate=program(self._evaluate, trial, state, trials, eval_batches),
             hidden=program(self._copy_hidden, _shardings(hidden), state),
+            copy=program(_copied, _shardings(state), state),
             measure=program(self._measure, measured, state, trials, hidden, eval_batches),
         )
 
@@ -174,13 +163,17 @@ class Population:
                 jax.random.key(trial.seed, impl="threefry2x32"),
                 at_once=self._is_whole,
             )
+            statistics = initial_statistics(self.model)
             return State(
                 step=jnp.zeros((), jnp.int32),
                 parameters=parameters,
                 multipliers=multipliers,
-                statistics=initial_statistics(self.model),
+                statistics=statistics,
                 optimizer=self._optimizer(trial).init(parameters),
                 vectors=probes.tracked_vectors(self.layout.parameters, RANKS, jax.random.key(0)),
+                average=WeightAverage.start(
+                    parameters, statistics, on=bool(self.training.horizons)
+                ),
             )
 
         return self._over_trials(one, trials, None)
@@ -204,28 +197,39 @@ class Population:
                     for name in history
                 }
 
-            return jax.lax.fori_loop(0, count, body, (state, {"loss": empty, "grad_norm": empty}))
+            curves = dict.fromkeys(self.training.curves, empty)
+            return jax.lax.fori_loop(0, count, body, (state, curves))
 
         return self._over_trials(one, trials, state, batches, count)
 
     def _step(
         self, state: State, trial: TrialInputs, batch: Batch
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss, gradients, statistics = self._loss_and_gradients(state, batch)
+        noise: dict[str, jax.Array] = {}
+        if self.training.noise_scale:
+            loss, gradients, statistics, difference = self._in_halves(state, batch)
+            noise[CURVE] = optim.gradient_norm(difference, self.layout.parameters, trial.recipe)
+        else:
+            loss, gradients, statistics = self._loss_and_gradients(state, batch)
         updates, optimizer = self._optimizer(trial).update(
             gradients, state.optimizer, state.parameters
         )
         measured = {
             "loss": loss,
             "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, trial.recipe),
+            **noise,
         }
+        step, parameters = state.step + 1, optax.apply_updates(state.parameters, updates)
         return State(
-            step=state.step + 1,
-            parameters=optax.apply_updates(state.parameters, updates),
+            step=step,
+            parameters=parameters,
             multipliers=state.multipliers,
             statistics=statistics,
             optimizer=optimizer,
             vectors=state.vectors,
+            average=state.average.updated(
+                parameters, statistics, step, self.training.average_share
+            ),
         ), measured
 
     def _loss_and_gradients(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays]:
@@ -252,9 +256,25 @@ class Population:
         (loss, gradients, statistics), _ = jax.lax.scan(add, start, self._parts(batch))
         return loss / parts, jax.tree.map(lambda each: each / parts, gradients), statistics
 
-    def _parts(self, batch: Batch) -> Batch:
-        """The batch (microbatches, examples, ...), in the parts that pass through the model."""
-        parts = self.training.microbatches
+    def _in_halves(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays, Arrays]:
+        """As `_loss_and_gradients`, and half the difference of the gradients of two halves."""
+
+        def half(statistics: Arrays, part: Batch) -> tuple[Arrays, tuple[jax.Array, Arrays]]:
+            before = dataclasses.replace(state, statistics=statistics)
+            loss, gradients, statistics = self._loss_and_gradients(before, part)
+            return statistics, (loss, gradients)
+
+        halves = self._parts(batch, 2)
+        statistics, (losses, gradients) = jax.lax.scan(half, state.statistics, halves)
+        mean, difference = (
+            jax.tree.map(lambda each, sign=sign: (each[0] + sign * each[1]) / 2, gradients)
+            for sign in (1, -1)
+        )
+        return losses.mean(), mean, statistics, difference
+
+    def _parts(self, batch: Batch, parts: int = 0) -> Batch:
+        """The batch (parts, examples, ...), by default in those that pass through the model."""
+        parts = parts or self.training.microbatches
         # Neighbors go to different parts, so that every device holds some of each part.
         return jax.tree.map(
             lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch
@@ -310,7 +330,7 @@ class Population:
         return hidden(parameters, self.layout.parameters)
 
     def _copy_hidden(self, state: State) -> dict[str, jax.Array]:
-        return jax.tree.map(jnp.copy, self._hidden(state.parameters))
+        return _copied(self._hidden(state.parameters))
 
     def _measure(
         self,
@@ -346,6 +366,7 @@ class Population:
     def _optimizer(self, trial: TrialInputs) -> optax.GradientTransformation:
         training, tuned = self.training, trial.hyperparameters
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
+        shape = cooled(shape, trial.cooldown)
         return training.make_optimizer(
             lambda step: tuned.learning_rate * shape(step),
             tuned.weight_decay,
@@ -391,6 +412,10 @@ def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
         lambda: one(trial, *others),
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
     )
+
+
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
 
 
 def _shardings(shapes: Any) -> Any:

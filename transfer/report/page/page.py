@@ -9,10 +9,11 @@ import jinja2
 import pyarrow as pa
 import vl_convert
 
-from transfer.analysis import SweepVerdict, WidthSweep
+from transfer.analysis import LadderVerdict, SweepVerdict, WidthSweep
 from transfer.report.advice import advice_text, spent, trained_table, values_table
 from transfer.report.axes import claims
 from transfer.report.forecast_data import ShownForecast
+from transfer.report.ladder import ladder_tables
 from transfer.report.page.curves import curves_figure
 from transfer.report.page.decay import decay_figure
 from transfer.report.page.forecast import forecast_figure
@@ -34,6 +35,7 @@ def report_page(
     configuration: Mapping[str, Any],
     run: str = "",
     forecast: ShownForecast | None = None,
+    ladders: Sequence[LadderVerdict] = (),
 ) -> str:
     """Return the report of a run as HTML; the same tables and verdict give the same text.
 
@@ -49,6 +51,7 @@ def report_page(
       configuration: the run's resolved configuration, maybe empty.
       run: where its directory is, or empty.
       forecast: that of the run, with what became of it, if it has one.
+      ladders: what the run says of other sizes beside width, if it is a ladder.
 
     Example:
       >>> html = report_page(  # doctest: +SKIP
@@ -75,6 +78,7 @@ def report_page(
             advice=advice,
             values=values_table(advice.values) if advice and advice.values else None,
             trained=trained_table(verdict.compute),
+            ladders=[ladder_tables(each) for each in ladders],
             run=run,
             task=verdict.task,
             answers=answers(verdict),
