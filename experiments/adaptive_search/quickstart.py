@@ -71,11 +71,6 @@ def searched(grid: Sequence[TrialResult]) -> list[TrialResult]:
         return run.trials()
 
 
-def is_trained(trial: TrialResult) -> bool:
-    """Whether a trial is not recorded under another recipe too, as which it was trained."""
-    return not trial.execution.startswith("that of")
-
-
 def _row(grid, group, spec) -> TrialResult:  # type: ignore[no-untyped-def]
     recipe, width, x = str(spec.recipe), group.shape.width, spec.hyperparameters.learning_rate
     mine = [
@@ -120,7 +115,7 @@ def main() -> None:
     reference: dict[str, list[float]] = {}
     for name, trials in (("grid", grid), ("replayed", replayed), ("live", live)):
         at_proxies, verdict = swept(trials), Report.of_trials(trials).verdict
-        trained = sum(map(is_trained, at_proxies))
+        trained = sum(trial.is_trained for trial in at_proxies)
         print(f"{name}: {trained} trained, {len(at_proxies)} recorded at the proxies")
         for recipe in RECIPES:
             found = optima(verdict, trials, recipe)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from training.tiny import DATA, group
 
+from transfer.analysis.compute import compute_spent
 from transfer.data import load_dataset
-from transfer.run_directory import RunDirectory
+from transfer.run_directory import SAME_RUN, RunDirectory
 from transfer.scaling import Hyperparameters, Recipe
 from transfer.sweeps.adaptive import SEARCH
 from transfer.sweeps.shared_trials import leading_recipes, record_under
@@ -17,7 +18,7 @@ from transfer.training import BaseSizes, train
 from transfer.training.kept_programs import KeptPrograms
 
 from .small import experiment
-from .test_adaptive import ADAPTIVE, searched
+from .test_adaptive import searched
 
 STANDARD, MUP = Recipe("standard"), Recipe("mup")
 PROGRAMS = KeptPrograms()
@@ -96,19 +97,14 @@ def test_a_search_trains_what_is_the_same_under_both_recipes_once(tmp_path):
     assert {(trial.width, trial.recipe) for trial in copied} == {(8, "mup+sqrt")}
     assert len(narrow) == 2 * len(copied)
     assert {trial.wall_seconds for trial in copied} == {0.0}
+    assert compute_spent(trials).widths[0].trials == len(copied)
+    assert {trial.trial for trial in trials if trial.is_trained} == asked
     # Both searches begin the next width with what was trained for one.
     found = json.loads((tmp_path / SEARCH).read_text())
     stopped = [each["stopped"]["8"] for each in found.values()]
     assert stopped[0] == stopped[1]
-    assert len(asked) < len({t.trial for t in searched(tmp_path / "apart").run.trials()})
-
-
-def test_two_names_of_one_run_say_which_was_trained(tmp_path):
-    train = searched(tmp_path, changes=ADAPTIVE | {"widths": (8, 16)}, base_width=8)
-    by_name = {trial.trial: trial for trial in train.run.trials()}
-    for trial in by_name.values():
-        name = trial.execution.removeprefix("that of trial ")
-        if name != trial.execution:
-            assert by_name[name].eval_loss == trial.eval_loss
-            assert by_name[name].learning_rate == trial.learning_rate
-            assert by_name[name].seed == trial.seed
+    by_name = {trial.trial: trial for trial in trials}
+    for trial in copied:
+        same = by_name[trial.execution.removeprefix(SAME_RUN)]
+        assert (trial.eval_loss, trial.learning_rate) == (same.eval_loss, same.learning_rate)
+        assert (trial.seed, trial.recipe != same.recipe) == (same.seed, True)

@@ -10,18 +10,30 @@ import numpy as np
 from compilation import compiled_once
 
 from transfer.scaling import Hyperparameters
-from transfer.training import Checkpoints, Population
+from transfer.sharding import MeshConfig
+from transfer.training import Checkpoints, Outcome, Population
 
 from .tiny import SETTINGS, Setting, train
 
 POPULATIONS = (1, 2, 3, 4, 5)
 STOP = 16
+TRUNK = {"schedule": "constant", "warmup": 2, "horizons": (10, 20), "branch_steps": 4}
 
 
 def settings(count: int) -> tuple[Setting, ...]:
     """Return as many settings, of two seeds from the second on."""
     more = tuple((Hyperparameters(learning_rate=2.0**-k), k % 2 * 3) for k in (7, 8))
     return (SETTINGS[0], SETTINGS[2], SETTINGS[1], *more)[:count]
+
+
+def flat(outcome: Outcome) -> dict[str, np.ndarray]:
+    """Return what was read off a trunk, by kind and metric."""
+    read = outcome.horizons
+    return {
+        f"{kind} {name}": values
+        for kind in ("average", "branch")
+        for name, values in getattr(read, kind).items()
+    }
 
 
 def stop_after_checkpoint(fraction: float, loss: float) -> None:
@@ -49,6 +61,10 @@ def main(folder: pathlib.Path) -> None:
             "program": compiled[-1].run.wait().as_text(),
         }
         np.savez(folder / f"{count}.npz", eval_loss=outcome.held_out["loss"], **outcome.history)
+    trunk = train(settings(3), mesh=MeshConfig(fsdp=2), **TRUNK)
+    np.savez(folder / "trunk.npz", **flat(trunk))
+    parts = (trunk.state.parameters, trunk.state.average.parameters)
+    said["trunk"] = [[str(leaf.sharding.spec) for leaf in jax.tree.leaves(part)] for part in parts]
     try:
         with Checkpoints(folder / "checkpoints") as checkpoints:
             train(

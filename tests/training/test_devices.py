@@ -13,7 +13,7 @@ from compilation import QUICK
 from transfer.training import Checkpoints, restore_parameters
 
 from . import four_devices
-from .four_devices import POPULATIONS, settings
+from .four_devices import POPULATIONS, TRUNK, flat, settings
 from .tiny import STEPS, train
 
 pytestmark = pytest.mark.multidevice
@@ -108,3 +108,13 @@ def test_a_checkpoint_of_four_devices_is_resumed_on_one(folder, on_one_device):
     jax.tree.map(
         lambda a, b: np.testing.assert_array_equal(a, b[0]), restored, outcome.state.parameters
     )
+
+
+def test_a_trunk_whose_weights_are_sharded_gives_the_same_at_its_horizons(folder, said):
+    parameters, average = said["trunk"]
+    assert parameters == average
+    assert any("fsdp" in spec for spec in average)
+    found, expected = np.load(folder / "trunk.npz"), flat(train(settings(3), **TRUNK))
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, **CLOSE)

@@ -88,9 +88,10 @@ def compute_spent(trials: Iterable[TrialResult], target: int | None = None) -> C
     """Return what was trained, and what tuning at the target and at 8 times its width would cost.
 
     Tuning there means as many trials as at the widest proxy of each recipe, each as long as the
-    configuration makes it. Diverged trials count, because they were paid for. Operations at a width
-    where nothing was trained are those of a polynomial a width^2 + b width through the others:
-    products of width by width and of width by a fixed size.
+    configuration makes it. Diverged trials count, because they were paid for; a run that is
+    recorded under several recipes counts once. Operations at a width where nothing was trained are
+    those of a polynomial a width^2 + b width through the others: products of width by width and of
+    width by a fixed size.
 
     Arguments:
       trials: of the run.
@@ -102,7 +103,7 @@ def compute_spent(trials: Iterable[TrialResult], target: int | None = None) -> C
     """
     trials = list(trials)
     widths = tuple(
-        _width_cost([trial for trial in trials if trial.width == width])
+        _width_cost([trial for trial in trials if trial.width == width and trial.is_trained])
         for width in sorted({trial.width for trial in trials})
     )
     target = target or max((each.width for each in widths), default=0)
@@ -113,7 +114,7 @@ def compute_spent(trials: Iterable[TrialResult], target: int | None = None) -> C
         return ComputeSpent(
             widths=widths, reason="the operations and tokens of some trials are not recorded"
         )
-    proxy_flops = sum(trial.flops for trial in proxies)
+    proxy_flops = sum(trial.flops for trial in proxies if trial.is_trained)
     tuning = []
     for width in (target, AHEAD * target):
         flops = sum(

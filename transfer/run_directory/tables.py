@@ -16,6 +16,10 @@ OBJECTIVES: Mapping[str, str] = {
 }
 
 
+# What `execution` begins with where a trial is the same run as another one, which it names.
+SAME_RUN = "that of trial "
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialResult:
     """One training run: its resolved settings, its name (a hash of them) and its outcome.
@@ -98,6 +102,11 @@ class TrialResult:
     def is_finished(self) -> bool:
         """Whether it came to its end, if only by diverging; others say nothing of a whole run."""
         return self.status in ("completed", "diverged")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained itself, and is not another recipe's trial recorded once more."""
+        return not self.execution.startswith(SAME_RUN)
 
     @property
     def objective_value(self) -> float:

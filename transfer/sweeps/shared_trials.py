@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transfer.config import Experiment
-from transfer.run_directory import RunDirectory
+from transfer.run_directory import SAME_RUN, RunDirectory
 from transfer.scaling import Recipe
 from transfer.sweeps.horizon_rows import horizon_name
 from transfer.sweeps.tables import Row, recipe_columns
@@ -90,7 +90,7 @@ def record_under(run: RunDirectory, group: TrialGroup, leaders: Mapping[Recipe, 
                 **recipe_columns(recipe, group.training),
                 wall_seconds=0.0,
                 compile_seconds=0.0,
-                execution=f"that of trial {row.trial}",
+                execution=f"{SAME_RUN}{row.trial}",
             )
             for row in mine
         ]

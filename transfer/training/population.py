@@ -7,6 +7,7 @@ turn.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,6 +35,8 @@ from transfer.training.noise_scale import CURVE
 from transfer.training.state import State
 from transfer.training.task import Batch, Loss, Task
 from transfer.training.weight_average import WeightAverage
+
+_copied = functools.partial(jax.tree.map, jnp.copy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,9 @@ class Population:
             init=program(self._init, _shardings(state), trials),
             run=LazyProgram(lambda: self.lower_run(trials, batches), pool),
             evaluate=program(self._evaluate, trial, state, trials, eval_batches),
-            hidden=program(self._copy_hidden, _shardings(hidden), state),
+            hidden=program(
+                lambda s: _copied(self._hidden(s.parameters)), _shardings(hidden), state
+            ),
             copy=program(_copied, _shardings(state), state),
             measure=program(self._measure, measured, state, trials, hidden, eval_batches),
         )
@@ -163,7 +168,7 @@ class Population:
                 jax.random.key(trial.seed, impl="threefry2x32"),
                 at_once=self._is_whole,
             )
-            statistics = initial_statistics(self.model)
+            statistics, is_trunk = initial_statistics(self.model), bool(self.training.horizons)
             return State(
                 step=jnp.zeros((), jnp.int32),
                 parameters=parameters,
@@ -171,9 +176,7 @@ class Population:
                 statistics=statistics,
                 optimizer=self._optimizer(trial).init(parameters),
                 vectors=probes.tracked_vectors(self.layout.parameters, RANKS, jax.random.key(0)),
-                average=WeightAverage.start(
-                    parameters, statistics, on=bool(self.training.horizons)
-                ),
+                average=WeightAverage.start(parameters, statistics, on=is_trunk),
             )
 
         return self._over_trials(one, trials, None)
@@ -219,7 +222,8 @@ class Population:
             "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, trial.recipe),
             **noise,
         }
-        step, parameters = state.step + 1, optax.apply_updates(state.parameters, updates)
+        step, share = state.step + 1, self.training.average_share
+        parameters = optax.apply_updates(state.parameters, updates)
         return State(
             step=step,
             parameters=parameters,
@@ -227,9 +231,7 @@ class Population:
             statistics=statistics,
             optimizer=optimizer,
             vectors=state.vectors,
-            average=state.average.updated(
-                parameters, statistics, step, self.training.average_share
-            ),
+            average=state.average.updated(parameters, statistics, step, share),
         ), measured
 
     def _loss_and_gradients(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays]:
@@ -329,9 +331,6 @@ class Population:
     def _hidden(self, parameters: Arrays) -> dict[str, jax.Array]:
         return hidden(parameters, self.layout.parameters)
 
-    def _copy_hidden(self, state: State) -> dict[str, jax.Array]:
-        return _copied(self._hidden(state.parameters))
-
     def _measure(
         self,
         state: State,
@@ -383,6 +382,11 @@ class Population:
         """Whether every device of a trial holds all of its parameters."""
         return self.mesh.shape[sharding.FSDP] * self.mesh.shape[sharding.TENSOR] == 1
 
+    @property
+    def _may_skip(self) -> bool:
+        """Whether a slot may be skipped: XLA's permutations wait for devices of all trials."""
+        return self.mesh.shape[sharding.TRIAL] in (1, self.mesh.size)
+
     def _over_trials(
         self, one: Callable[..., Any], trials: TrialInputs, mapped: Any, *shared: Any
     ) -> Any:
@@ -391,7 +395,8 @@ class Population:
         def local(both: Any, *shared: Any) -> Any:
             if self.execution == "vectorized":
                 return jax.vmap(lambda pair: one(*pair, *shared))(both)
-            return jax.lax.map(lambda pair: _if_live(one, *pair, *shared), both)
+            each = functools.partial(_if_live, one) if self._may_skip else one
+            return jax.lax.map(lambda pair: each(*pair, *shared), both)
 
         trial = PartitionSpec(sharding.TRIAL)
         return jax.shard_map(
@@ -412,10 +417,6 @@ def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
         lambda: one(trial, *others),
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
     )
-
-
-def _copied(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)
 
 
 def _shardings(shapes: Any) -> Any:
