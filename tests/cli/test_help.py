@@ -59,7 +59,7 @@ FLAGS = {
         "mesh.tensor",
     ),
     "train": ("config", "run", "hyperparameters", "allow_mismatch", "compilation_cache"),
-    "report": ("run", "horizon", "kind"),
+    "report": ("run", "horizon", "kind", "table", "columns"),
     "spectrum": ("run",),
     "check": ("config", "run", "widths", "against", "seeds", "steps", "all", "compilation_cache"),
     "explain": ("config", "format", "for"),
