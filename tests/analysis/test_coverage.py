@@ -87,8 +87,10 @@ def test_bowls_that_differ_from_width_to_width_do_not_break_the_intervals():
         assert decided(mine)[1] < 0.05
 
 
-def test_a_row_of_the_committed_table_is_made_again():
-    row = pq.read_table(TABLE).to_pylist()[0]
+@pytest.mark.parametrize("bowls", ["alike", "differ"])
+def test_a_row_of_the_committed_table_is_made_again(bowls):
+    table = pq.read_table(TABLE).to_pylist()
+    row = next(row for row in table if row["bowls"] == bowls and row["slope_told"])
     again = measured(Scenario(**_asked(row), repeats=1), row["repeat"])
 
     assert again["answer"] == row["answer"]
