@@ -70,7 +70,7 @@ def test_the_committed_table_says_what_the_docs_say():
     alike = [row for row in table if row["bowls"] == "alike"]
     for noise in ("quiet", "loud"):
         mine = [row for row in alike if row["noise"] == noise]
-        assert all(coverage(mine, name) >= 0.9 for name in ("optimum", "slope", "regret"))
+        assert all(0.9 <= coverage(mine, name) <= 0.99 for name in ("optimum", "slope", "regret"))
         assert decided(mine)[1] < 0.05
     for slope in (0.0, -1.0):
         goal = [row for row in alike if (row["seeds"], row["widths"]) == (3, 4)]
@@ -83,13 +83,14 @@ def test_bowls_that_differ_from_width_to_width_do_not_break_the_intervals():
     table = pq.read_table(TABLE).to_pylist()
     for bowls in ("differ", "differ in form", "off the line"):
         mine = [row for row in table if row["bowls"] == bowls]
-        names = ("optimum", "regret", "forecast") + (("slope",) if bowls != "off the line" else ())
-        assert all(coverage(mine, name) >= 0.9 for name in names), bowls
+        assert all(coverage(mine, name) >= 0.9 for name in ("optimum", "slope", "regret")), bowls
         assert decided(mine)[1] < 0.05
 
 
-def test_a_row_of_the_committed_table_is_made_again():
-    row = pq.read_table(TABLE).to_pylist()[0]
+@pytest.mark.parametrize("bowls", ["alike", "differ"])
+def test_a_row_of_the_committed_table_is_made_again(bowls):
+    table = pq.read_table(TABLE).to_pylist()
+    row = next(row for row in table if row["bowls"] == bowls and row["slope_told"])
     again = measured(Scenario(**_asked(row), repeats=1), row["repeat"])
 
     assert again["answer"] == row["answer"]
