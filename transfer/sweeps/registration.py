@@ -27,7 +27,7 @@ def target_size(experiment: Experiment, width: int) -> TargetSize:
     Example:
       >>> from transfer.config import read
       >>> target_size(read({"training": {"steps": 10}}), 64).parameters
-      139584
+      192960
     """
     parameters, flops = run_size(experiment.group(width))
     return TargetSize(width=width, parameters=parameters, flops=flops)
