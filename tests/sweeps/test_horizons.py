@@ -27,7 +27,7 @@ from transfer.sweeps.groups import declared_groups
 from transfer.sweeps.horizon_rows import branch_rates
 from transfer.sweeps.pace import Pace, Timed
 from transfer.termination import TerminatedError
-from transfer.training import TrainingConfig
+from transfer.training import TrainingConfig, run_size
 
 from .small import Recorder, experiment, row, swept
 
@@ -304,7 +304,8 @@ def test_costs_count_the_steps_of_branches():
         declared_groups(experiment(training=training, recipe=RecipeConfig(name="mup+sqrt")))[0]
         for training in (plain, TRUNK)
     ]
-    pace = Pace((Timed(8, 0.5, 1e6),), "measured")
+    per_step = run_size(groups[0])[1] / groups[0].shape.steps
+    pace = Pace((Timed(8, 0.5, per_step),), "measured")
     costs = [group_cost(group, pace, trials=1) for group in groups]
     assert costs[1].flops == pytest.approx(costs[0].flops * 28 / 20)
     assert (costs[0].seconds, costs[1].seconds) == (10.0, 14.0)
