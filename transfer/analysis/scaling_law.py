@@ -143,6 +143,8 @@ class ScalingLaw:
         def end(inside: float, outside: float) -> float:
             if rise(outside) <= allowed:
                 return outside
+            if rise(inside) >= allowed:  # by rounding, where the law holds exactly
+                return inside
             # The root of the rise is nearly a straight line, on which few steps suffice.
             found = optimize.brentq(
                 lambda value: math.sqrt(max(rise(value), 0.0)) - math.sqrt(allowed),
