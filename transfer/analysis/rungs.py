@@ -115,5 +115,6 @@ def _most_common(sizes: Sequence[RungSize], axis: str) -> int:
 
 
 def _swept(trials: Iterable[TrialResult]) -> list[TrialResult]:
-    # What is read off the trunk of another run is no run of its own.
-    return [trial for trial in trials if trial.origin == "sweep" and not trial.trunk]
+    # What is read off the trunk of another run, or was stopped, is no run of its own length.
+    swept = [trial for trial in trials if trial.origin == "sweep" and not trial.trunk]
+    return [trial for trial in swept if trial.status != "stopped"]

@@ -147,7 +147,11 @@ def _pace(groups: Sequence[TrialGroup], run: RunDirectory | None) -> Pace:
     if run is not None and (trials := run.trials()):
         devices = (run.config() or {}).get("provenance", {}).get("devices")
         branches = groups[0].training.all_branch_steps
-        timed = [dataclasses.replace(trial, steps=trial.steps + branches) for trial in trials]
+        timed = [
+            dataclasses.replace(trial, steps=trial.steps + branches)
+            for trial in trials
+            if trial.status != "stopped"
+        ]
         if found := recorded_pace(timed, devices):
             return found
     return measured_pace(groups)
