@@ -42,12 +42,8 @@ class RungSize:
 
 
 def rung_sizes(trials: Iterable[TrialResult]) -> list[RungSize]:
-    """Return the sizes at which trials were swept, small ones first.
-
-    A trial that was stopped has taken fewer steps than it was asked for, and is no rung by itself.
-    """
-    ended = (trial for trial in _swept(trials) if trial.status != "stopped")
-    return sorted({RungSize.of(trial) for trial in ended})
+    """Return the sizes at which trials were swept, small ones first."""
+    return sorted({RungSize.of(trial) for trial in _swept(trials)})
 
 
 def is_ladder(trials: Iterable[TrialResult]) -> bool:
