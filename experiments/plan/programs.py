@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transfer.cli.flags import config_file
+from transfer.cli.shipped import shipped_file
 from transfer.config import Experiment, read, template
 from transfer.training import TrialGroup, TrialSpec
 
@@ -77,6 +77,6 @@ def _decoder(width: int, layers: int, time: int, batch: int, vocabulary: int) ->
 
 def _large() -> Any:
     content: dict[str, Any] = {}
-    with open(config_file("transformer_7b")) as file:
+    with shipped_file("transformer_7b").open() as file:
         exec(compile(file.read(), file.name, "exec"), content)
     return content["get_config"]()

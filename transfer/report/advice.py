@@ -83,7 +83,7 @@ def with_absolute_values(
 def values_table(values: TargetValues) -> Table:
     """Return the absolute values at a target, a row for the parameters of one role."""
     rows = [(*cells, named) for cells, named in values.lines]
-    return Table((*HEADER, "parameters"), rows)
+    return Table((*HEADER, "parameters"), rows, names=1)
 
 
 def trained_table(compute: ComputeSpent) -> Table:

@@ -21,6 +21,7 @@ _ORDER = ("weight", "gradient", "update", "activation", "change")
 class Table:
     """A header and rows of text; the first `words` columns are words, the others numbers.
 
+    The last `names` columns are lists of names, which fold where there is little room.
     `folds` names columns whose intervals may stand below their numbers where a terminal is narrow.
 
     Example:
@@ -33,6 +34,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     words: int = 1
     folds: Sequence[str] = ()
+    names: int = 0
 
     def text(self) -> str:
         """Return the table as lines of aligned columns."""
@@ -46,7 +48,7 @@ class Table:
         """Return the table for a terminal: words fold where it is narrow, a number never does."""
         table = terminal_table()
         for place, name in enumerate(self.header):
-            if place < self.words:
+            if place < self.words or place >= len(self.header) - self.names:
                 table.add_column(name, overflow="fold")
                 continue
             # Numbers with intervals and numbers without begin in the same place.
