@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Whole files per worker, in the order of tests/seconds.json: the slowest first.
 WORKERS := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-all messages check format bench campaign kills notebooks constraints clean
+.PHONY: quickstart test test-all messages check format bench campaign kills notebooks docs constraints clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/transfer quickstart
@@ -56,10 +56,15 @@ kills: $(VENV)/installed-dev
 	cd tests && PYTHONPATH=.. JAX_NUM_CPU_DEVICES=1 $(abspath $(BIN))/python -m kills.matrix \
 		$$(mktemp -d) 240 1
 
+# The guides and the library's reference as a site in build/docs; a broken link is an error.
+docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) ".[docs]"
+	$(BIN)/mkdocs build
+
 # The constraints are what the tests have passed with.
 constraints: $(VENV)/installed-dev
 	echo "# What the tests have passed with; made by \`make constraints\`." > constraints.txt
-	$(BIN)/pip freeze --exclude-editable | grep -v "^transfer" >> constraints.txt
+	$(BIN)/pip freeze --exclude-editable | grep -v "^width-transfer" >> constraints.txt
 
 clean:
 	rm -rf $(VENV) runs

@@ -3,9 +3,9 @@
 Learning rate and decay are swept together, with decay ~ sqrt(width) against a constant one. The
 rule predicts that the best decay of `mup+sqrt` stays and that of `mup+constant` rises as
 width^(1/2), and that sigma_1 grows as width^(1/4) under `mup+constant` only. Our run
-(`experiments/campaign`) found the difference between the slopes of sigma_1. It leaves decay open:
-the best coefficient moves as width^-0.25 [-0.70, +0.20] under `mup+sqrt` and as width^+0.15
-[-0.33, +0.63] under `mup+constant`, and the best runs had not settled.
+(`experiments/campaign`) found the difference between the slopes of sigma_1. It leaves decay
+undecided: the best coefficient moves as width^-0.37 [-0.63, -0.14] under `mup+sqrt` and as
+width^+0.09 [-0.18, +0.34] under `mup+constant`, and the best runs had not settled.
 """
 
 from transfer.config import template

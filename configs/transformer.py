@@ -1,8 +1,9 @@
 """A LLaMA-style decoder on text: tune at widths 64 to 256, train at 1024.
 
 Meant for an accelerator; on a laptop begin with `--config.model.layers=2` and a narrower target.
-Any TFDS text data set by name: `--config.data.name=lm1b`, with subwords from
-`--config.data.tokenizer=FILE` and as many of them in `--config.model.vocabulary`.
+Text of your own by `--config.data.name=folder:PATH` (docs/data.md), any TFDS text data set by
+`--config.data.name=lm1b`; with subwords from `--config.data.tokenizer=FILE` and as many of them
+in `--config.model.vocabulary`.
 """
 
 from transfer.config import template

@@ -44,8 +44,8 @@ def texts_of(output):
     return [*shown, json.dumps(output.metadata)]
 
 
-def test_there_are_five():
-    assert [file.stem[:2] for file in FILES] == ["01", "02", "03", "04", "05"]
+def test_there_are_six():
+    assert [file.stem[:2] for file in FILES] == ["01", "02", "03", "04", "05", "06"]
 
 
 def test_a_notebook_is_valid_and_was_run_whole_and_in_order(notebook):

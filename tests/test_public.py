@@ -32,6 +32,10 @@ def test_the_public_names_are_those_of_the_readme():
     assert transfer.__all__ == sorted(transfer.__all__)
 
 
+def test_public_names_are_listed_before_they_are_used():
+    assert set(transfer.__all__) <= set(dir(transfer))
+
+
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)
 def test_every_optimizer_of_the_list_is_public(name):
     make = optim.OPTIMIZERS[name].make

@@ -9,6 +9,8 @@ import typing
 from transfer.optim import OPTIMIZERS
 from transfer.renamed import renamed
 
+__version__ = "0.1.0"
+
 if typing.TYPE_CHECKING:
     from transfer.checks import check
     from transfer.errors import TransferError
@@ -32,11 +34,13 @@ if typing.TYPE_CHECKING:
         multiplier,
         spectral_std,
     )
+    from transfer.sweeps.results import trials
     from transfer.tracing import infer_layout, rescale_init
 
 _HOMES = {
     "transfer.checks": ("check",),
     "transfer.errors": ("TransferError",),
+    "transfer.sweeps.results": ("trials",),
     "transfer.tracing": ("infer_layout", "rescale_init"),
     "transfer.models": ("model_layout",),
     "transfer.optim": (*OPTIMIZERS, "gradient_norm", "scaled", "schedule"),
@@ -74,6 +78,10 @@ _missing = renamed(
 )
 
 __all__ = sorted(_HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:

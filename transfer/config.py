@@ -26,6 +26,7 @@ from transfer.scaling.measured_horizon import MEASURED
 from transfer.sharding import MeshConfig
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, TrialGroup, TrialSpec
+from transfer.training.horizon_settings import require_horizons_of_sweep
 from transfer.training.ladder_axes import LadderAxes
 
 # How a sweep chooses its trials.
@@ -96,8 +97,9 @@ class SweepConfig(LadderAxes):
     adaptive search may go beyond its ranges at a width where the best point lies at their end.
     `objective` is what trials are compared by: `eval_loss` on held-out data after the last step, or
     `loss`, that of training over the last tenth of the run, for small data sets whose held-out part
-    says little. `bracket`, an odd number of at least 3, is how many learning rates a quickstart
-    tries at the target about the optimum that it expects there.
+    says little. Where runs have horizons, an adaptive search may stop trials at all but the last:
+    `survivors` is the share of a round's points that go on. `bracket`, an odd number of at least 3,
+    is how many learning rates a quickstart tries at the target about the optimum expected there.
     """
 
     widths: tuple[int, ...] = ()
@@ -112,6 +114,7 @@ class SweepConfig(LadderAxes):
     tolerance: float = 0.005
     trials: int = 24
     extend: int = 0
+    survivors: float = 1.0
     bracket: int = 3
 
     def __post_init__(self) -> None:
@@ -218,6 +221,10 @@ class Experiment:
                 )
         for width in (self.base_width, *self.sweep.widths):
             dataclasses.replace(self.model, width=width)
+        sweep, horizons = self.sweep, self.training.horizons
+        require_horizons_of_sweep(
+            horizons, sweep.objective, self.base_tokens, sweep.search, sweep.survivors
+        )
         self.recipe.build()
         recipes = [str(self.recipe.build(name)) for name in self.sweep.recipes]
         if len(set(recipes)) < len(recipes):
@@ -257,6 +264,7 @@ class Experiment:
             trials=tuple(trials),
             mesh=self.mesh,
             objective=self.sweep.objective,
+            survivors=self.sweep.survivors,
         )
 
     def single_run(self, origin: Origin = "sweep") -> TrialGroup:

@@ -10,6 +10,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import pyarrow.parquet as pq
+
 from experiments.sublayers import write_rows
 from transfer.cli import platform
 from transfer.cli.console import SweepProgress
@@ -36,7 +38,7 @@ def transformer() -> Experiment:
     config.training.steps = 400
     config.sweep.space.learning_rate = tuple(2.0**k for k in range(-8, -1))
     config.sweep.space.weight_decay = tuple(2.0**k for k in range(-5, 1))
-    config.sweep.widths = (8, 16, 24, 32, 64)
+    config.sweep.widths = (8, 16, 24, 32)
     return _read(config)
 
 
@@ -134,7 +136,9 @@ def main() -> None:
                     experiment, run, groups(experiment, width), progress, launcher=launcher
                 )
     if found := rows():
-        write_rows(found, COLUMNS, TABLE)
+        mine = {row["network"] for row in found}
+        earlier = pq.read_table(TABLE).to_pylist() if TABLE.exists() else []
+        write_rows([row for row in earlier if row["network"] not in mine] + found, COLUMNS, TABLE)
 
 
 if __name__ == "__main__":

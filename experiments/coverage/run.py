@@ -26,7 +26,7 @@ from experiments.coverage.summary import summary
 
 HERE = pathlib.Path(__file__).parent
 TABLE = HERE / "coverage.parquet"
-KEYS = ("noise", "seeds", "widths", "rates", "spacing", "decays", "repeat")
+KEYS = ("noise", "seeds", "widths", "rates", "spacing", "decays", "bowls", "repeat")
 
 
 def missing(rows: Sequence[Row]) -> list[tuple[Scenario, int]]:
@@ -52,7 +52,7 @@ def main() -> None:
     asked = missing(rows)
     # In any order, so that a run that is interrupted has some of everything.
     random.Random(0).shuffle(asked)
-    batches = [asked[start : start + 64] for start in range(0, len(asked), 64)]
+    batches = [asked[start : start + 32] for start in range(0, len(asked), 32)]
     spawned = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(flags.processes, mp_context=spawned) as pool:
         for batch in track(pool.map(_measured, batches), total=len(batches)):

@@ -4,6 +4,11 @@ The scenarios were fixed before the method that they test. Losses are those of a
 is known, with the noise of small decoders: 0.003 to 0.004 nats of a trial's own, and 0.01 common to
 all trials of a seed. A second set, `loud`, has 0.015 nats of a trial's own, as measured in
 `experiments/quickstart`. No shape is the polynomial that the analysis fits, but for `quadratic`.
+
+In those sets all widths of a sweep have bowls of one form. Three further sets are negative controls
+of an analysis that reckons with alike widths, and were fixed before that analysis was run: bowls
+that differ from width to width, bowls of one curvature that differ in form, and optima that lie off
+the line over width.
 """
 
 import dataclasses
@@ -50,10 +55,35 @@ COMMON = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Differences:
+    """How widths of one sweep differ: standard deviations of normal draws, one for each width.
+
+    Fields:
+      curvature: of the log of the curvature.
+      skewness: of s, where the bowl is multiplied by exp(s u), with u cut at 3 octaves.
+      kink: of k, where the bowl is multiplied by exp(k sign u).
+      departure: of the optimum from the line over width, in octaves.
+    """
+
+    curvature: float = 0.1
+    skewness: float = 0.0
+    kink: float = 0.0
+    departure: float = 0.0
+
+
+BOWLS: Mapping[str, Differences] = {
+    "alike": Differences(),
+    "differ": Differences(curvature=0.4, skewness=0.1, kink=0.1),
+    "differ in form": Differences(skewness=0.1, kink=0.1),
+    "off the line": Differences(departure=0.1),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Scenario:
     """A cell of the design; a sweep of it draws slope, shape, curvature and place at random.
 
-    `decays` is None for a sweep of learning rates at one decay.
+    `decays` is None for a sweep of learning rates at one decay; `bowls` is a name of `BOWLS`.
     """
 
     noise: str
@@ -62,6 +92,7 @@ class Scenario:
     rates: int
     spacing: float
     decays: int | None = None
+    bowls: str = "alike"
     repeats: int
 
 
@@ -75,7 +106,8 @@ class Simulated:
       losses: by width, shape [rate, decay, seed] each, +inf where training diverged.
       optima: log2 of the best learning rate, shape [width].
       decay_optima: log2 of the best decay, shape [width].
-      slope: of `optima`, or of `decay_optima` where decays are swept, over log2 width.
+      slope: of the line through `optima` over log2 width (by least squares where they lie off it),
+        or through `decay_optima` where decays are swept.
       regrets: relative, of moving the optimum of the axis in question to the next wider width.
     """
 
@@ -90,7 +122,7 @@ class Simulated:
 
 
 def scenarios() -> list[Scenario]:
-    """Return all cells: curves with little and much noise, and planes over rate and decay."""
+    """Return all cells: curves with little and much noise, planes, and the negative controls."""
     curves = [
         Scenario(
             noise=noise,
@@ -114,12 +146,28 @@ def scenarios() -> list[Scenario]:
         )
         for seeds, widths, rates, decays in itertools.product(SEEDS, (3, 4), (4, 5), (4, 6))
     ]
-    return curves + planes
+    controls = [
+        Scenario(
+            noise="quiet",
+            seeds=seeds,
+            widths=widths,
+            rates=rates,
+            spacing=spacing,
+            bowls=bowls,
+            repeats=repeats,
+        )
+        for bowls, repeats in (("differ", 5), ("differ in form", 3), ("off the line", 3))
+        for seeds, widths, (rates, spacing) in itertools.product(SEEDS, WIDTHS, GRIDS)
+    ]
+    return curves + planes + controls
 
 
 def simulate(scenario: Scenario, repeat: int) -> Simulated:
     """Return one sweep of a scenario; the same arguments give the same sweep."""
-    name = dataclasses.astuple(scenario)[:-1]
+    differences = BOWLS[scenario.bowls]
+    name = dataclasses.astuple(scenario)[:-2]
+    if scenario.bowls != "alike":
+        name += (scenario.bowls,)
     entropy = [ord(letter) for letter in repr(name)] + [repeat]
     generator = np.random.default_rng(entropy)
     shape = list(SHAPES)[generator.integers(len(SHAPES))]
@@ -130,8 +178,13 @@ def simulate(scenario: Scenario, repeat: int) -> Simulated:
     optima = -6 + place + (np.zeros_like(moved) if is_plane else moved)
     # Curvature in nats per squared octave; a decay matters less than a learning rate.
     curvature = np.exp(generator.uniform(np.log(0.03), np.log(0.1)))
-    curvatures = curvature * np.exp(generator.normal(0, 0.1, scenario.widths))
+    curvatures = curvature * np.exp(generator.normal(0, differences.curvature, scenario.widths))
     noise = generator.uniform(*NOISE[scenario.noise])
+    forms = np.zeros((scenario.widths, 2))
+    if scenario.bowls != "alike":
+        optima = optima + generator.normal(0, differences.departure, scenario.widths)
+        spreads = (differences.skewness, differences.kink)
+        forms = generator.normal(0, spreads, (scenario.widths, 2))
     rates = _rates(scenario, optima, generator)
     by_seed = generator.normal(0, COMMON, scenario.seeds)
     levels = 3 - 0.12 * np.arange(scenario.widths)
@@ -146,7 +199,7 @@ def simulate(scenario: Scenario, repeat: int) -> Simulated:
     for width in range(scenario.widths):
         u = (rates[width] - optima[width])[:, None]
         v = (decays - decay_optima[width])[None, :]
-        bowl = curvatures[width] * _bowl(shape, u, v, is_plane)
+        bowl = curvatures[width] * _bowl(shape, u, v, is_plane) * _factor(u, forms[width])
         own = generator.normal(0, noise, (*bowl.shape, scenario.seeds))
         losses.append(levels[width] + bowl[..., None] + by_seed + own)
     steps = -np.diff(decay_optima if is_plane else optima)
@@ -154,12 +207,13 @@ def simulate(scenario: Scenario, repeat: int) -> Simulated:
     regrets = [
         curvatures[width + 1]
         * (_plane_cost(step) if is_plane else SHAPES[shape](zero + step)[0])
+        * float(_factor(step, forms[width + 1]))
         / levels[width + 1]
         for width, step in enumerate(steps)
     ]
     return Simulated(
         shape=shape,
-        slope=slope,
+        slope=_line_slope(optima) if differences.departure else slope,
         rates=rates,
         decays=decays,
         losses=losses,
@@ -167,6 +221,16 @@ def simulate(scenario: Scenario, repeat: int) -> Simulated:
         decay_optima=decay_optima,
         regrets=np.array(regrets),
     )
+
+
+def _line_slope(optima: np.ndarray) -> float:
+    x = np.arange(len(optima)) - (len(optima) - 1) / 2
+    return float(x @ optima / (x @ x))
+
+
+def _factor(u: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """What skewness and kink make of a bowl: its bottom stays, and it rises on both sides."""
+    return np.asarray(np.exp(form[0] * np.clip(u, -3.0, 3.0) + form[1] * np.sign(u)))
 
 
 _TILT = 0.4  # of the plane's valley: the best rate falls by so many octaves per octave of decay

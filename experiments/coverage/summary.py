@@ -9,16 +9,19 @@ QUANTITIES = ("optimum", "slope", "regret", "forecast")
 
 def summary(rows: Sequence[Row]) -> str:
     """Return Markdown tables: coverage and verdicts by what a sweep has, and by what is true."""
-    curves = [row for row in rows if row["decays"] is None]
+    alike = [row for row in rows if row["bowls"] == "alike"]
+    curves = [row for row in alike if row["decays"] is None]
     quiet = [row for row in curves if row["noise"] == "quiet"]
     loud = [row for row in curves if row["noise"] == "loud"]
-    planes = [row for row in rows if row["decays"] is not None]
+    planes = [row for row in alike if row["decays"] is not None]
     goal = [row for row in quiet if (row["seeds"], row["widths"]) == (3, 4)]
+    controls = [row for row in rows if row["bowls"] != "alike"]
     parts = [
         ("Learning rate, noise of 0.003 to 0.004 nats", quiet, _factors),
         ("Learning rate, noise of 0.015 nats", loud, _factors),
         ("Weight decay, noise of 0.003 to 0.004 nats", planes, _factors),
         ("Learning rate, 3 seeds and 4 widths", goal, _by_slope),
+        ("Learning rate, bowls that differ from width to width", controls, _by_bowls),
     ]
     return "\n\n".join(f"{title}:\n\n{_table(part, by)}" for title, part, by in parts if part)
 
@@ -54,6 +57,16 @@ def _factors(row: Row) -> dict[str, str]:
 
 def _by_slope(row: Row) -> dict[str, str]:
     return {"true slope": f"{row['true_slope']:z.2f}"}
+
+
+def _by_bowls(row: Row) -> dict[str, str]:
+    bowls = row["bowls"]
+    grid = f"{row['rates']} at {row['spacing']:g} octaves"
+    return {
+        "bowls": bowls,
+        "widths": f"{row['widths']}, bowls {bowls}",
+        "grid": f"{grid}, bowls {bowls}",
+    }
 
 
 def _table(rows: Sequence[Row], factors: _Factors) -> str:

@@ -67,14 +67,25 @@ def test_the_percentile_bootstrap_fails_the_same_scenarios():
 
 def test_the_committed_table_says_what_the_docs_say():
     table = pq.read_table(TABLE).to_pylist()
+    alike = [row for row in table if row["bowls"] == "alike"]
     for noise in ("quiet", "loud"):
-        mine = [row for row in table if row["noise"] == noise]
+        mine = [row for row in alike if row["noise"] == noise]
         assert all(coverage(mine, name) >= 0.9 for name in ("optimum", "slope", "regret"))
         assert decided(mine)[1] < 0.05
     for slope in (0.0, -1.0):
-        goal = [row for row in table if (row["seeds"], row["widths"]) == (3, 4)]
+        goal = [row for row in alike if (row["seeds"], row["widths"]) == (3, 4)]
         goal = [row for row in goal if row["noise"] == "quiet" and row["decays"] is None]
         assert decided([row for row in goal if row["true_slope"] == slope])[0] >= 0.8
+
+
+def test_bowls_that_differ_from_width_to_width_do_not_break_the_intervals():
+    """The negative control of a method that learns how alike widths are."""
+    table = pq.read_table(TABLE).to_pylist()
+    for bowls in ("differ", "differ in form", "off the line"):
+        mine = [row for row in table if row["bowls"] == bowls]
+        names = ("optimum", "regret", "forecast") + (("slope",) if bowls != "off the line" else ())
+        assert all(coverage(mine, name) >= 0.9 for name in names), bowls
+        assert decided(mine)[1] < 0.05
 
 
 def test_a_row_of_the_committed_table_is_made_again():
@@ -87,5 +98,5 @@ def test_a_row_of_the_committed_table_is_made_again():
 
 
 def _asked(row):
-    names = ("noise", "seeds", "widths", "rates", "spacing", "decays")
+    names = ("noise", "seeds", "widths", "rates", "spacing", "decays", "bowls")
     return {name: row[name] for name in names}

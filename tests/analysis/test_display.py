@@ -64,7 +64,7 @@ def test_an_optimum_in_decay_too_has_a_row_for_it(sweep):
     )
 
     assert inside[2][0] == "best decay"
-    assert inside[2][1].startswith("0.11 [0.0")  # 2^-3.2 is 0.109
+    assert inside[2][1].startswith("0.11 [0.1")  # 2^-3.2 is 0.109
     assert edge[-1][0] == "note"
     assert edge[-1][1].startswith("weight decay stays at 0.0625")
 
@@ -82,7 +82,7 @@ def test_a_prediction_is_what_to_train_with(sweep):
 
     interval = f"[{2**low:#.2g}, {2**high:#.2g}]"
     assert text_of(shown) == (
-        f"At width 512 use learning rate 0.016 (2^-6) {interval}, decay 0.125 and readout output "
+        f"At width 512 use learning rate 0.015 (2^-6) {interval}, decay 0.125 and readout output "
         "x 4 under mup+sqrt. "
         + "".join(f"Warning: {each} " for each in found.warnings)
         + "Tentative: 4 seeds, 2 widths. Expected regret at width 512: "

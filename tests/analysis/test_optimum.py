@@ -249,13 +249,16 @@ def test_units_of_learning_rate_and_loss_do_not_matter_to_intervals():
 
 
 def test_one_seed_has_an_interval_that_is_wider_than_that_of_three(sweep):
-    def length(seeds):
-        made = sweep(noise=0.01)(bowl(-6.3), [32, 64], GRID, seeds=seeds)
-        low, high = find_optimum(made, "mup+sqrt", 64).log2_learning_rate.interval
+    def length(seeds, generator_seed):
+        made = sweep(noise=0.01, generator_seed=generator_seed)
+        trials = made(bowl(-6.3), [32, 64], GRID, seeds=seeds)
+        low, high = find_optimum(trials, "mup+sqrt", 64).log2_learning_rate.interval
         assert low < -6.3 < high
         return high - low
 
-    assert length(1) > 1.3 * length(3)
+    # With one seed only the residuals tell the noise, and one sweep may seem quiet by luck.
+    one, three = (np.mean([length(seeds, k) for k in range(4)]) for seeds in (1, 3))
+    assert one > 1.3 * three
 
 
 def test_intervals_reproduce_and_noise_shared_by_seeds_cancels(sweep):

@@ -92,6 +92,18 @@ def test_a_dry_run_says_what_is_done_and_writes_nothing(run, capsys):
     assert ["16", "5", "5"] in rows
 
 
+def test_a_dry_run_of_an_adaptive_search_counts_its_trials_at_most(run, capsys):
+    adaptive = (
+        "--config.sweep.search=adaptive",
+        "--config.sweep.space.learning_rate=(0.01, 0.1)",
+        "--config.sweep.trials=8",
+    )
+    assert transfer("sweep", "--config=tiny.py", "--run=swept", "--dry_run", *adaptive) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith("At most 16 trials take")
+    assert "by 8 trials" in printed
+
+
 def test_a_budget_proposes_and_trains_nothing(refused, workplace):
     refused("sweep", "--config=tiny.py", "--run=new", "--budget=1e12", names=("--dry_run",))
     assert not (workplace / "new").exists()

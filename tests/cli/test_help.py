@@ -1,5 +1,6 @@
 """Help: complete, on standard output, and there at once."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from transfer import __version__
 from transfer.cli.main import VERBS
 
 from .terminal import transfer
@@ -49,11 +51,29 @@ FLAGS = {
     "train": ("config", "run", "hyperparameters", "allow_mismatch", "compilation_cache"),
     "report": ("run",),
     "spectrum": ("run",),
-    "check": ("config", "run", "widths", "against", "seeds", "steps", "compilation_cache"),
-    "explain": ("config",),
+    "check": ("config", "run", "widths", "against", "seeds", "steps", "all", "compilation_cache"),
+    "explain": ("config", "format", "for"),
     "export": ("run", "output"),
     "tokenizer": ("config", "vocabulary_size", "output"),
+    "watch": ("run", "host", "port"),
+    "compare": ("run", "against"),
+    "runs": ("folder",),
+    "config": ("config",),
+    "init": ("name", "output"),
 }
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert transfer("--version") == 0
+    assert capsys.readouterr().out == f"transfer {__version__}\n"
+    assert __version__ == importlib.metadata.version("width-transfer")
+
+
+def test_python_dash_m_is_the_command():
+    said = subprocess.run(
+        [sys.executable, "-m", "transfer", "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"transfer {__version__}\n"
 
 
 def test_every_verb_is_listed_with_what_it_is_for(capsys):
@@ -84,7 +104,7 @@ def test_the_help_of_a_verb_explains_it_and_each_of_its_flags(verb, capsys, monk
 @pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
 def test_help_fits_a_narrow_terminal(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setattr("transfer.cli.flags.config_file", lambda name: f"configs/{name}.py")
+    monkeypatch.setattr("transfer.cli.quickstart.shipped_file", lambda name: f"configs/{name}.py")
     assert transfer(*verb, "--help") == 0
     usage, *rest = capsys.readouterr().out.splitlines()
     assert max(map(len, rest if verb == () else [usage, *rest])) <= 60

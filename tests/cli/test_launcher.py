@@ -28,7 +28,7 @@ def test_without_ray_it_is_said_how_to_get_it(refused, monkeypatch):
         "find_spec",
         lambda name, *rest: None if name == "ray" else find(name, *rest),
     )
-    refused(*SWEEP, "--launcher=ray", names=("--launcher=ray", "transfer[ray]"))
+    refused(*SWEEP, "--launcher=ray", names=("--launcher=ray", "width-transfer[ray]"))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_what_is_refused_before_anything_is_compiled(arguments, names, refused):
 
 def test_without_libtpu_the_sentence_says_how_to_get_it(refused, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
-    refused("plan", CONFIG, "--topology=v5p:4x4x4", names=("transfer[tpu]",))
+    refused("plan", CONFIG, "--topology=v5p:4x4x4", names=("width-transfer[tpu]",))
 
 
 @needs_libtpu

@@ -52,6 +52,9 @@ def get_config():
     config.training.warmup = 4
     config.training.log_every = 5
     config.training.checkpoint_every = 2
+    config.training.schedule = "constant"
+    config.training.horizons = (12, 20)
+    config.training.branch_steps = 4
     config.training.spectrum_every = 5
     config.sweep.widths = (8, 16)
     config.sweep.recipes = ("standard", "mup+sqrt")
@@ -202,7 +205,7 @@ def contents(folder: pathlib.Path) -> dict[str, Any]:
     """Read all that a run directory holds, without the time that it took."""
     run = RunDirectory(folder)
     tables = {name: getattr(run, name)().to_pylist() for name in ("metrics", "spectrum", "gains")}
-    trials = [vars(trial) | {"wall_seconds": 0.0, "compile_seconds": 0.0} for trial in run.trials()]
+    trials = [vars(trial) | {"wall_seconds": 0.0, "compile_seconds": 0.0} for trial in run.rows()]
     done = {trial["group"] for trial in trials}
     for group in done:
         for name in tables:

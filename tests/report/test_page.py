@@ -60,7 +60,7 @@ def test_the_verdict_comes_first_in_words(page, verdict):
 
 def test_the_page_begins_with_what_to_do(page, verdict):
     sentence = verdict.advice[0].sentence
-    assert sentence.startswith("At width 512 use learning rate 0.0084 (2^-6.9) [")
+    assert sentence.startswith("At width 512 use learning rate 0.0079 (2^-7) [")
     assert page.text.index(sentence) < page.text.index("The best learning rate transfers across")
     told = "mup+constant is advised because its learning rate transfers and its loss at width 256"
     assert told in page.text

@@ -54,7 +54,7 @@ def test_the_spectrum_is_shown_with_its_slopes_whole(verdict, columns):
     assert all(len(line) <= columns for line in text.splitlines())
     assert "…" not in text
     # At the point of the grid that is nearest to the optimum.
-    told = "mup+sqrt: slope of sigma_1 predicted +0.00 at learning rate 0.016 (2^-6), "
+    told = "mup+sqrt: slope of sigma_1 predicted +0.00 at learning rate 0.0078 (2^-7), "
     assert told in " ".join(text.split())
     assert "not settled" not in text
     for judged in verdict.recipes.values():

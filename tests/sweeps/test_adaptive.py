@@ -56,10 +56,10 @@ class Trainer:
         return row(group, spec, 2.0 * math.exp(0.02 * (x - bottom) ** 2 + noise))
 
 
-def searched(path, trainer=Trainer, changes=ADAPTIVE, **how):
+def searched(path, trainer=Trainer, changes=ADAPTIVE, base_width=32, **how):
     run = RunDirectory(path)
     train = trainer(run, **how)
-    search_adaptively(swept(experiment(), **changes), run, train)
+    search_adaptively(swept(experiment(base_width=base_width), **changes), run, train)
     return train
 
 
@@ -112,13 +112,15 @@ def test_a_recipe_that_is_done_leaves_its_slots_to_the_others(tmp_path):
     assert len(alone[0].trials) == len(train.groups[0].trials) == 12
 
 
-@pytest.mark.parametrize("killed_after", [5, 19])
-def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(tmp_path, killed_after):
-    whole = searched(tmp_path / "whole")
+@pytest.mark.parametrize(("killed_after", "base_width"), [(5, 32), (19, 32), (8, 8)])
+def test_a_search_that_is_killed_and_started_again_ends_with_the_same_table(
+    tmp_path, killed_after, base_width
+):
+    whole = searched(tmp_path / "whole", base_width=base_width)
     assert killed_after < len(whole.run.trials())
     with pytest.raises(KeyboardInterrupt):
-        searched(tmp_path / "killed", killed_after=killed_after)
-    again = searched(tmp_path / "killed")
+        searched(tmp_path / "killed", killed_after=killed_after, base_width=base_width)
+    again = searched(tmp_path / "killed", base_width=base_width)
 
     def table(run):
         # Which group a trial was added with is the only trace that a kill leaves here.
@@ -241,6 +243,16 @@ def test_a_grid_extends_itself_where_the_best_point_lies_at_its_end(
 def test_a_value_that_makes_no_search_is_refused(section, names):
     with refused(*names):
         read({"sweep": section})
+
+
+def test_a_round_of_one_point_is_a_search(tmp_path):
+    declared = swept(experiment(), **(ADAPTIVE | {"population": 1}))
+    assert [len(group.trials) for group in declared_groups(declared)] == [4, 4]
+
+    train = searched(tmp_path, changes=ADAPTIVE | {"population": 1})
+    assert {group.slots for group in train.groups} == {4}
+    assert len(train.groups[0].trials) == 4
+    assert {trial.width for trial in train.run.trials()} == {8, 16}
 
 
 def test_an_adaptive_search_without_a_range_of_learning_rates_is_refused():

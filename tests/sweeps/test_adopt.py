@@ -126,6 +126,15 @@ def test_what_no_rule_covers_is_refused(plain, change, names):
         adopted(configuration(change), plain)
 
 
+def test_files_of_ones_own_may_have_moved():
+    swept = predicted(configuration({"data.name": "folder:corpus"}))
+    found = adopted(configuration({"data.name": "folder:/mnt/corpus"}), swept)
+    assert (found.notes, found.data_fingerprint) == ((), "0f3a")
+    assert found.experiment.data.name == "folder:/mnt/corpus"
+    with refused("data.name", "folder:corpus", "synthetic"):
+        adopted(configuration(), swept)
+
+
 def test_more_than_three_differences_are_counted(plain):
     many = {f"training.{name}": 0.5 for name in ("b1", "b2", "epsilon", "clip", "momentum")}
     with refused(2, "training.b1", "--allow_mismatch"):

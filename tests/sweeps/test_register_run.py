@@ -69,6 +69,18 @@ def test_data_may_have_moved(registered):
     register_run(registered, moved, FINGERPRINT, "sweep")
 
 
+def test_files_of_ones_own_may_have_moved_but_are_no_other_data_set(run):
+    def reads(name: str) -> Experiment:
+        return dataclasses.replace(EXPERIMENT, data=DataConfig(name=name))
+
+    register_run(run, reads("folder:corpus"), FINGERPRINT, "sweep")
+    register_run(run, reads("folder:/mnt/corpus"), FINGERPRINT, "sweep")
+    with refused("config.data.name", "folder:corpus", "synthetic"):
+        register_run(run, reads("synthetic"), FINGERPRINT, "sweep")
+    with refused(FINGERPRINT[:12]):
+        register_run(run, reads("folder:corpus"), "f" * 64, "sweep")
+
+
 def test_a_run_may_go_on_on_another_mesh(registered):
     split = dataclasses.replace(EXPERIMENT, mesh=MeshConfig(fsdp=8))
     register_run(registered, split, FINGERPRINT, "sweep")

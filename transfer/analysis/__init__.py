@@ -14,6 +14,7 @@ from transfer.analysis.estimate import Estimate
 from transfer.analysis.expected_bowl import USUAL, ExpectedBowl, measured_bowl
 from transfer.analysis.forecast import Forecast, TargetSize, forecast
 from transfer.analysis.forecast_judgment import JudgedForecast, judge_forecast, registered_forecast
+from transfer.analysis.horizon_agreement import HorizonAgreement, horizon_agreement
 from transfer.analysis.invariance import GAIN_BAND, Invariance, judge_invariance
 from transfer.analysis.ladder import Ladder, LadderVerdict, fit_ladder
 from transfer.analysis.ladder_rules import RuleScore
@@ -62,6 +63,7 @@ __all__ = [
     "Estimate",
     "ExpectedBowl",
     "Forecast",
+    "HorizonAgreement",
     "Invariance",
     "JudgedForecast",
     "Ladder",
@@ -96,6 +98,7 @@ __all__ = [
     "fit_widths",
     "forecast",
     "forecast_regret",
+    "horizon_agreement",
     "is_ladder",
     "judge",
     "judge_axes",

@@ -5,27 +5,30 @@ Near its lowest point a loss over x, the log2 of a hyperparameter, is taken for
   loss(x) = level + c u^2 + e u^3 + f u^4 + g u |u|,   u = x - mu,
 
 averaged over seeds, which all points share, so that what a seed adds to all of them cancels. Every
-width has a mu, level, c, e, f and g of its own. The posterior is computed on a grid over mu and
-over what widths share (noise, mean curvature, mean form); level, c, e, f and g are integrated out
-exactly, because the loss is linear in them. Priors, all relative to the mean curvature C:
+width has a mu, level, c, e, f and g of its own. The posterior of what widths share (noise, the mean
+bowl, and how much widths differ from it) is sampled; given a sample, that of each mu is computed on
+a grid, and level, c, e, f and g are integrated out exactly, because the loss is linear in them.
 
-  mu     flat
-  level  flat
-  C      flat in log C
-  c      normal, mean C, s.d. 0.4 C: widths differ, and pool where few points tell them apart
-  e      skewness: normal, mean K C, s.d. 0.08 C, with K normal, mean 0.05, s.d. 0.15
-  g      kink, another curvature above the bottom than below: normal, mean Q C, s.d. 0.1 C, with Q
-         normal, mean 0.1, s.d. 0.25. Losses rise faster above the best learning rate, where
-         training grows unstable; in the sweeps under `experiments/` a cubic had a skewness of 0.1
-         with a s.d. of 0.2, as these two have together. For other axes both means are 0.
-  f      normal, mean 0, s.d. 0.07 C: at two octaves it bends the bowl by a quarter
-  noise  lognormal, median 0.2 C, s.d. of the log 1: it was 0.2 to 1 C in the sweeps under
-         `experiments/`. Only with one seed and few points does this prior matter.
+  mu         flat
+  level      flat
+  c          normal, mean C, s.d. 0.4 t C
+  e          skewness: normal, mean K C, s.d. 0.08 t' C
+  f          normal, mean F C, s.d. 0.03 t' C
+  g          kink, another curvature above the bottom than below: normal, mean Q C, s.d. 0.1 t' C
+  misfit     of every point: normal, s.d. 0.1 t' times its height above the lowest point
+  log C      normal, s.d. 1, around that of a parabola's curvature
+  K, F, Q    normal, 0.05 +- 0.15, 0 +- 0.07 and 0.1 +- 0.25. Losses rise faster above the best
+             learning rate, where training grows unstable; in the sweeps under `experiments/` a
+             cubic had a skewness of 0.1 with a s.d. of 0.2, as K and Q have together. For other
+             axes all means are 0.
+  logit t    normal, 0 +- 1.4: how much curvature differs between widths, t between 0 and 1
+  logit t'   normal, logit t +- 1: form differs about as much as curvature does
+  log noise  normal, median 0.2 C, s.d. 1: it was 0.2 to 1 C in the sweeps under `experiments/`.
+             Only with one seed and few points does this prior matter.
 
-What this form misses far from the bottom is an error of a tenth of the height above it, in every
-point on its own. Only points within two octaves of the lowest one, or two points on either side of
-it, are read. Noise is that of the seeds and of the residuals of the fit together, so one seed has
-an interval too.
+Only points within two octaves of the lowest one, or two points on either side of it, are read.
+Noise is that of the seeds and of the residuals of the fit together, so one seed has an interval
+too. `transfer.analysis.bowl_prior` has the numbers.
 """
 
 import dataclasses
@@ -33,26 +36,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transfer.analysis.evidence import (
-    LEAST_NOISE,
-    MISFIT,
-    RATE_FORM,
-    SPREADS,
-    Group,
-    Shared,
-    basis,
-    first_grid,
-    known_noise,
-    log_evidence,
-    narrowed_grid,
-    noise_by_group,
-    normal_equations,
-    posterior_of_shared,
-    typical_curvature,
-)
+from transfer.analysis.bowl_prior import RATE_FORM, Group, Shared, SharedPrior, with_own_noise
+from transfer.analysis.evidence import Bottoms, basis, normal_equations, weights
+from transfer.analysis.importance import importance_sample
 from transfer.analysis.points import Points, with_rising_noise
 
 DRAWS = 2000
+
+_SAMPLES, _NODES = 160, 17  # while the proposal adapts: of what is shared, and of each bottom
+_FINAL_SAMPLES, _FINAL_NODES = 800, 33
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +60,7 @@ class Bowl:
       noise: standard deviation of one trial.
       span: lowest and highest point that was read.
       points: (x, loss) of all points between divergences, which take over outside the span.
-      form_error: the standard normal error of the bowl's form far from the bottom.
+      form_error: of the height, as a share of it: what the form misses far from the bottom.
     """
 
     bottom: np.ndarray
@@ -95,7 +87,7 @@ class Bowl:
         inside = (x >= self.span[0]) & (x <= self.span[1])
         height = np.where(inside, height, np.maximum(read, height))
         height = height + c * ((x - self.bottom) ** 2 - further**2)
-        return np.maximum(height, 0.0) * np.maximum(1 + MISFIT * self.form_error, 0.0)
+        return np.maximum(height, 0.0) * np.maximum(1 + self.form_error, 0.0)
 
 
 def fit_bowls(groups: Sequence[Points], form: tuple[float, float] = RATE_FORM) -> list[Bowl]:
@@ -113,85 +105,72 @@ def fit_bowls(groups: Sequence[Points], form: tuple[float, float] = RATE_FORM) -
       >>> abs(float(np.median(bowls[0].bottom)) + 6.2) < 0.1
       True
     """
-    read = [Group.of(points) for points in with_rising_noise(groups)]
-    curvature = typical_curvature(read)
-    least = (LEAST_NOISE * curvature) ** 2
-    read = [dataclasses.replace(group, least=least) for group in read]
-    noise = known_noise(read, curvature)
-    scales = noise_by_group(read)
-    shared = Shared.wide(curvature, noise, form)
-    grids = [first_grid(group) for group in read]
-    for _ in range(2):
-        tables = [
-            log_evidence(*each, shared.thinned()) for each in zip(read, grids, scales, strict=True)
-        ]
-        grids = [narrowed_grid(*each) for each in zip(grids, tables, strict=True)]
-    tables = [log_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
-    shared = shared.narrowed(posterior_of_shared(tables, grids, read, shared, noise))
-    tables = [log_evidence(*each, shared) for each in zip(read, grids, scales, strict=True)]
-    posterior = posterior_of_shared(tables, grids, read, shared, noise)
-    return _draw(read, grids, scales, tables, shared, posterior)
+    read = with_own_noise([Group.of(points) for points in with_rising_noise(groups)])
+    prior = SharedPrior.of(read, form)
+    bottoms: list[Bottoms] = []
 
+    def log_posterior(coordinates: np.ndarray, nodes: int) -> np.ndarray:
+        shared = prior.shared(coordinates)
+        bottoms[:] = [Bottoms.of(group, shared, nodes) for group in read]
+        return prior.log_density(coordinates) + sum(each.integral() for each in bottoms)
 
-def _draw(
-    groups: Sequence[Group],
-    grids: Sequence[np.ndarray],
-    scales: Sequence[float],
-    tables: Sequence[np.ndarray],
-    shared: Shared,
-    posterior: np.ndarray,
-) -> list[Bowl]:
+    found = importance_sample(
+        lambda coordinates: log_posterior(coordinates, _NODES),
+        lambda coordinates: log_posterior(coordinates, _FINAL_NODES),
+        *prior.start(),
+        _SAMPLES,
+        _FINAL_SAMPLES,
+    )
+    chosen = found.resampled(DRAWS)
+    shared = prior.shared(found.samples[chosen])
     generator = np.random.default_rng(0)
-    strata = (np.arange(DRAWS) + 0.5) / DRAWS
-    chosen = np.searchsorted(np.cumsum(posterior.ravel()), strata * (1 - 1e-12))
-    n, c, k = np.unravel_index(np.minimum(chosen, posterior.size - 1), posterior.shape)
-    form_error = generator.standard_normal(DRAWS)
+    form_error = shared.misfit * generator.standard_normal(DRAWS)
     return [
-        _draw_one(*each, shared, (n, c, k), generator, form_error)
-        for each in zip(groups, grids, scales, tables, strict=True)
+        _draw(
+            group, each.mu[:, chosen], each.log_evidence[:, chosen], shared, generator, form_error
+        )
+        for group, each in zip(read, bottoms, strict=True)
     ]
 
 
-def _draw_one(
+def _draw(
     group: Group,
     mu: np.ndarray,
-    scale: float,
-    table: np.ndarray,
+    log: np.ndarray,
     shared: Shared,
-    place: tuple[np.ndarray, np.ndarray, np.ndarray],
     generator: np.random.Generator,
     form_error: np.ndarray,
 ) -> Bowl:
-    n, c, k = place
-    log = table[:, n, c, k]  # [M, draw]
+    """Draw one bowl for each value of what is shared, from places mu [M, draw] of its bottom."""
     density = np.exp(log - log.max(axis=0))
     total = np.cumsum(density, axis=0)
     uniform = generator.permutation((np.arange(DRAWS) + 0.5) / DRAWS) * total[-1]
     row = np.minimum((total < uniform).sum(axis=0), len(mu) - 1)
-    below = np.where(row > 0, total[row - 1, np.arange(DRAWS)], 0.0)
-    share = (uniform - below) / density[row, np.arange(DRAWS)]
-    bottom = np.clip(mu[row] + (share - 0.5) * (mu[1] - mu[0]), *group.allowed)
+    draw = np.arange(DRAWS)
+    below = np.where(row > 0, total[row - 1, draw], 0.0)
+    share = (uniform - below) / density[row, draw]
+    place = mu[row, draw]
+    bottom = np.clip(place + (share - 0.5) * (mu[1] - mu[0]), *group.allowed)
 
-    design = normal_equations(group, mu, shared.noise * scale)
-    spread = SPREADS * shared.curvature[c][:, None]
-    mean = shared.mean[c, k]
-    gram = design.gram[row, n]
-    precision = np.eye(len(SPREADS)) + gram * spread[:, :, None] * spread[:, None, :]
-    rest = (design.moment[row, n] - np.einsum("dij,dj->di", gram, mean)) * spread
-    root = np.linalg.cholesky(precision)
-    normal = generator.standard_normal(mean.shape)
-    half = np.linalg.solve(root, rest[..., None])[..., 0] + normal
-    coefficients = mean + spread * np.linalg.solve(np.swapaxes(root, 1, 2), half[..., None])[..., 0]
-    u = group.x - mu[row][:, None]
-    fitted = np.einsum("dri,di->dr", basis(u), coefficients)
-    weight = design.weight[n]
-    level = ((group.y - fitted) * weight).sum(axis=1) / weight.sum(axis=1)
-    level = level + generator.standard_normal(DRAWS) / np.sqrt(weight.sum(axis=1))
+    equations = normal_equations(group, place[None], shared)
+    z = [each[0] + generator.standard_normal(DRAWS) for each in equations.half]
+    for i in reversed(range(len(z))):
+        above = sum(equations.root[k][i][0] * z[k] for k in range(i + 1, len(z)))
+        z[i] = (z[i] - above) / equations.root[i][i][0]
+    coefficients = shared.mean + shared.spread * np.stack(z)
+    fitted = sum(
+        each * power
+        for each, power in zip(coefficients, basis(group.x[:, None] - place), strict=True)
+    )
+    weight = weights(group, shared)
+    total_weight = weight.sum(axis=0)
+    level = (weight * (group.y[:, None] - fitted)).sum(axis=0) / total_weight
+    level = level + generator.standard_normal(DRAWS) / np.sqrt(total_weight)
     return Bowl(
         bottom=bottom,
         level=level + group.lowest,
-        coefficients=coefficients,
-        noise=shared.noise[n] * scale,
+        coefficients=coefficients.T,
+        noise=shared.noise * group.scale,
         span=(float(group.x[0]), float(group.x[-1])),
         points=group.points,
         form_error=form_error,

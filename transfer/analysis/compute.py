@@ -18,8 +18,8 @@ class WidthCost:
     """What was trained at one width, under all recipes.
 
     Fields:
-      parameters: of the model.
-      tokens: that one trial trains on.
+      parameters: of the model; 0 where that is not recorded.
+      tokens: that one trial trains on; 0 where that is not recorded.
       trials: number of trials, of the sweep and of predictions.
       diverged, failed: number of those that diverged, and of those that ended with an error.
       flops: of all trials together.
@@ -109,6 +109,10 @@ def compute_spent(trials: Iterable[TrialResult], target: int | None = None) -> C
     proxies = [trial for trial in trials if trial.origin == "sweep" and trial.width < target]
     if not proxies:
         return ComputeSpent(widths=widths, reason="no width was swept below the widest one")
+    if not all(trial.flops > 0 and trial.tokens > 0 for trial in trials):
+        return ComputeSpent(
+            widths=widths, reason="the operations and tokens of some trials are not recorded"
+        )
     proxy_flops = sum(trial.flops for trial in proxies)
     tuning = []
     for width in (target, AHEAD * target):

@@ -44,7 +44,7 @@ class LossTable:
     @classmethod
     def of_trials(cls, trials: Iterable[TrialResult]) -> "LossTable":
         """Collect trials that share recipe and width, whatever their origin."""
-        finished = [trial for trial in trials if trial.status != "failed"]
+        finished = [trial for trial in trials if trial.is_finished]
         _check_comparable(finished)
         loss = {(setting_of(t), t.seed): t.objective_value for t in finished}
         settings = sorted({setting for setting, _ in loss}, key=dataclasses.astuple)

@@ -186,7 +186,7 @@ def sweeps_by_recipe(trials: Sequence[TrialResult]) -> dict[str, list[WidthSweep
       >>> [sweep.optimum.width for sweep in sweeps["mup+sqrt"]]  # doctest: +SKIP
       [16, 32, 64]
     """
-    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
+    swept = [trial for trial in trials if trial.origin == "sweep" and trial.is_finished]
     if not swept:
         raise TransferError(
             "There are no sweep trials to judge; run `transfer sweep` at two or more widths first."
@@ -226,7 +226,7 @@ def _swept(trials: Iterable[TrialResult], recipe: str) -> list[TrialResult]:
     return [
         trial
         for trial in trials
-        if (trial.recipe, trial.origin) == (recipe, "sweep") and trial.status != "failed"
+        if (trial.recipe, trial.origin) == (recipe, "sweep") and trial.is_finished
     ]
 
 
@@ -253,7 +253,7 @@ class _Table:
         best = table.settings[int(losses.argmin())]
         curves = rows_along(table, best, "weight_decay")
         predicted = [t for t in trials if (t.recipe, t.width) == (recipe, width)]
-        predicted = [t for t in predicted if t.origin == "predicted" and t.status != "failed"]
+        predicted = [t for t in predicted if t.origin == "predicted" and t.is_finished]
         fitted = {place: _with_predicted(curve, predicted) for place, curve in curves.items()}
         rows = {
             place: points_of(curve)

@@ -28,8 +28,9 @@ from transfer.scaling.hyperparameters import Hyperparameters
 class Prediction:
     """What to train the target with, in canonical units: as it reads in the base run.
 
-    The recipe rescales them to the target; nothing is left to tune. Intervals are 95 %; an
-    unknown one is None and `notes` says why. A target or base of None is the configuration's own;
+    The recipe rescales them to the target; nothing is left to tune. A `base_width` of 0 is unknown:
+    values are as a table of results has them. Intervals are 95 %; an unknown one is None and
+    `notes` says why. A target or base of None is the configuration's own;
     `extrapolation` says on what evidence the recipe goes from the widest proxy to the target, and
     `at_target` what every parameter there is trained with. `calibration` holds the exponents of a
     recipe whose decay is `measured`, and `horizon` those of a ladder for batch size and number of
@@ -148,10 +149,16 @@ class Prediction:
     @property
     def remarks(self) -> tuple[str, ...]:
         """How sure the prediction is and how it reads, a sentence each."""
-        canonical = (
-            f"These are values of config.hyperparameters, which hold at the base width "
-            f"{self.base_width}; the recipe rescales them to every other width."
-        )
+        if self.base_width:
+            canonical = (
+                f"These are values of config.hyperparameters, which hold at the base width "
+                f"{self.base_width}; the recipe rescales them to every other width."
+            )
+        else:
+            canonical = (
+                "These are values as the table of results has them; what rescaled them at its "
+                f"widths does so at width {self.target_width} too."
+            )
         tentative = f"Tentative: {self.tentative}." if self.tentative else ""
         return tuple(filter(None, (tentative, self.expected, canonical)))
 
@@ -193,7 +200,7 @@ class Prediction:
                 "learning rate",
                 learning_rate(self.learning_rate) + _interval(self.log2_learning_rate_interval),
             ),
-            ("decay", self._decay()),
+            *([("decay", self._decay())] if self.base_width or self.weight_decay else []),
             *((hyperparameter(name), f"x {value:.4g}") for name, value in changed.items()),
         ]
 

@@ -46,7 +46,7 @@ def predict(
       >>> predict(trials, "mup+sqrt", target_width=1024).learning_rate  # doctest: +SKIP
       0.0173
     """
-    swept = [trial for trial in trials if trial.origin == "sweep" and trial.status != "failed"]
+    swept = [trial for trial in trials if trial.origin == "sweep" and trial.is_finished]
     mine = [trial for trial in swept if trial.recipe == recipe]
     if not mine:
         recipes = sorted({trial.recipe for trial in swept})
@@ -135,8 +135,10 @@ def _not_swept(trials: Sequence[TrialResult], optimum: Optimum) -> list[str]:
         for name in MULTIPLIERS
         if tried[name] != {1.0}
     }
-    named = {"weight_decay": f"decay {optimum.weight_decay:.4g}"} | times
-    fixed = [told for name, told in named.items() if len(tried[name]) == 1]
+    # A table of results need not tell the decay, which then reads as none.
+    told = optimum.weight_decay or any(trial.base_width for trial in trials)
+    named = ({"weight_decay": f"decay {optimum.weight_decay:.4g}"} if told else {}) | times
+    fixed = [each for name, each in named.items() if len(tried[name]) == 1]
     return [f"{listed(fixed)}, which the sweep did not vary"] if fixed else []
 
 

@@ -156,7 +156,7 @@ def judge_recipe(
     Raises:
       TransferError: losses of some trials do not compare.
     """
-    mine = [trial for trial in trials if trial.recipe == recipe and trial.status != "failed"]
+    mine = [trial for trial in trials if trial.recipe == recipe and trial.is_finished]
     optima = [sweep.optimum for sweep in sweeps]
     swept = [optimum.width for optimum in optima]
     by_width = {sweep.optimum.width: sweep for sweep in sweeps}

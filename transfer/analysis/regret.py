@@ -104,7 +104,7 @@ def find_regret(
         return Regret(width, from_width, "fitted", None, reason=reason)
     predicted = _nearest_predicted(here, transferred)
     if target is None and swept.settings:
-        widths = sorted({t.width for t in trials if t.origin == "sweep" and t.status != "failed"})
+        widths = sorted({t.width for t in trials if t.origin == "sweep" and t.is_finished})
         target = fit_widths(trials, recipe, widths)[widths.index(width)]
     if predicted is not None:
         place = math.log2(predicted.settings[0].learning_rate)
@@ -114,7 +114,7 @@ def find_regret(
 
 
 def _nearest_predicted(trials: list[TrialResult], log2_learning_rate: float) -> LossTable | None:
-    predicted = [t for t in trials if t.origin == "predicted" and t.status != "failed"]
+    predicted = [t for t in trials if t.origin == "predicted" and t.is_finished]
     if not predicted:
         return None
     nearest = min(

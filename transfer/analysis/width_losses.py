@@ -62,7 +62,7 @@ def width_losses(trials: Sequence[TrialResult], recipe: str) -> list[WidthLoss]:
     mine = [
         trial
         for trial in trials
-        if trial.recipe == recipe and trial.origin == "sweep" and not trial.trunk
+        if (trial.recipe, trial.origin, trial.trunk) == (recipe, "sweep", "") and trial.is_finished
     ]
     found = []
     for width in sorted({trial.width for trial in mine}):

@@ -1,4 +1,4 @@
-"""`--config=FILE.py`, its overrides `--config.section.key=value`, and what may be wrong with them.
+"""`--config=FILE.py` or a shipped name, its overrides `--config.section.key=value`, and refusals.
 
 The overrides are those of `ml_collections.config_flags`; the file is read here, so that whatever it
 does wrong is one sentence with its line.
@@ -14,7 +14,8 @@ from typing import Any
 from absl import flags
 
 from transfer.cli.flags import wants_help
-from transfer.errors import TransferError
+from transfer.cli.shipped import shipped
+from transfer.errors import TransferError, nearest
 
 if typing.TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -31,8 +32,8 @@ def define_config(
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "a config file, such as configs/transformer.py; --config.section.key=value overrides it"
-        + (f" (default: {default})" if default else ""),
+        "a config file, or the name of one that transfer init lists; --config.section.key=value "
+        "overrides it" + (f" (default: {default})" if default else ""),
         flag_values=values,
         sys_argv=list(argv),
     )
@@ -65,12 +66,7 @@ class _ConfigFile(flags.ArgumentParser):
         """Read the file; raises `TransferError` with the line where it fails."""
         from ml_collections import ConfigDict
 
-        file = Path(argument).expanduser()
-        if not file.is_file():
-            raise TransferError(
-                f"There is no config file {file}; expected a Python file with a get_config "
-                "function, such as configs/transformer.py."
-            )
+        file = _file(argument)
         content: dict[str, Any] = {"__name__": "config", "__file__": str(file)}
         try:
             exec(compile(file.read_bytes(), str(file), "exec"), content)
@@ -95,6 +91,20 @@ class _ConfigFile(flags.ArgumentParser):
         for key in self._overridden:
             require_key(key, config)
         return config
+
+
+def _file(argument: str) -> Path:
+    """Return the file of that path or, where there is none, the shipped one of that name."""
+    file = Path(argument).expanduser()
+    if file.is_file():
+        return file
+    names = shipped()
+    if argument in names:
+        return names[argument]
+    raise TransferError(
+        f"There is no config file {file}{nearest(argument, names)}; expected a Python file with a "
+        f"get_config function, or one that ships with transfer: {', '.join(names)}."
+    )
 
 
 def _place(error: Exception, file: Path) -> str:

@@ -175,7 +175,7 @@ def measuring(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
+def show_verdict(run: RunDirectory, verdict: "SweepVerdict", folder: str = "report") -> None:
     """Print what to do, the verdict with its tables, and where its page and figures are.
 
     A terminal of any width wraps it at words; a file gets each sentence on a line of its own.
@@ -187,8 +187,9 @@ def show_verdict(run: RunDirectory, verdict: "SweepVerdict") -> None:
         console.print(verdict_table(verdict))
     else:
         say(verdict_text(verdict))
-    figures = ", ".join(sorted(file.name for file in run.report.iterdir() if file.suffix == ".png"))
+    where = run.path / folder
+    figures = ", ".join(sorted(file.name for file in where.iterdir() if file.suffix == ".png"))
     say(
-        f"Verdict: {run.report}/verdict.json. Beside it report.html, to open in a browser, and "
+        f"Verdict: {where}/verdict.json. Beside it report.html, to open in a browser, and "
         f"figures: {figures}."
     )

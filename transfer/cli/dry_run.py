@@ -127,9 +127,12 @@ def _propose(
             experiment.training,
             steps=steps,
             tokens_per_parameter=0.0,
+            horizons=(),
+            branch_steps=0,
             warmup=min(experiment.training.warmup, steps),
         )
-        group = dataclasses.replace(experiment, training=training).single_run()
+        sweep = dataclasses.replace(experiment.sweep, survivors=1.0)
+        group = dataclasses.replace(experiment, training=training, sweep=sweep).single_run()
         model = experiment.at(width)
         return group_cost(dataclasses.replace(group, model=model), cost.pace, trials=1)
 

@@ -2,16 +2,16 @@
 
 import shlex
 import typing
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from transfer.errors import TransferError
+from transfer.notation import listed
 
 if typing.TYPE_CHECKING:
     from transfer.config import Experiment
-    from transfer.run_directory import RunDirectory
+    from transfer.run_directory import ReadOff, RunDirectory
 
 
 def shown(name: str, value: object) -> str:
@@ -33,6 +33,39 @@ def define_run(values: flags.FlagValues, default: str | None = None) -> None:
     """--run=DIR."""
     text = "the run directory" + (f" (default: {default})" if default else "")
     flags.DEFINE_string("run", default, text, flag_values=values)
+
+
+def define_horizon(values: flags.FlagValues) -> None:
+    """--horizon=STEPS and --kind=average|branch."""
+    flags.DEFINE_integer(
+        "horizon",
+        None,
+        "the horizon, in steps, at which trials were read off trunks (default: their own length)",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "kind",
+        None,
+        "average or branch: how they were read off (default: branch where there are branches)",
+        flag_values=values,
+    )
+
+
+def horizon(values: flags.FlagValues, run: "RunDirectory") -> "ReadOff | None":
+    """Return the horizon that the flags name, or None; trials read off there exist."""
+    from transfer.run_directory import ReadOff, found_horizons
+
+    steps, kind = values["horizon"].value, values["kind"].value
+    if steps is None:
+        if kind is not None:
+            raise TransferError(
+                f"--kind is {kind}, but no horizon was given; expected --horizon=STEPS too."
+            )
+        return None
+    branches = ReadOff(steps, "branch") in found_horizons(run.rows())
+    asked = ReadOff(steps, kind or ("branch" if branches else "average"))
+    run.require_trials(asked)
+    return asked
 
 
 def define_compilation_cache(values: flags.FlagValues) -> None:
@@ -70,11 +103,22 @@ def run_directory(values: flags.FlagValues) -> "RunDirectory":
     return directory
 
 
+def holds_results(run: "RunDirectory") -> bool:
+    """Whether a run directory holds results from elsewhere, and no experiment that made them."""
+    content = run.config() or {}
+    return content.get("kind") == "results" and "experiment" not in content
+
+
 def recorded_experiment(run: "RunDirectory") -> "Experiment":
     """Return the experiment that a run directory was made with."""
     from transfer.config import read
 
     content = run.config()
+    if holds_results(run):
+        raise TransferError(
+            f"{run} holds results from elsewhere and no configuration of a model; expected the "
+            "--run of an earlier transfer sweep or transfer train, or transfer report or predict."
+        )
     if content is None or "experiment" not in content:
         raise TransferError(
             f"{run} is no run directory, it has no config.json; expected the --run of an earlier "
@@ -83,29 +127,28 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
     return read(content["experiment"])
 
 
-def config_file(name: str) -> str:
-    """Path of a config file that ships with the package, installed or in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{name}.py").exists():
-            return str(folder / f"{name}.py")
-    raise TransferError(f"The config {name}.py was not found beside the package {package}.")
-
-
 def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
     """Return what a run directory was made for, in words, and its provenance."""
     from transfer.training.task import task_of
 
-    experiment = recorded_experiment(run)
-    task = (
-        f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
-        f"{experiment.model.description}"
-    )
     content = run.config() or {}
+    if holds_results(run):
+        task = f"results from {listed([_source(each) for each in content['sources']])}"
+    else:
+        experiment = recorded_experiment(run)
+        task = (
+            f"{experiment.name}: {task_of(experiment.data).name} on {experiment.data.description}, "
+            f"{experiment.model.description}"
+        )
     return task, {
         "data_fingerprint": recorded_fingerprint(run) or None,
         **content.get("provenance", {}),
     }
+
+
+def _source(described: Mapping[str, object]) -> str:
+    """Where results are from, and how many."""
+    return f"{described.get('table') or described.get('run')} ({described['rows']} runs)"
 
 
 def recorded_fingerprint(run: "RunDirectory") -> str:

@@ -68,5 +68,5 @@ def require_ray() -> None:
     if importlib.util.find_spec("ray") is None:
         raise TransferError(
             "--launcher=ray needs Ray, which is not installed; expected it from "
-            "pip install 'transfer[ray]', or --launcher=local."
+            "pip install 'width-transfer[ray]', or --launcher=local."
         )

@@ -18,6 +18,7 @@ from types import ModuleType
 
 from absl import flags
 
+import transfer
 from transfer import termination
 from transfer.cli.config_flag import require_config_keys
 from transfer.cli.flags import wants_help
@@ -28,7 +29,7 @@ VERBS = {
     "quickstart": "see learning rates transfer on embedded text, in minutes",
     "sweep": "train every trial that a config declares, at every width",
     "predict": "hyperparameters for a wide target, from a sweep of narrow proxies",
-    "forecast": "the loss of a wide target before it trains, from the law of its proxies",
+    "forecast": "the loss of a wide target, before it trains",
     "plan": "memory, FLOPs, messages and time on TPUs that need not be there",
     "train": "one run, with checkpoints",
     "report": "verdict, page and figures of a run directory",
@@ -37,6 +38,11 @@ VERBS = {
     "explain": "what a recipe gives every parameter of a model",
     "export": "weights that run without this library",
     "tokenizer": "train a tokenizer on a data set",
+    "watch": "the page of a run in a browser, renewed as trials end",
+    "compare": "two runs: their settings, best losses and verdicts",
+    "runs": "the run directories below a folder",
+    "config": "print a configuration with all of its settings",
+    "init": "copy a configuration that ships with transfer",
 }
 
 # Verbs that several processes run as one; the others are for a single process.
@@ -79,6 +85,9 @@ def main(argv: Sequence[str]) -> int:
     if verb in ("", "help", "-h", "--help", "-help"):
         print(_help())
         return 0 if verb else 2
+    if verb == "--version":
+        print(f"transfer {transfer.__version__}")
+        return 0
     if verb not in VERBS:
         _complain(
             "transfer",
@@ -100,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
 def _do(verb: str, argv: Sequence[str]) -> int:
     try:
         module = importlib.import_module(f"transfer.cli.{verb}")
-        values = _flags(module, [argv[0], *argv[2:]])
+        values = _flags(module, [argv[0], *_named(module, argv[2:])])
         if wants_help(argv[2:]):
             print(_verb_help(verb, module, values))
             return 0
@@ -166,6 +175,16 @@ def _library_warnings() -> Iterator[None]:
 
 def _complain(who: str, sentence: str) -> None:
     print(f"{who}: {sentence}", file=sys.stderr)
+
+
+def _named(module: ModuleType, arguments: Sequence[str]) -> list[str]:
+    """Give the first arguments of a verb that takes some without names, their names."""
+    given = list(arguments)
+    for place, name in enumerate(getattr(module, "POSITIONAL", ())):
+        if place >= len(given) or given[place].startswith("-"):
+            break
+        given[place] = f"--{name}={given[place]}"
+    return given
 
 
 def _flags(module: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
@@ -237,7 +256,8 @@ def _help() -> str:
     return "\n".join(
         [
             *(_USAGE, "", *lines, ""),
-            *("transfer VERB --help says what a verb takes.", "", "It exits with", *statuses),
+            _filled("transfer VERB --help says what a verb takes."),
+            *("", "It exits with", *statuses),
         ]
     )
 
@@ -247,6 +267,8 @@ def _verb_help(verb: str, module: ModuleType, values: flags.FlagValues) -> str:
     lines = [_filled(f"  --{name}: {text}", 6) for name, text in sorted(texts.items())]
     paragraphs = (module.__doc__ or "").strip().split("\n\n")
     explained = "\n\n".join(_filled(" ".join(each.split())) for each in paragraphs)
+    if "config" in values:
+        lines += ["", _filled("docs/settings.md says what every setting of a configuration does.")]
     return "\n".join([_filled(f"transfer {verb}: {VERBS[verb]}"), "", explained, "", *lines])
 
 

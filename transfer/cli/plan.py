@@ -2,7 +2,8 @@
 
 It says what the program takes of every chip's memory, what it computes, moves and sends, how fast a
 step is at best, and where it does not fit, what would. With --sweep it plans the whole sweep that
-the configuration declares. Needs libtpu (pip install "transfer[tpu]"), but neither a TPU nor data.
+the configuration declares. Needs libtpu (pip install "width-transfer[tpu]"), but neither a TPU nor
+data.
 
 --topology is a kind of chip and the sides of a slice: v4, v5p or v7x as in v5p:4x4x4, v5e or v6e as
 in v6e:16x16. --mesh.fsdp=64 is short for --config.mesh.fsdp=64. With --run, the same goes to

@@ -9,6 +9,9 @@ It says first what to train the target with and how sure that is, then the absol
 decay, epsilon, init std and multiplier of each role there, for use elsewhere, and last what it
 takes for granted. The file also holds them, and what it was tuned for.
 
+--horizon=STEPS, with --kind=average or branch, reads what the trunks of a sweep with
+training.horizons gave there, as a sweep of runs of that length.
+
 --decay=measured lets the decay of each hidden matrix follow the exponent that the singular values
 of the proxies ask for: measured at all of them but the widest, and verified at that one.
 """
@@ -24,7 +27,7 @@ from transfer.cli import flags, platform
 if typing.TYPE_CHECKING:
     from transfer.analysis import Prediction
     from transfer.config import Experiment
-    from transfer.run_directory import RunDirectory
+    from transfer.run_directory import RunDirectory, TrialResult
 
 _AXES = {
     "width": "width",
@@ -37,6 +40,7 @@ _AXES = {
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
     flags.define_run(values)
+    flags.define_horizon(values)
     for name, what in _AXES.items():
         absl_flags.DEFINE_integer(name, None, f"the target's {what}", flag_values=values)
     absl_flags.DEFINE_string(
@@ -52,11 +56,13 @@ def run(values: absl_flags.FlagValues) -> int:
     platform.prepare()
     from transfer.cli.console import say
     from transfer.errors import TransferError
-    from transfer.sweeps import extrapolated, tuned_for
+    from transfer.sweeps import experiment_at, extrapolated, tuned_for
     from transfer.sweeps.ladder import predict_on_ladder, reference_experiment
 
     directory = flags.run_directory(values)
-    trials = directory.require_trials()
+    directory.require_trials()
+    horizon = flags.horizon(values, directory)
+    trials = directory.trials(horizon)
     asked: dict[str, int] = {
         name: value for name in _AXES if (value := values[name].value) is not None
     }
@@ -78,13 +84,29 @@ def run(values: absl_flags.FlagValues) -> int:
         raise TransferError(
             f"The sweep has the recipes {', '.join(recipes)}; expected one of them in --recipe."
         )
+    if flags.holds_results(directory):
+        if decay:
+            raise TransferError(
+                f"--decay is {decay}, but {directory} holds results from elsewhere, without "
+                "singular values; expected no --decay."
+            )
+        _predict_from_results(directory, trials, recipe, asked)
+        return 0
     # As declared: the quickstart's directory also holds a small sweep of its target.
-    experiment = reference_experiment(flags.recorded_experiment(directory), trials)
+    experiment = flags.recorded_experiment(directory)
+    if horizon is not None:
+        experiment = experiment_at(experiment, horizon)
+    experiment = reference_experiment(experiment, trials)
     proxies = experiment.sweep.widths
     width = asked.pop("width", None)
     if asked and width == max(proxies, default=None):
         width = None  # The widest proxy may be the target of a move along the other axes.
     prediction = predict_on_ladder(trials, recipe, width, proxies)
+    if decay and horizon is not None:
+        raise TransferError(
+            f"--decay is {decay} with --horizon={horizon.steps}; expected no --horizon, since "
+            "singular values are those of whole runs."
+        )
     if decay:
         prediction = _with_measured_decay(experiment, directory, prediction)
     prediction = dataclasses.replace(
@@ -98,6 +120,25 @@ def run(values: absl_flags.FlagValues) -> int:
         "--config=... --run=..."
     )
     return 0
+
+
+def _predict_from_results(
+    directory: "RunDirectory", trials: "list[TrialResult]", recipe: str, asked: dict[str, int]
+) -> None:
+    """Predict over width alone, because how else the model could grow is not known."""
+    from transfer.analysis import predict
+    from transfer.cli.console import say
+    from transfer.errors import TransferError
+
+    if others := [name for name in asked if name != "width"]:
+        raise TransferError(
+            f"--{others[0]} is given, but {directory} holds results from elsewhere and no recipe "
+            "whose rules could move them; expected --width=WIDTH alone."
+        )
+    prediction = predict(trials, recipe, asked["width"])
+    file = directory.write_json("hyperparameters.json", prediction.to_json())
+    say(prediction.text)
+    say(f"Written to {file}.")
 
 
 def _with_measured_decay(

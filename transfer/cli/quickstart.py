@@ -12,12 +12,13 @@ from absl import flags as absl_flags
 
 from transfer.cli import flags, platform
 from transfer.cli.config_flag import define_config
+from transfer.cli.shipped import shipped_file
 from transfer.termination import listening
 
 
 def define(values: absl_flags.FlagValues, argv: Sequence[str]) -> None:
     """Define the verb's flags."""
-    define_config(values, argv, default=flags.config_file("quickstart"))
+    define_config(values, argv, default=str(shipped_file("quickstart")))
     flags.define_run(values, default="runs/quickstart")
     flags.define_compilation_cache(values)
 
@@ -59,8 +60,9 @@ def _run(values: absl_flags.FlagValues, asked_to_stop: Callable[[], bool]) -> in
     (narrowest, *_) = proxies
     seeds, points = len(experiment.sweep.seeds), len({t.hyperparameters for t in narrowest.trials})
     what = "Training" if experiment.sweep.search != "adaptive" else "Searching, in rounds of"
+    rates = f"{points} learning rate{'s' if points > 1 else ''}"
     opening = (
-        f"{what} {points} learning rates x {seeds} seeds at widths "
+        f"{what} {rates} x {seeds} seeds at widths "
         f"{', '.join(map(str, widths))} for {' and '.join(map(str, narrowest.recipes))}, then the "
         f"target of width {target}."
     )

@@ -3,9 +3,9 @@
     text    config -> source (documents) -> tokenizer -> flat token file -> windows -> batches
     images  config -> source (encoded images) -> crop and flip -> normalization -> batches
 
-Every split is read through TFDS and batched through grain, without TensorFlow. Held-out images are
-not augmented. The same seed gives
-the same batches on any number of processes.
+Every split is read through TFDS, without TensorFlow, or from files of one's own, and batched
+through grain. Held-out images are not augmented. The same seed gives the same batches on any number
+of processes.
 
 Example:
   >>> dataset = load_dataset(DataConfig(name="synthetic"))
@@ -13,7 +13,7 @@ Example:
   (16, 65)
 """
 
-from transfer.data.config import DataConfig, ImageConfig
+from transfer.data.config import OWN_FILES, DataConfig, ImageConfig, is_same_data_name
 from transfer.data.fingerprint import check_fingerprint
 from transfer.data.image_dataset import ImageDataset
 from transfer.data.load import image_shape, load_dataset
@@ -23,6 +23,7 @@ from transfer.data.tokenizer_training import train_tokenizer
 from transfer.data.tokenizers import Tokenizer, load_tokenizer
 
 __all__ = [
+    "OWN_FILES",
     "BatchIterator",
     "DataConfig",
     "Dataset",
@@ -32,6 +33,7 @@ __all__ = [
     "Tokenizer",
     "check_fingerprint",
     "image_shape",
+    "is_same_data_name",
     "load_dataset",
     "load_tokenizer",
     "train_tokenizer",

@@ -8,16 +8,22 @@ from etils import epath
 from transfer.errors import TransferError
 from transfer.user_paths import user_path
 
+# `data.name` is this and a path for files of one's own.
+OWN_FILES = "folder:"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """One data set and the shape of its batches, as plain scalars.
 
     kind            "text", which tells this section from one of images
-    name            "stdlib_text" (embedded, no download), "synthetic", or any TFDS text data set
-    train_split     TFDS split syntax, for instance "train" or "train[:1%]"
+    name            "stdlib_text" (embedded, no download), "synthetic", "folder:PATH" for files of
+                    one's own, or any TFDS text data set
+    train_split     TFDS split syntax, for instance "train" or "train[:1%]"; of files of one's own
+                    the name alone
     eval_split      held-out split, same syntax
-    text_feature    the feature that holds the text
+    text_feature    the feature, field or column that holds the text; the only one that holds text
+                    in files of one's own without a "text"
     tokenizer       "bytes", or the path of a SentencePiece `.model` or Hugging Face `.json`
     data_dir        prepared data and token files; empty means $TRANSFER_DATA_DIR, and where that
                     is unset ~/.cache/transfer/data
@@ -75,8 +81,12 @@ class DataConfig:
 
         A memory map needs a local file, so each host keeps its own copy of a bucket's tokens.
         """
-        is_bucket = "://" in self.data_dir
-        return (data_folder("") if is_bucket else self.folder) / "tokens"
+        return _local_folder(self.data_dir) / "tokens"
+
+    @property
+    def record_folder(self) -> epath.Path:
+        """Where digests of large files of one's own are recorded, never in a bucket."""
+        return _local_folder(self.data_dir) / "digests"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,9 +94,11 @@ class ImageConfig:
     """One data set of labeled images and the shape of its batches, as plain scalars.
 
     kind            "images", which tells this section from one of text
-    name            "digits" (embedded, no download), or any TFDS data set of images with one label
-                    each, for instance "mnist", "cifar10" or "imagenet2012"
-    train_split     TFDS split syntax, for instance "train" or "train[:10%]"
+    name            "digits" (embedded, no download), "folder:PATH" for a folder per class or an
+                    `.npz` file of one's own, or any TFDS data set of images with one label each,
+                    for instance "mnist", "cifar10" or "imagenet2012"
+    train_split     TFDS split syntax, for instance "train" or "train[:10%]"; of files of one's own
+                    the name alone
     eval_split      held-out split, same syntax; that of "imagenet2012" is "validation"
     data_dir        prepared data; empty means $TRANSFER_DATA_DIR, and where that is unset
                     ~/.cache/transfer/data
@@ -170,6 +182,11 @@ class ImageConfig:
         """Where prepared data is looked for."""
         return data_folder(self.data_dir)
 
+    @property
+    def record_folder(self) -> epath.Path:
+        """Where digests of large files of one's own are recorded, never in a bucket."""
+        return _local_folder(self.data_dir) / "digests"
+
 
 def data_folder(data_dir: str) -> epath.Path:
     """Return the folder that `data_dir` names; empty means the default.
@@ -182,3 +199,20 @@ def data_folder(data_dir: str) -> epath.Path:
     """
     folder = data_dir or os.environ.get("TRANSFER_DATA_DIR") or "~/.cache/transfer/data"
     return user_path(folder, "data folder")
+
+
+def is_same_data_name(one: str | None, other: str | None) -> bool:
+    """Whether two `data.name` may be of the same data: equal, or both of files of one's own.
+
+    Where such files lie does not change what they are, which their fingerprint tells.
+
+    Example:
+      >>> is_same_data_name("folder:corpus", "folder:/mnt/corpus"), is_same_data_name("lm1b", "c4")
+      (True, False)
+    """
+    return one == other or all(name and name.startswith(OWN_FILES) for name in (one, other))
+
+
+def _local_folder(data_dir: str) -> epath.Path:
+    """The data folder, or the default one in place of a bucket."""
+    return data_folder("" if "://" in data_dir else data_dir)

@@ -1,7 +1,8 @@
-"""Where labeled images come from: a prepared TFDS data set, read by random access."""
+"""Where labeled images come from: prepared TFDS data sets, read by random access."""
 
 import io
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,10 +11,50 @@ from PIL import Image
 from transfer.data import prepared
 from transfer.errors import TransferError
 
-_MODES = {1: "L", 3: "RGB"}  # Pillow's names of gray and color
+MODES = {1: "L", 3: "RGB"}  # Pillow's names of gray and color, by channels
 
 
-class ImageSource:
+class ImageSplit(Protocol):
+    """The examples of one split, read as they are asked for, in a fixed order."""
+
+    @property
+    def source(self) -> "ImageSource":
+        """What the split is of."""
+
+    def __len__(self) -> int: ...
+
+    def encoded(self, index: int) -> tuple[bytes, int]:
+        """Return an image as it is stored, and its label; raises `TransferError` if it cannot."""
+
+    def decoded(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image, gray or color by its channels, and its label.
+
+        Raises `TransferError` when it cannot be read or decoded.
+        """
+
+    def recorded_fingerprint(self) -> str | None:
+        """Return a digest by what is on record; None where all should be read, which is short."""
+
+
+class ImageSource(Protocol):
+    """Labeled images by split; labels are in [0, classes)."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels of every image; height and width are None if they vary."""
+
+    def size(self) -> tuple[int, int, int]:
+        """Return the one shape of all images; raises `TransferError` when they vary."""
+
+    def split(self, split: str) -> ImageSplit:
+        """Return a split; raises `TransferError` when it does not exist, is empty or unreadable."""
+
+
+class TfdsImages:
     """The image and the label of every example of a prepared TFDS data set, without TensorFlow.
 
     builder   what TFDS knows of the data set
@@ -31,7 +72,7 @@ class ImageSource:
             isinstance(image, tfds.features.Image)
             and isinstance(label, tfds.features.ClassLabel)
             and image.np_dtype == np.uint8
-            and image.shape[-1] in _MODES
+            and image.shape[-1] in MODES
         ):
             raise TransferError(
                 f"The data set {builder.name} holds {', '.join(features)}; expected an image, gray "
@@ -45,24 +86,18 @@ class ImageSource:
 
     def size(self) -> tuple[int, int, int]:
         """Return the one shape of all images; raises `TransferError` when they vary."""
-        height, width, channels = self.shape
-        if height is None or width is None:
-            raise TransferError(
-                f"The images of {self.builder.name} vary in size; expected one size for all: set "
-                "data.image_size, for instance to 224."
-            )
-        return height, width, channels
+        return one_size(self.shape, self.builder.name)
 
-    def split(self, split: str) -> "ImageSplit":
+    def split(self, split: str) -> "TfdsImageSplit":
         """Return a split; raises `TransferError` when it does not exist, is empty or unreadable."""
         prepared.split_info(self.builder, split)
-        return ImageSplit(self, split)
+        return TfdsImageSplit(self, split)
 
 
-class ImageSplit:
+class TfdsImageSplit:
     """The examples of one split, read as they are asked for, in their order on disk."""
 
-    def __init__(self, source: ImageSource, name: str):
+    def __init__(self, source: TfdsImages, name: str):
         self.source = source
         self.name = name
         try:
@@ -101,9 +136,28 @@ class ImageSplit:
         content, label = self.encoded(index)
         try:
             # Some files of a color data set are gray.
-            return Image.open(io.BytesIO(content)).convert(_MODES[self.source.shape[-1]]), label
+            return Image.open(io.BytesIO(content)).convert(MODES[self.source.shape[-1]]), label
         except Exception as error:
             raise prepared.cannot_be_read(self.source.builder, self.name, error) from error
+
+    def recorded_fingerprint(self) -> str | None:
+        """Return a digest of what TFDS recorded of a split of 1 GiB or more; None below that."""
+        if not prepared.is_large(self.source.builder, self.name):
+            return None
+        return prepared.recorded_fingerprint(
+            self.source.builder, self.source.image_feature, self.name
+        )
+
+
+def one_size(shape: tuple[int | None, int | None, int], name: str) -> tuple[int, int, int]:
+    """Return the shape of all images of a data set; raises `TransferError` when they vary."""
+    height, width, channels = shape
+    if height is None or width is None:
+        raise TransferError(
+            f"The images of {name} vary in size; expected one size for all: set "
+            "data.image_size, for instance to 224."
+        )
+    return height, width, channels
 
 
 _GRAY_LEVELS = 17  # each pixel counts the dark ones among 4 x 4 of the scan

@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from transfer.data import image_augmentation as augmentation
-from transfer.data import prepared
 from transfer.data.image_sources import ImageSplit
 
 _SAMPLE = 1024  # photographs that stand for a split where its pixels are measured
@@ -142,13 +141,11 @@ class Photographs:
         """Return a sha256 hex digest that names the content of the split.
 
         Below 1 GiB it covers every photograph as it is stored, and its label. From there on, where
-        reading all at every start would take too long, it covers what TFDS recorded of the split.
+        reading all at every start would take too long, it covers what is on record of the split.
         """
-        source = self._split.source
-        if prepared.is_large(source.builder, self._split.name):
-            return prepared.recorded_fingerprint(
-                source.builder, source.image_feature, self._split.name
-            )
+        recorded = self._split.recorded_fingerprint()
+        if recorded is not None:
+            return recorded
         digest = hashlib.sha256()
         for i in range(len(self)):
             content, label = self._split.encoded(i)

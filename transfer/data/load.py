@@ -8,12 +8,15 @@ import tensorflow_datasets as tfds
 from transfer.data import prepared
 from transfer.data.config import DataConfig, ImageConfig
 from transfer.data.image_dataset import ImageDataset
-from transfer.data.image_sources import ImageSource, SklearnDigits
+from transfer.data.image_sources import ImageSource, SklearnDigits, TfdsImages
+from transfer.data.own_files import OwnFiles, own_path
+from transfer.data.own_images import open_own_images
+from transfer.data.own_text import OwnText
 from transfer.data.text_dataset import Dataset
 from transfer.data.text_sources import Source, open_stdlib_text, open_synthetic, open_tfds_text
 from transfer.data.tokenizers import load_tokenizer
 
-# Sources of our own by `data.name`; every other name is looked up in TFDS.
+# Embedded sources by `data.name`; every other name but `folder:PATH` is looked up in TFDS.
 TEXT_SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
     "stdlib_text": open_stdlib_text,
     "synthetic": open_synthetic,
@@ -45,7 +48,7 @@ def load_dataset(config: DataConfig | ImageConfig) -> Dataset | ImageDataset:
 
 
 def open_text(config: DataConfig) -> Source:
-    """Return the source of text named `config.name`: one of our own, or else a TFDS data set.
+    """Return the source of text named `config.name`: embedded, one's own files, or of TFDS.
 
     Raises `TransferError` when it is unknown, not prepared or cannot be read.
 
@@ -55,6 +58,8 @@ def open_text(config: DataConfig) -> Source:
     """
     if config.name in TEXT_SOURCES:
         return TEXT_SOURCES[config.name](config)
+    if path := own_path(config.name):
+        return OwnText(OwnFiles(path), config)
     return open_tfds_text(config, TEXT_SOURCES)
 
 
@@ -64,9 +69,11 @@ def open_images(config: ImageConfig) -> ImageSource:
     Raises `TransferError` when it is unknown, cannot be read, or its folder cannot be written.
     """
     if config.name in IMAGE_BUILDERS:
-        return ImageSource(
+        return TfdsImages(
             prepared.prepare_embedded(config.name, lambda: _embedded(config), config.folder)
         )
+    if path := own_path(config.name):
+        return open_own_images(OwnFiles(path), config.record_folder)
     builder = prepared.open_prepared(
         config.name,
         config.data_dir,
@@ -74,7 +81,7 @@ def open_images(config: ImageConfig) -> ImageSource:
         kind="labeled-image",
         embedded=tuple(IMAGE_BUILDERS),
     )
-    return ImageSource(builder)
+    return TfdsImages(builder)
 
 
 def image_shape(config: ImageConfig) -> tuple[int, int, int]:
@@ -87,13 +94,17 @@ def image_shape(config: ImageConfig) -> tuple[int, int, int]:
       >>> image_shape(ImageConfig(name="digits")), image_shape(ImageConfig(name="cifar10"))
       ((8, 8, 1), (32, 32, 3))
     """
-    if config.name in IMAGE_BUILDERS:
-        builder = _embedded(config)
+    source: ImageSource
+    if path := own_path(config.name):
+        source = open_own_images(OwnFiles(path), config.record_folder)
+    elif config.name in IMAGE_BUILDERS:
+        source = TfdsImages(_embedded(config))
     else:
-        builder = prepared.find_builder(
-            config.name, config.folder, "labeled-image", tuple(IMAGE_BUILDERS)
+        source = TfdsImages(
+            prepared.find_builder(
+                config.name, config.folder, "labeled-image", tuple(IMAGE_BUILDERS)
+            )
         )
-    source = ImageSource(builder)
     if config.image_size:
         return config.image_size, config.image_size, source.shape[-1]
     return source.size()

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
+from transfer.data.config import OWN_FILES
 from transfer.data.fingerprint import combine_fingerprints
 from transfer.errors import TransferError, nearest
 
@@ -140,10 +142,20 @@ def find_builder(
         ours = ", ".join(f'"{each}"' for each in embedded)
         raise TransferError(
             f'The data set "{name}" is neither known to TFDS nor prepared in '
-            f"{folder}{nearest(name, known)}; set data.name to {ours} or a TFDS {kind} data set."
+            f"{folder}{_path_of_own(name) or nearest(name, known)}; set data.name to {ours}, "
+            f"{OWN_FILES}PATH for files of your own (docs/data.md), or a TFDS {kind} data set."
         ) from error
     except Exception as error:  # malformed names, builders that need missing packages, network
         raise TransferError(
-            f'The data set "{name}" cannot be opened ({first_line(error)}); expected NAME, '
-            f"NAME/CONFIG or NAME/CONFIG:VERSION of a {kind} data set in array_record format."
+            f'The data set "{name}" cannot be opened ({first_line(error)})'
+            f"{_path_of_own(name)}; expected NAME, "
+            f"NAME/CONFIG or NAME/CONFIG:VERSION of a {kind} data set in array_record format, or "
+            f"{OWN_FILES}PATH for files of your own (docs/data.md)."
         ) from error
+
+
+def _path_of_own(name: str) -> str:
+    """What was meant by a name that is a path, as `nearest` says it."""
+    path = os.path.expanduser(name)
+    is_path = "\0" not in path and os.path.exists(path)
+    return f' (did you mean "{OWN_FILES}{name}"?)' if is_path else ""

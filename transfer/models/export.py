@@ -1,15 +1,19 @@
 """Checkpoints for other libraries: the published LLaMA layout, with multipliers folded in."""
 
 import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from etils import epath
+from flax import traverse_util
 from safetensors.numpy import save
 
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
-from transfer.models.functional import Arrays
+from transfer.models.functional import Arrays, ModelLayout
 from transfer.models.transformer import TransformerConfig
+from transfer.scaling import Parameter
 from transfer.user_paths import user_path
 
 
@@ -36,6 +40,63 @@ def export_llama(
     with atomic_write(folder / "config.json") as file:
         file.write((json.dumps(_description(config), indent=2) + "\n").encode())
     return folder
+
+
+class FoldedParameter(NamedTuple):
+    """Which parameter a published tensor holds, and the product of the multipliers folded into it.
+
+    Every layer's tensor holds its own part of one stacked parameter.
+    """
+
+    path: str
+    scale: float
+
+
+def folded_parameters(
+    config: TransformerConfig, layout: ModelLayout, multipliers: Mapping[str, float]
+) -> dict[str, FoldedParameter]:
+    """Return what every tensor of an exported checkpoint holds, by its published name.
+
+    It is what `export_llama` makes of parameters that say which they are, one entry each.
+
+    Arguments:
+      multipliers: the values of the layout's multipliers, by path.
+
+    Example:
+      >>> from transfer.models import model_layout
+      >>> config = TransformerConfig(width=64)
+      >>> layout = model_layout(config, base_width=16)
+      >>> found = folded_parameters(config, layout, dict.fromkeys(layout.multipliers, 0.5))
+      >>> found["model.layers.1.mlp.up_proj.weight"]
+      FoldedParameter(path='blocks.feed_forward.up.kernel', scale=0.5)
+    """
+    paths = list(layout.parameters)
+
+    def stack(declared: Parameter) -> tuple[int, ...]:
+        return declared.shape[: len(declared.axes.stack)]
+
+    scales = {
+        path: np.full(stack(layout.multipliers[path]), scale) for path, scale in multipliers.items()
+    }
+
+    def tensors(entry: Callable[[str], float]) -> dict[str, np.ndarray]:
+        ones = {
+            path: np.ones(stack(each) + (1,) * (len(each.shape) - len(each.axes.stack)))
+            for path, each in layout.parameters.items()
+        }
+        filled = {path: entry(path) * one for path, one in ones.items()}
+        trees = (traverse_util.unflatten_dict(tree, sep=".") for tree in (filled, scales))
+        return _tensors(config, *trees)
+
+    ones = tensors(lambda path: 1.0)
+    marked = tensors(lambda path: 1.0 + paths.index(path))
+    found = {}
+    for name, tensor in ones.items():
+        if tensor.size == 1:
+            scale = float(tensor.item())
+            place = round(float(marked[name].item()) / scale) - 1
+            found[name] = FoldedParameter(paths[place], scale)
+    return found
 
 
 def _tensors(

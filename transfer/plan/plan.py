@@ -17,6 +17,7 @@ from transfer.plan.memory import Memory, memory
 from transfer.plan.program import Program, compile_group
 from transfer.tpu.topology import Topology
 from transfer.training import Population, TrialGroup
+from transfer.training.memory import device_bytes
 from transfer.training.task import Batch
 
 # How many functions are named by the bytes that they move.
@@ -38,6 +39,7 @@ class Plan:
       least: the bytes between a device and its memory that no schedule of a step can save.
       bytes: those that the compiled program moves.
       origins: the functions that move most of them, with the bytes of each.
+      steps: of a run, with those of its branches.
       unknown: kernels whose FLOPs are not counted.
       open: loops of unknown length, but that over steps, of which one trip is counted.
       seconds: that compiling took.
@@ -117,14 +119,14 @@ def read_program(group: TrialGroup, topology: Topology, program: Program) -> Pla
     )
     model_flops = len(group.trials) * step_flops(program.population, batch)
     own_flops = min(model_flops / devices, total.flops)
-    held = memory(program, topology.chip.usable * 2**30)
+    held = memory(program, topology.chip.usable * 2**30 - _trunk(group, program))
     least = least_traffic(program, held, topology.chip.on_chip * 2**20)
     return Plan(
         topology=topology,
         width=group.shape.width,
         recipe=group.recipe_names,
         trials=len(group.trials),
-        steps=program.population.steps,
+        steps=program.population.steps + group.training.all_branch_steps,
         execution=program.population.execution,
         mesh=shape,
         batch_size=program.batch_size,
@@ -144,6 +146,13 @@ def read_program(group: TrialGroup, topology: Topology, program: Program) -> Pla
         traced=program.traced,
         seconds=program.seconds,
     )
+
+
+def _trunk(group: TrialGroup, program: Program) -> int:
+    """Bytes of a device that the trunks of its trials take beside their branches."""
+    if not group.training.branch_steps:
+        return 0
+    return device_bytes(program.arguments[0], program.compiled.input_shardings[0][0])
 
 
 def step_flops(population: Population, batch: Batch) -> float:

@@ -147,12 +147,14 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int) -> str:
-    """Return a number with three digits.
+    """Return a number with three digits, and a dash for 0, which stands for unknown.
 
     Example:
-      >>> count(768), count(139584), count(7_000_000_000)
-      ('768', '140K', '7B')
+      >>> count(768), count(139584), count(7_000_000_000), count(0)
+      ('768', '140K', '7B', '-')
     """
+    if not number:
+        return "-"
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if number >= size:
             return f"{number / size:.3g}{unit}"

@@ -175,7 +175,7 @@ def _cells(trials: Sequence[TrialResult], optimum: Optimum) -> tuple[DecayCell, 
 
 def _shown(trials: Sequence[TrialResult], judged: RecipeVerdict) -> dict[int, list[TrialResult]]:
     """Return, by width, the trials of the setting nearest the transferred one."""
-    mine = [t for t in trials if t.recipe == judged.recipe and t.status != "failed"]
+    mine = [t for t in trials if t.recipe == judged.recipe and t.is_finished]
     widths = sorted({trial.width for trial in mine})
     place = judged.proxy(widths[-1]).nearest_log2_learning_rate
     shown = {}

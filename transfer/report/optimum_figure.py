@@ -28,7 +28,9 @@ def optimum_figure(verdict: SweepVerdict) -> Figure:
         else:
             width_axis(axis, sorted(widths))
             learning_rates(axis, "y")
-            figure.legend(loc="outside right center")
+            legend = figure.legend(loc="outside right center")
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # a name may hold dollars
         axis.set_ylabel("best learning rate at the base width")
     return figure
 

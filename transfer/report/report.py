@@ -1,6 +1,7 @@
 """The report of a run: its verdict and figures, to look at or to write down."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,13 @@ from transfer.report.forecast_data import ShownForecast
 from transfer.report.ladder import ladder_tables, ladder_verdicts, write_ladders
 from transfer.report.sublayers import invariance_html
 from transfer.report.verdict import verdict_html, verdict_text
-from transfer.run_directory import METRICS_SCHEMA, SPECTRUM_SCHEMA, RunDirectory, TrialResult
+from transfer.run_directory import (
+    METRICS_SCHEMA,
+    SPECTRUM_SCHEMA,
+    ReadOff,
+    RunDirectory,
+    TrialResult,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,15 +64,25 @@ class Report:
 
     @classmethod
     def of(
-        cls, run: RunDirectory, *, task: str = "", provenance: Mapping[str, Any] | None = None
+        cls,
+        run: RunDirectory,
+        *,
+        task: str = "",
+        provenance: Mapping[str, Any] | None = None,
+        horizon: ReadOff | None = None,
     ) -> "Report":
         """Judge all trials of a run; `task` and `provenance` go into the verdict.
+
+        With a horizon, what was read off trunks there is judged as a sweep of runs of that length,
+        without curves and singular values, which are those of whole runs.
 
         Raises:
           TransferError: the run holds no trials, no sweep, or trials that do not compare.
         """
-        every, spectrum, metrics = run.require_trials(), run.spectrum(), run.metrics()
-        experiment = (run.config() or {}).get("experiment", {})
+        every, experiment = run.require_trials(horizon), _experiment(run, horizon)
+        spectrum, metrics = SPECTRUM_SCHEMA.empty_table(), METRICS_SCHEMA.empty_table()
+        if horizon is None:
+            spectrum, metrics = run.spectrum(), run.metrics()
         # The widths of a ladder compare at one of its rungs.
         trials, target = reference_trials(every), named_target(experiment)
         report = cls._judge(
@@ -81,7 +98,7 @@ class Report:
         if is_ladder(every):
             verdict = dataclasses.replace(verdict, compute=compute_spent(every, target))
             ladders = ladder_verdicts(every)
-        forecast = ShownForecast.of(run, trials)
+        forecast = ShownForecast.of(run, trials) if horizon is None else None
         return dataclasses.replace(report, verdict=verdict, forecast=forecast, ladders=ladders)
 
     @classmethod
@@ -132,6 +149,10 @@ class Report:
     def invariance(self) -> Html:
         """Whether every sublayer's top singular value keeps its size as width grows."""
         return Html(invariance_html(self.verdict))
+
+    def law(self) -> Picture:
+        """Loss against parameters and FLOPs: the proxies, their law, and the forecast beside it."""
+        return self._picture("forecast", "a forecast, as transfer forecast registers it")
 
     def curves(self) -> Picture:
         """Training loss at the transferred learning rate."""
@@ -188,13 +209,29 @@ class Report:
         return verdict_html(self.verdict)
 
 
-def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any]) -> SweepVerdict:
+def report_folder(horizon: ReadOff | None = None) -> str:
+    """Return where in a run directory a report is written: that on a horizon apart.
+
+    Example:
+      >>> report_folder(), report_folder(ReadOff(400, "branch"))
+      ('report', 'report/branch-400')
+    """
+    return "report" if horizon is None else f"report/{horizon.kind}-{horizon.steps}"
+
+
+def write_report(
+    run: RunDirectory,
+    *,
+    task: str,
+    provenance: Mapping[str, Any],
+    horizon: ReadOff | None = None,
+) -> SweepVerdict:
     """Write `report/verdict.json`, `report.html` and the figures of a run; return the verdict.
 
     `report.html` is one file that opens offline, with the figures to explore. A figure whose data
     was not recorded is not written: that of singular values without spectra, that of training
     curves without metrics, that of decays where one was swept. Nothing is written when judging
-    fails.
+    fails. The report on a horizon lies in a folder of its own, `report_folder`.
 
     Raises:
       TransferError: the run holds no trials, no sweep, or trials that do not compare.
@@ -204,7 +241,8 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
       >>> verdict.recipes["mup+sqrt"].answer.transfers  # doctest: +SKIP
       'true'
     """
-    report = Report.of(run, task=task, provenance=provenance)
+    report = Report.of(run, task=task, provenance=provenance, horizon=horizon)
+    folder = report_folder(horizon)
 
     from transfer.report.style import to_png
 
@@ -214,9 +252,9 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
         if (figure := draw()) is not None
     }
     for name, image in images.items():
-        run.write_bytes(f"report/{name}.png", image)
-    configuration = (run.config() or {}).get("experiment", {})
-    run.write_bytes("report/report.html", report.page(configuration, str(run)).encode())
+        run.write_bytes(f"{folder}/{name}.png", image)
+    page = report.page(_experiment(run, horizon), str(run))
+    run.write_bytes(f"{folder}/report.html", page.encode())
     if report.forecast:
         judged = [each.to_json() for each in report.forecast.judged]
         content = {"registered": report.forecast.registered, "targets": judged}
@@ -224,5 +262,20 @@ def write_report(run: RunDirectory, *, task: str, provenance: Mapping[str, Any])
     if report.ladders:
         write_ladders(run, report.ladders)
     # Last, so that a verdict stands beside its own figures.
-    run.write_json("report/verdict.json", report.verdict.to_json())
+    run.write_json(f"{folder}/verdict.json", report.verdict.to_json())
     return report.verdict
+
+
+def _experiment(run: RunDirectory, horizon: ReadOff | None) -> Mapping[str, Any]:
+    """The configuration of the trials, empty where none is recorded."""
+    recorded: Mapping[str, Any] = (run.config() or {}).get("experiment", {})
+    if horizon is None or not recorded:
+        return recorded
+    # These import JAX, which asking for help must not wait for.
+    from transfer.config import read
+    from transfer.sweeps import experiment_at
+
+    content: dict[str, Any] = json.loads(
+        json.dumps(dataclasses.asdict(experiment_at(read(recorded), horizon)))
+    )
+    return content

@@ -75,9 +75,11 @@ def grid(
     axes = figure.subplots(len(titles), len(titles[0]), sharey=True, squeeze=False).tolist()
     for row, names in zip(axes, titles, strict=True):
         for axis, title in zip(row, names, strict=True):
-            axis.set_title(title)
+            axis.set_title(title, parse_math=False)  # a name may hold dollars
     letters = int(width / LETTER_WIDTH)
-    figure.suptitle(textwrap.fill(claim, letters), x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(
+        textwrap.fill(claim, letters), x=0.01, ha="left", fontweight="bold", parse_math=False
+    )
     return figure, axes
 
 

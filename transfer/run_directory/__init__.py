@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from transfer.renamed import renamed
 from transfer.run_directory.directory import CONFIG, FORECAST, FORMAT, PLAN, RunDirectory
+from transfer.run_directory.horizons import HorizonKind, ReadOff, at_horizon, found_horizons
 from transfer.run_directory.lock import LOCK
 from transfer.run_directory.tables import (
     GAINS_SCHEMA,
@@ -27,10 +28,14 @@ __all__ = [
     "PLAN",
     "SPECTRUM_SCHEMA",
     "TRIALS_SCHEMA",
+    "HorizonKind",
     "Origin",
+    "ReadOff",
     "RunDirectory",
     "Status",
     "TrialResult",
+    "at_horizon",
+    "found_horizons",
 ]
 
 if not TYPE_CHECKING:

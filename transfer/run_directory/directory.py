@@ -31,7 +31,8 @@ from etils import epath
 from transfer.atomic import atomic_write
 from transfer.errors import TransferError
 from transfer.markup import html_table
-from transfer.run_directory.lock import exclusive
+from transfer.run_directory.horizons import ReadOff, at_horizon
+from transfer.run_directory.lock import exclusive, writer
 from transfer.run_directory.tables import (
     ADDED_COLUMNS,
     GAINS_SCHEMA,
@@ -105,6 +106,11 @@ class RunDirectory:
         """Where TensorBoard finds a folder of events for each trial."""
         return self.path / "tensorboard"
 
+    @property
+    def writer(self) -> str | None:
+        """Which process trains into the directory now, None where none does (`lock.writer`)."""
+        return writer(self.path)
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Be the only process that trains into the directory for the block (`lock.exclusive`)."""
         return exclusive(self.path)
@@ -156,16 +162,49 @@ class RunDirectory:
             stream.write(content)
         return file
 
-    def trials(self) -> list[TrialResult]:
-        """Return every finished trial, sorted by recipe, width, origin, rate, decay and seed."""
+    def trials(self, horizon: ReadOff | None = None) -> list[TrialResult]:
+        """Return every trial, sorted by recipe, width, origin, rate, decay and seed.
+
+        With a horizon they are what was read off there, as runs of that length; see `at_horizon`.
+        Without one, what was read off trunks is left out, so that lengths are never mixed.
+
+        Raises:
+          TransferError: nothing was read off at the horizon.
+        """
+        rows = self.rows()
+        return (
+            [row for row in rows if not row.trunk] if horizon is None else at_horizon(rows, horizon)
+        )
+
+    def rows(self) -> list[TrialResult]:
+        """Return every row of the table of trials, what was read off trunks included."""
         table = self._read_table(self.path / "trials.parquet", TRIALS_SCHEMA)
         if table is None:
             return []
         return [TrialResult(**row) for row in table.to_pylist()]
 
-    def require_trials(self) -> list[TrialResult]:
-        """Return the finished trials, or raise when there is not one."""
-        trials = self.trials()
+    def to_pandas(self) -> Any:
+        """Return the finished trials as a pandas frame, a row each (`docs/tables.md`).
+
+        Raises:
+          TransferError: pandas is not installed; it comes with no other package that is needed.
+
+        Example:
+          >>> frame = RunDirectory("runs/proxies").to_pandas()  # doctest: +SKIP
+          >>> frame.groupby(["recipe", "width"]).eval_loss.min()  # doctest: +SKIP
+        """
+        rows = [dataclasses.asdict(trial) for trial in self.trials()]
+        try:
+            return pa.Table.from_pylist(rows, schema=TRIALS_SCHEMA).to_pandas()
+        except ImportError as error:
+            raise TransferError(
+                "A frame needs pandas, which is not installed; expected pip install pandas, or "
+                "RunDirectory.trials()."
+            ) from error
+
+    def require_trials(self, horizon: ReadOff | None = None) -> list[TrialResult]:
+        """Return the trials, or raise when there is not one."""
+        trials = self.trials(horizon) if self.trials() else []
         if not trials:
             inside = self.path.iterdir() if self.path.exists() else ()
             runs = ", ".join(sorted(f.name for f in inside if (f / "trials.parquet").exists()))
@@ -194,9 +233,23 @@ class RunDirectory:
         self._write_table(f"spectrum/{group}.parquet", spectrum, SPECTRUM_SCHEMA)
         self._write_table(f"gains/{group}.parquet", gains, GAINS_SCHEMA)
         names = {trial.trial for trial in trials}
-        rows = [trial for trial in self.trials() if trial.trial not in names] + list(trials)
+        rows = [trial for trial in self.rows() if trial.trial not in names] + list(trials)
         rows.sort(key=_order)
         self._write_table("trials.parquet", map(dataclasses.asdict, rows), TRIALS_SCHEMA)
+
+    def replace(
+        self,
+        trials: Iterable[TrialResult],
+        metrics: Iterable[Mapping[str, Any]] = (),
+        spectrum: Iterable[Mapping[str, Any]] = (),
+        gains: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Make these the only trials of a directory that holds results of other runs."""
+        self._write_table("metrics/all.parquet", metrics, METRICS_SCHEMA)
+        self._write_table("spectrum/all.parquet", spectrum, SPECTRUM_SCHEMA)
+        self._write_table("gains/all.parquet", gains, GAINS_SCHEMA)
+        rows = map(dataclasses.asdict, sorted(trials, key=_order))
+        self._write_table("trials.parquet", rows, TRIALS_SCHEMA)
 
     def metrics(self) -> pa.Table:
         """Return the training curves of all groups as one table (`METRICS_SCHEMA`)."""

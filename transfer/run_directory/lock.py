@@ -62,6 +62,33 @@ def exclusive(folder: epath.Path) -> Iterator[None]:
         yield
 
 
+def writer(folder: epath.Path) -> str | None:
+    """Return which process writes into a run directory now, None where none does.
+
+    A process that was killed less than 20 seconds ago may still be named.
+
+    Example:
+      >>> import tempfile
+      >>> folder = epath.Path(tempfile.mkdtemp())
+      >>> with exclusive(folder):
+      ...     writer(folder) == f"process {os.getpid()} on {socket.gethostname()}"
+      True
+      >>> print(writer(folder))
+      None
+    """
+    file = folder / LOCK
+    owner = _read(file)
+    if not owner:
+        return None
+    if owner.get("host") == socket.gethostname() and not _is_running(owner.get("pid")):
+        return None
+    try:
+        silent = time.time() - file.stat().mtime
+    except OSError:  # it has ended meanwhile
+        return None
+    return _name(owner) if silent < DEAD_SECONDS else None
+
+
 def _hold(folder: epath.Path, held: contextlib.ExitStack) -> None:
     """Take the lock until `held` is left."""
     file, owner = folder / LOCK, _owner()

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 Status = Literal["completed", "diverged", "failed", "stopped"]
-Origin = Literal["sweep", "predicted"]
+Origin = Literal["sweep", "predicted", "average", "branch"]
 # What the trials of a sweep may be compared by, in words.
 OBJECTIVES: Mapping[str, str] = {
     "eval_loss": "held-out loss",
@@ -22,7 +22,8 @@ class TrialResult:
 
     | columns                        | meaning                                                    |
     |--------------------------------|------------------------------------------------------------|
-    | trial, group, origin           | the name, its group, and who asked: a sweep or a prediction|
+    | trial, group, origin           | the name, its group, and who asked: a sweep or a prediction,|
+    |                                | or how it was read off its trunk: an average or a branch   |
     | width, base_width, layers,     | the shape; `layers` counts stacked layers, 1 without a     |
     | batch_size                     | stack, and `batch_size` windows or images                  |
     | recipe                         | the recipe's name, and then its parts:                     |
@@ -33,8 +34,9 @@ class TrialResult:
     | learning_rate ...              | the hyperparameters, as they read at the base width        |
     | attention_logits               |                                                            |
     | seed, steps, tokens            | `tokens` is the run's horizon; a labeled image is one token|
-    | trunk                          | the constant-rate trial that this one branches off, or empty|
-    | parameters, flops              | `flops`: 3 times a forward pass's products, for every step |
+    | trunk                          | the constant-rate trial that this one is read off, or empty|
+    | parameters, flops              | `flops`: 3 times a forward pass's products, for every step,|
+    |                                | and of a trunk for every step of its branches too          |
     | status                         | completed, diverged, failed, or stopped early by the search|
     | loss, eval_loss, eval_accuracy | nats per token: training loss over the last tenth of the   |
     |                                | steps, held-out loss after the last; NaN unless completed  |
@@ -42,10 +44,14 @@ class TrialResult:
     | decay_times                    | sum_t lr_t * decay of the hidden matrices                  |
     | wall_seconds, compile_seconds  | the trial's share of its group's wall time, and of that the|
     |                                | time until all programs were compiled; NaN where unknown   |
-    | execution                      | how the group's trials shared the devices                  |
+    | execution                      | how the group's trials shared the devices; or the trial that|
+    |                                | this one is the same run as, and was not trained beside    |
     | noise_scale                    | the gradient noise scale over the second half of the run,  |
     |                                | in the unit of batch_size; null where it was not measured, |
     |                                | infinite where the gradient is lost in the noise           |
+
+    In results from elsewhere (`transfer.sweeps.results`) what is not told is 0, empty or NaN, and a
+    `base_width` of 0 says that learning rates are as the table has them.
     """
 
     trial: str
@@ -87,6 +93,11 @@ class TrialResult:
     compile_seconds: float
     execution: str
     noise_scale: float | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end, if only by diverging; others say nothing of a whole run."""
+        return self.status in ("completed", "diverged")
 
     @property
     def objective_value(self) -> float:

@@ -39,7 +39,7 @@ class Recipe(Tabular):
 
     Arguments:
       parametrization: `standard`, `ntk`, `mup` (Table 8), `mup_table3`, `mup_table9`, `mean_field`
-        or `unit`; or a whole name, PARAMETRIZATION[/RATES][+DECAY], as `str` prints it.
+        or `unit`; or a whole name, `PARAMETRIZATION[/RATES][+DECAY]`, as `str` prints it.
       rates: exponents of the learning rate: `uniform` (one rate), `full` (full alignment) or `none`
         (no alignment); by default `uniform` for standard and ntk, `full` for the others.
       decay: `sqrt`, `constant`, `independent`, a number x for decay ~ m_in^x, or a `Calibration`

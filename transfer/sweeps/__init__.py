@@ -7,7 +7,9 @@ from transfer.sweeps.adopt import Adopted, adopted, tuned_for
 from transfer.sweeps.bracket import bracket
 from transfer.sweeps.cost import GroupCost, SweepCost, group_cost, sweep_cost
 from transfer.sweeps.design import Design, propose
+from transfer.sweeps.experiment_at import experiment_at
 from transfer.sweeps.groups import declared_groups, most_rounds
+from transfer.sweeps.optimizer_groups import OptimizerGroups, optimizer_groups
 from transfer.sweeps.preflight import load_for
 from transfer.sweeps.provenance import provenance, register_run
 from transfer.sweeps.registration import (
@@ -28,27 +30,34 @@ from transfer.sweeps.runner import (
 )
 from transfer.sweeps.tables import GroupTables
 from transfer.sweeps.target import extrapolated, target_experiment
-from transfer.sweeps.target_values import target_values
+from transfer.sweeps.target_values import parameter_values, target_values
 
 __all__ = [
     "Adopted",
     "Design",
+    "Group",
     "GroupCost",
     "GroupTables",
     "Launcher",
     "Lines",
     "LocalLauncher",
+    "OptimizerGroups",
     "Reporter",
+    "Setting",
     "SweepCost",
     "adopted",
     "bracket",
+    "claim",
     "declared_groups",
+    "experiment_at",
     "extrapolated",
     "group_cost",
     "group_line",
     "load_for",
     "make_forecast",
     "most_rounds",
+    "optimizer_groups",
+    "parameter_values",
     "propose",
     "provenance",
     "register_forecast",
@@ -65,6 +74,7 @@ __all__ = [
     "target_values",
     "target_widths",
     "train_groups",
+    "trial_name",
     "tuned_for",
     "unfinished",
     "work",

@@ -3,11 +3,15 @@
 Every decision is a function of the configuration and of the trials of earlier rounds. A search that
 is started again therefore asks for the same rounds, of which only what is missing is trained, and
 ends with the same table.
+
+Where runs have horizons, `sweep.survivors` stops the worse points of a round at all but the last of
+them (`transfer.training.survivors`); the search goes by the loss that is expected of them
+(`end_losses`), and the table says that they were stopped.
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +19,12 @@ import numpy as np
 from transfer.config import Experiment
 from transfer.distributed import exchange
 from transfer.run_directory import RunDirectory
+from transfer.sweeps.end_losses import end_losses
 from transfer.sweeps.groups import hyperparameters_at, search_box
 from transfer.sweeps.search.decision import Search, Stopped
-from transfer.sweeps.search.prior import prior_of
+from transfer.sweeps.search.prior import Prior, prior_of
 from transfer.sweeps.search.surrogate import Observations
+from transfer.sweeps.shared_trials import leading_recipes, record_under
 from transfer.training import TrialGroup, TrialSpec
 
 SEARCH = "search.json"
@@ -47,6 +53,15 @@ class _Progress:
         """Whether one trial at least has a loss."""
         return any(np.isfinite(loss) for *_, loss in self.rows)
 
+    def under(self, prior: Prior) -> "_Progress":
+        """Return what a search with another prior knows after the same trials."""
+        return dataclasses.replace(
+            self,
+            search=dataclasses.replace(self.search, prior=prior),
+            rows=list(self.rows),
+            stops=dict(self.stops),
+        )
+
     def decide(self, width: int, count: int, extend: int) -> list[list[float]]:
         """Return the points of the next round at a width, and none once it is done."""
         found = self.search.decide(width, self.observations, count)
@@ -72,7 +87,8 @@ def search_adaptively(
     """Train the rounds of an adaptive search, and write what it found into `search.json`.
 
     A round is a group with the points of all recipes that are not done with a width. Once one is,
-    the others take its share, so that rounds stay as large as the program has slots.
+    the others take its share, so that rounds stay as large as the program has slots. Recipes whose
+    runs are the same at the first width, as at the base width, are searched as one there.
 
     Arguments:
       run: where `train` adds a group.
@@ -96,33 +112,42 @@ def search_adaptively(
         )
         for recipe in recipes
     }
-    slots = sweep.population * len(recipes) * len(sweep.seeds)
     for width in sorted(sweep.widths):
-        while points := _round(searches, width, sweep.population, sweep.extend):
-            specs = {
+        leaders = {recipe: recipe for recipe in recipes}
+        if width == min(sweep.widths):
+            leaders = leading_recipes(experiment, width, recipes)
+        leading = {recipe: searches[recipe] for recipe in leaders.values()}
+        slots = sweep.population * len(leading) * len(sweep.seeds)
+        while points := _round(list(leading.values()), width, sweep.population, sweep.extend):
+            asked = {
                 TrialSpec(
-                    hyperparameters_at(box, point, experiment.hyperparameters), seed, recipes[index]
-                ): (index, tuple(point))
-                for index, point in points
+                    hyperparameters_at(box, point, experiment.hyperparameters), seed, recipe
+                ): tuple(point)
+                for recipe, point in ((list(leading)[index], point) for index, point in points)
                 for seed in sweep.seeds
             }
-            group = dataclasses.replace(experiment.group(width, specs), slots=slots)
+            group = dataclasses.replace(experiment.group(width, asked), slots=slots)
             train(group)
-            losses = {trial.trial: trial.objective_value for trial in run.trials()}
-            for spec, (index, place) in specs.items():
+            if exchange.is_first():
+                record_under(run, group, leaders)
+            losses = end_losses(group, run.rows())
+            for spec, point in asked.items():
                 loss = losses[group.trial_name(spec)]
-                searches[recipes[index]].rows.append((float(width), place, spec.seed, loss))
+                leading[spec.recipe].rows.append((float(width), point, spec.seed, loss))
+        for recipe, leader in leaders.items():
+            if recipe != leader:
+                searches[recipe] = searches[leader].under(searches[recipe].search.prior)
     if exchange.is_first():
         run.write_json(SEARCH, {str(recipe): _found(each) for recipe, each in searches.items()})
 
 
 def _round(
-    searches: Mapping[Any, _Progress], width: int, population: int, extend: int
+    searches: Sequence[_Progress], width: int, population: int, extend: int
 ) -> list[tuple[int, list[float]]]:
-    """The points of a round, each with the index of its recipe, as the first process finds them."""
+    """The points of a round, each with the index of its search, as the first process finds them."""
     points: list[tuple[int, list[float]]] = []
     if exchange.is_first():
-        going = dict(enumerate(searches.values()))
+        going = dict(enumerate(searches))
         while going := {i: each for i, each in going.items() if width not in each.stops}:
             count = population * len(searches) // len(going)
             asked = {i: each.decide(width, count, extend) for i, each in going.items()}

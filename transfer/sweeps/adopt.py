@@ -11,6 +11,7 @@ from typing import Any
 
 from transfer.analysis import Prediction
 from transfer.config import Experiment, read
+from transfer.data import is_same_data_name
 from transfer.errors import TransferError
 from transfer.scaling import Scale, extrapolate
 from transfer.sweeps.target import base_scale, proxy_scale, recipe_of, target_experiment
@@ -28,9 +29,12 @@ _BESIDE = {
     *(
         f"training.{name}"
         for name in (
+            "average_share",
+            "branch_steps",
             "checkpoint_every",
             "checkpoints_kept",
             "execution",
+            "horizons",
             "log_every",
             "microbatches",
             "noise_scale",
@@ -215,6 +219,8 @@ def _differences(
             accepted += [0, getattr(base, key.removeprefix("base_"))]
         elif key in _PHASES:
             accepted.append(_share(sweep, experiment, prediction, key))
+        elif key == "data.name" and is_same_data_name(tuned.get(key), own.get(key)):
+            continue
         if own.get(key) not in accepted:
             yield _Difference(key, tuned.get(key), own.get(key))
 

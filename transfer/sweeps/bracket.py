@@ -47,7 +47,7 @@ def bracket(
     # The program of the first round serves the others, which are smaller.
     slots = len(added)
     for _ in range(MAX_ROUNDS):
-        group = dataclasses.replace(experiment.group(width, added), slots=slots)
+        group = dataclasses.replace(experiment.group(width, added), slots=slots, survivors=1.0)
         train(group)
         losses = {trial.trial: trial.objective_value for trial in run.trials()}
         means = {

@@ -128,6 +128,7 @@ def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> Gro
     """Return what so many trials of a group's shape take at a pace."""
     parameters, flops = run_size(group)
     shape = group.shape
+    all_steps = shape.steps + group.training.all_branch_steps
     return GroupCost(
         width=shape.width,
         layers=shape.layers,
@@ -136,8 +137,8 @@ def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> Gro
         parameters=parameters,
         trials=trials,
         done=done,
-        flops=flops,
-        seconds=shape.steps * pace.seconds(shape.width, flops / shape.steps),
+        flops=flops * (all_steps / shape.steps),
+        seconds=all_steps * pace.seconds(shape.width, flops / shape.steps),
         bytes=estimated_bytes(group, group_mesh(group)),
     )
 
@@ -145,6 +146,8 @@ def group_cost(group: TrialGroup, pace: Pace, trials: int, done: int = 0) -> Gro
 def _pace(groups: Sequence[TrialGroup], run: RunDirectory | None) -> Pace:
     if run is not None and (trials := run.trials()):
         devices = (run.config() or {}).get("provenance", {}).get("devices")
-        if found := recorded_pace(trials, devices):
+        branches = groups[0].training.all_branch_steps
+        timed = [dataclasses.replace(trial, steps=trial.steps + branches) for trial in trials]
+        if found := recorded_pace(timed, devices):
             return found
     return measured_pace(groups)

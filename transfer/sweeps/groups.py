@@ -31,7 +31,9 @@ def declared_groups(experiment: Experiment) -> list[TrialGroup]:
                 f"sweep.{name} is {values}; expected at least one value, and none twice."
             )
     points = search_points(sweep, experiment.hyperparameters)
-    if len({point.learning_rate for point in points}) < 2:
+    # The first round of an adaptive search may be one point of its range.
+    rates = {point.learning_rate for point in points}
+    if sweep.search != "adaptive" and len(rates) < 2:
         raise TransferError(
             "The learning-rate grid has one point; expected several in "
             "sweep.space.learning_rate, since an optimum lies between others."

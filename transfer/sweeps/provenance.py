@@ -13,7 +13,7 @@ from typing import Any, Literal
 import jax
 
 from transfer.config import Experiment, read
-from transfer.data import check_fingerprint
+from transfer.data import check_fingerprint, is_same_data_name
 from transfer.errors import TransferError
 from transfer.run_directory import LOCK, PLAN, RunDirectory
 from transfer.sweeps.groups import declared_groups
@@ -138,6 +138,8 @@ def _difference(old: Any, new: Any, path: str) -> str:
             found = _difference(old.get(key), new.get(key), f"{path}.{key}")
             if found:
                 return found
+        return ""
+    if path == "config.data.name" and is_same_data_name(old, new):
         return ""
     return "" if old == new else f"{path} was {old} and is now {new}"
 

@@ -39,13 +39,16 @@ class Reporter:
 
 def group_line(group: TrialGroup, trials: Sequence[TrialResult]) -> str:
     """Return a group's outcome on a line: its trials, how many diverged, the best loss, seconds."""
+    trials = [trial for trial in trials if not trial.trunk]
     completed = [trial for trial in trials if trial.status == "completed"]
     best = min((trial.objective_value for trial in completed), default=None)
-    diverged = len(trials) - len(completed)
+    diverged = sum(trial.status == "diverged" for trial in trials)
+    stopped = sum(trial.status == "stopped" for trial in trials)
     return (
         f"{group.recipe_names:<10} width {group.shape.width:>4}  "
         f"{f'{group.rung}  ' if group.rung else ''}{len(trials):>3} trials"
-        f"{f', {diverged} diverged' if diverged else ''}  "
+        f"{f', {diverged} diverged' if diverged else ''}"
+        f"{f', {stopped} stopped early' if stopped else ''}  "
         f"{'no trial completed' if best is None else f'best loss {best:.3f}'}  "
         f"{sum(trial.wall_seconds for trial in trials):.0f} s, "
         f"{sum(trial.compile_seconds for trial in trials):.0f} of them compiling"

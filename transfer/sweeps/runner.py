@@ -257,7 +257,8 @@ def work(group: TrialGroup) -> float:
     Narrow models are bound by overhead rather than arithmetic, about that of 10^5 parameters.
     """
     parameters = parameter_count(group.layout.parameters)
-    return len(group.trials) * group.shape.tokens * (parameters + 1e5)
+    steps = group.shape.steps + group.training.all_branch_steps
+    return len(group.trials) * steps * group.data.tokens_per_step * (parameters + 1e5)
 
 
 def _compile_ahead(

@@ -1,7 +1,7 @@
 """From what a population measured to the rows of the run directory."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from transfer import optim, probes
 from transfer.run_directory import TrialResult
 from transfer.scaling import Family, Layout, Parameter, Recipe, Role
+from transfer.sweeps.horizon_rows import horizon_rows
 from transfer.training import Outcome, TrainingConfig, TrialGroup
 from transfer.training.noise_scale import CURVE, noise_scale
 
@@ -49,47 +50,44 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
     for index, trial in enumerate(group.trials):
         name, recipe = group.trial_name(trial), trial.recipe
         hyperparameters, horizon = trial.hyperparameters, group.horizon(recipe)
-        diverged = bool(outcome.diverged[index])
+        diverged, stopped = bool(outcome.diverged[index]), bool(outcome.stopped[index])
+        # A trial that diverged counts as one of the whole length, whenever it was stopped.
+        taken = outcome.steps_taken(index)
+        steps = taken if stopped else outcome.steps
         losses = outcome.history["loss"][index]
         rates = all_rates[index]
         decay_at_base = hyperparameters.weight_decay * horizon.weight_decay
         decay = decay_at_base * _hidden_decay(recipe, layout, training.family)
-        found.trials.append(
-            TrialResult(
-                trial=name,
-                group=group.name,
-                origin=trial.origin,
-                width=group.shape.width,
-                base_width=group.base.width,
-                layers=group.shape.layers,
-                batch_size=group.shape.batch_size,
-                recipe=str(recipe),
-                parametrization=recipe.parametrization,
-                rates=recipe.rates,
-                decay_rule=str(recipe.decay),
-                depth_rule=recipe.depth,
-                horizon_rule=str(recipe.horizon),
-                clipping=recipe.clipping if training.clip else "none",
-                optimizer=training.optimizer,
-                **dataclasses.asdict(hyperparameters),
-                seed=trial.seed,
-                steps=outcome.steps,
-                tokens=group.shape.tokens,
-                trunk="",
-                parameters=outcome.parameters,
-                flops=outcome.flops,
-                status="diverged" if diverged else "completed",
-                loss=_unless(diverged, losses[last_tenth].mean()),
-                eval_loss=_unless(diverged, outcome.held_out["loss"][index]),
-                eval_accuracy=_unless(diverged, outcome.held_out["accuracy"][index]),
-                objective=group.objective,
-                decay_times=float(rates.sum() * decay),
-                wall_seconds=outcome.seconds / len(group.trials),
-                compile_seconds=outcome.compile_seconds / len(group.trials),
-                execution=outcome.execution,
-                noise_scale=_noise_scale(outcome, index, group.shape.batch_size),
-            )
+        trunk = TrialResult(
+            trial=name,
+            group=group.name,
+            origin=trial.origin,
+            width=group.shape.width,
+            base_width=group.base.width,
+            layers=group.shape.layers,
+            batch_size=group.shape.batch_size,
+            **recipe_columns(recipe, training),
+            optimizer=training.optimizer,
+            **dataclasses.asdict(hyperparameters),
+            seed=trial.seed,
+            steps=steps,
+            tokens=steps * group.data.tokens_per_step,
+            trunk="",
+            parameters=outcome.parameters,
+            flops=outcome.flops * ((taken + outcome.branch_steps(index)) / outcome.steps),
+            status="diverged" if diverged else "stopped" if stopped else "completed",
+            loss=_unless(diverged or stopped, losses[last_tenth].mean()),
+            eval_loss=_unless(diverged or stopped, outcome.held_out["loss"][index]),
+            eval_accuracy=_unless(diverged or stopped, outcome.held_out["accuracy"][index]),
+            objective=group.objective,
+            decay_times=float(rates[:steps].sum() * decay),
+            wall_seconds=outcome.seconds / len(group.trials),
+            compile_seconds=outcome.compile_seconds / len(group.trials),
+            execution=outcome.execution,
+            noise_scale=_noise_scale(outcome, index, group.shape.batch_size),
         )
+        read_off, curves = horizon_rows(group, outcome, index, trunk, rates)
+        found.trials.extend([trunk, *read_off])
         found.metrics.extend(
             {
                 "trial": name,
@@ -98,9 +96,10 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
                 "grad_norm": float(outcome.history["grad_norm"][index, step]),
                 "learning_rate": float(rates[step]),
             }
-            for step in range(outcome.steps)
+            for step in range(taken)
         )
-        found.spectrum.extend(_spectrum(name, index, outcome))
+        found.metrics.extend(curves)
+        found.spectrum.extend(_until(taken, _spectrum(name, index, outcome)))
         # What the last step before each measurement used; the first step's before any.
         rates_then = rates[np.maximum(np.array(outcome.measured_at) - 1, 0)]
         equilibrium = {
@@ -109,8 +108,21 @@ def tables(group: TrialGroup, outcome: Outcome) -> GroupTables:
             )
             for path in outcome.spectrum
         }
-        found.gains.extend(_gains(name, index, outcome, equilibrium))
+        found.gains.extend(_until(taken, _gains(name, index, outcome, equilibrium)))
     return found
+
+
+def recipe_columns(recipe: Recipe, training: TrainingConfig) -> dict[str, Any]:
+    """Return a recipe's name and parts as the columns of a trial."""
+    return {
+        "recipe": str(recipe),
+        "parametrization": recipe.parametrization,
+        "rates": recipe.rates,
+        "decay_rule": str(recipe.decay),
+        "depth_rule": recipe.depth,
+        "horizon_rule": str(recipe.horizon),
+        "clipping": recipe.clipping if training.clip else "none",
+    }
 
 
 def _spectrum(trial: str, index: int, outcome: Outcome) -> list[Row]:
@@ -161,6 +173,11 @@ def _gains(
             for at, layer in np.ndindex(columns["gain"].shape)
         ]
     return rows
+
+
+def _until(step: int, rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows of measurements up to a step, after which the trial may have been stopped."""
+    return (row for row in rows if row["step"] <= step)
 
 
 def _equilibrium_rms(

@@ -8,7 +8,7 @@ from transfer.training import TrialGroup
 
 
 def target_values(group: TrialGroup) -> TargetValues:
-    """Return what every parameter of a group's first trial is trained with.
+    """Return what the parameters of a group's first trial are trained with, a row for each role.
 
     Learning rates are peaks of the schedule. Raises `TransferError` for a recipe that does not fit
     the group.
@@ -20,6 +20,27 @@ def target_values(group: TrialGroup) -> TargetValues:
       >>> hidden.learning_rate, hidden.weight_decay  # 2^-6 / 4, 0.1 sqrt(4)
       (0.00390625, 0.2)
     """
+    training = group.training.at(group.horizon(group.trials[0].recipe))
+    own_settings = {
+        name: float(getattr(training, field))
+        for name, field in OPTIMIZERS[training.optimizer].settings.items()
+        if name != "eps"
+    }
+    rows = parameter_values(group)
+    return TargetValues.gathered(group.shape.width, training.optimizer, own_settings, rows)
+
+
+def multiplier_values(group: TrialGroup) -> dict[str, float]:
+    """Return the multipliers of the forward pass of a group's first trial, by path."""
+    trial = group.trials[0]
+    return {
+        path: multiplier_value(declared, trial.recipe, trial.hyperparameters)
+        for path, declared in group.layout.multipliers.items()
+    }
+
+
+def parameter_values(group: TrialGroup) -> list[TargetRow]:
+    """Return a row for each parameter of a group's first trial, then for other multipliers."""
     trial = group.trials[0]
     recipe, hyperparameters = trial.recipe, trial.hyperparameters
     horizon, layout = group.horizon(recipe), group.layout
@@ -29,10 +50,7 @@ def target_values(group: TrialGroup) -> TargetValues:
         Role.OUTPUT: hyperparameters.readout_learning_rate,
     }
     settings = OPTIMIZERS[training.optimizer].settings
-    forward = {
-        path: multiplier_value(declared, recipe, hyperparameters)
-        for path, declared in layout.multipliers.items()
-    }
+    forward = multiplier_values(group)
     rows = []
     for path, rule in recipe.rules(layout.parameters, training.family).items():
         parameter = layout.parameters[path]
@@ -59,7 +77,7 @@ def target_values(group: TrialGroup) -> TargetValues:
                 multiplier=forward.pop(own[0]) if own else 1.0,
             )
         )
-    rows += [
+    return rows + [
         TargetRow(
             role=_of_activations(layout.multipliers[path]),
             parameters=(path,),
@@ -71,10 +89,6 @@ def target_values(group: TrialGroup) -> TargetValues:
         )
         for path, value in forward.items()
     ]
-    own_settings = {
-        name: float(getattr(training, field)) for name, field in settings.items() if name != "eps"
-    }
-    return TargetValues.gathered(group.shape.width, training.optimizer, own_settings, rows)
 
 
 def _layer(path: str) -> str:

@@ -94,8 +94,9 @@ class Topology:
         """
         if importlib.util.find_spec("libtpu") is None:
             raise TransferError(
-                "Compiling for a TPU needs libtpu, which is not installed; expected pip install "
-                '"transfer[tpu]" or pip install libtpu, which need no TPU but Linux on x86-64.'
+                "Compiling for a TPU needs libtpu, which is not installed; expected pip "
+                'install "width-transfer[tpu]" or pip install libtpu, which need no TPU but Linux '
+                "on x86-64."
             )
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)

@@ -8,10 +8,12 @@ from transfer.training.checkpoint import Checkpoints, Snapshot, restore_paramete
 from transfer.training.config import TrainingConfig
 from transfer.training.group import BaseSizes, Shape, TrialGroup, TrialSpec
 from transfer.training.inputs import TrialInputs
-from transfer.training.loop import Outcome, Progress, train
+from transfer.training.loop import Progress, train
 from transfer.training.memory import DoesNotFitError, estimated_bytes, require_room_for_one
-from transfer.training.population import Population, State
+from transfer.training.outcome import Outcome
+from transfer.training.population import Population
 from transfer.training.run_size import run_size
+from transfer.training.state import State
 
 __all__ = [
     "BaseSizes",

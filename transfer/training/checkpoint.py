@@ -32,7 +32,7 @@ from transfer.training.digests import checksum, digests
 from transfer.training.history import History
 from transfer.training.memory import DoesNotFitError
 from transfer.training.orbax_logging import quiet_reads, quiet_saves
-from transfer.training.population import State
+from transfer.training.state import State
 
 _log = logging.getLogger(__name__)
 # How TensorStore's errors begin where it could not read: too many open files, no permission, an

@@ -9,6 +9,7 @@ from transfer import optim
 from transfer.errors import TransferError, nearest
 from transfer.optim import OPTIMIZERS
 from transfer.scaling import Family, Horizon
+from transfer.training.horizon_settings import require_horizons
 from transfer.training.noise_scale import CURVE
 
 EXECUTIONS = ("vectorized", "in_turn")
@@ -40,12 +41,20 @@ class TrainingConfig:
     `noise_scale` takes the gradients of two halves of every batch, one after the other, whose
     difference gives the gradient noise scale (`transfer.training.noise_scale`). It trains the same
     but for rounding and batch normalization, by as many operations.
+
+    `horizons` are numbers of steps of a run at a constant rate, a trunk. At each of them the result
+    of a run of that length is read off it (`transfer.training.horizons`): of the average of its
+    weights, whose mean age is `average_share` of the steps before, and, where `branch_steps` is
+    above 0, of a copy of the trunk whose rate falls linearly to 0 over so many steps and which ends
+    at the horizon.
     """
 
     # What names a trial only where it is asked for.
     OPTIONAL: ClassVar[tuple[str, ...]] = ("noise_scale",)
     # What is kept of a run, not what the run is.
     KEEPING: ClassVar[tuple[str, ...]] = ("checkpoint_every", "checkpoints_kept")
+    # What is read off a run of constant rate, and says nothing of runs without horizons.
+    OF_HORIZONS: ClassVar[tuple[str, ...]] = ("horizons", "average_share", "branch_steps")
 
     steps: int = 200
     microbatches: int = 1
@@ -68,6 +77,9 @@ class TrainingConfig:
     noise_scale: bool = False
     tensorboard: bool = False
     execution: str = ""
+    horizons: tuple[int, ...] = ()
+    average_share: float = 0.1
+    branch_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "microbatches", "log_every", "checkpoints_kept"):
@@ -92,6 +104,26 @@ class TrainingConfig:
                     f'training.{name} "{getattr(self, name)}" is unknown; expected one of '
                     f"{', '.join(filter(None, options))}{nearest(getattr(self, name), options)}."
                 )
+        require_horizons(
+            self.horizons,
+            self.average_share,
+            self.branch_steps,
+            steps=self.steps,
+            warmup=self.warmup,
+            schedule=self.schedule,
+            tokens_per_parameter=self.tokens_per_parameter,
+        )
+
+    @property
+    def all_branch_steps(self) -> int:
+        """Steps that the branches of one run take together.
+
+        Example:
+          >>> training = TrainingConfig(schedule="constant", horizons=(100, 200), branch_steps=40)
+          >>> training.all_branch_steps
+          80
+        """
+        return len(self.horizons) * self.branch_steps
 
     @property
     def curves(self) -> tuple[str, ...]:
@@ -175,9 +207,9 @@ class TrainingConfig:
         parts = self.microbatches * (2 if self.noise_scale else 1)
         if batch_size % parts and self.noise_scale:
             raise TransferError(
-                f"training.noise_scale takes each of {self.microbatches} microbatches in two halves, "
-                f"and a batch of {batch_size} has no {parts} equal parts; expected a multiple of "
-                f"{parts}."
+                f"training.noise_scale takes each of {self.microbatches} microbatches in two "
+                f"halves, and a batch of {batch_size} has no {parts} equal parts; expected a "
+                f"multiple of {parts}."
             )
         if batch_size % parts:
             raise TransferError(

@@ -90,6 +90,8 @@ class TrialGroup:
         have none.
       mesh: how devices share the work, which changes no result.
       objective: the loss by which the sweep compares its trials (`run_directory.OBJECTIVES`).
+      survivors: the share of each recipe's points that go on at every horizon but the last; 1 stops
+        none.
       rung: of a ladder, what tells the group from others of its width, in words.
 
     Example:
@@ -108,6 +110,7 @@ class TrialGroup:
     trials: tuple[TrialSpec, ...]
     mesh: MeshConfig = MeshConfig()
     objective: str = "eval_loss"
+    survivors: float = 1.0
     slots: int = 0
     rung: str = ""
 
@@ -166,6 +169,8 @@ class TrialGroup:
         """What of the training names a trial; an option that is off does not."""
         settings = dataclasses.asdict(self.training)
         off = {name for name in TrainingConfig.OPTIONAL if not settings[name]}
+        if not self.training.horizons:
+            off |= set(TrainingConfig.OF_HORIZONS)
         return {name: value for name, value in settings.items() if name not in off}
 
     def trial_name(self, trial: TrialSpec) -> str:
@@ -182,6 +187,7 @@ class TrialGroup:
                 training | dict.fromkeys(TrainingConfig.KEEPING),
                 dataclasses.asdict(self.data) | {"data_dir": ""},
                 _asked(trial),
+                *([self.survivors] if self.survivors < 1 else []),
             ]
         )[:12]
 

@@ -11,9 +11,12 @@ from transfer.models import ModelLayout
 from transfer.recipe_arrays import RecipeArrays, traced_numbers
 from transfer.scaling import Horizon, Hyperparameters, Recipe
 from transfer.training.config import TrainingConfig
+from transfer.training.cooldown import Cooldown
 from transfer.training.group import TrialSpec
 
 jax.tree_util.register_dataclass(Hyperparameters)
+# Beyond all steps that a run may take.
+_NEVER = np.int32(2**31 - 1)
 
 
 @jax.tree_util.register_dataclass
@@ -30,7 +33,10 @@ class TrialInputs:
       seed: of init and batches.
       stream: the index of the trial's seed among the batches' seeds: trials of one seed see the
         same batches.
-      live: off for what only fills up the program, which is skipped where trials run in turn.
+      live: off for what only fills up the program, or was stopped, which is skipped where trials
+        run in turn.
+      cooldown: the end of a branch, of which a trunk has none yet; None without branches, so that
+        programs without them are as they were.
     """
 
     hyperparameters: Hyperparameters
@@ -39,6 +45,7 @@ class TrialInputs:
     seed: jax.typing.ArrayLike
     stream: jax.typing.ArrayLike
     live: jax.typing.ArrayLike
+    cooldown: Cooldown | None = None
 
     @classmethod
     def of(
@@ -81,7 +88,18 @@ class TrialInputs:
             seed=np.array([trial.seed for trial in trials], np.uint32),
             stream=np.array([seeds.index(trial.seed) for trial in trials], np.int32),
             live=np.arange(len(trials)) < count,
+            cooldown=Cooldown(
+                np.full(len(trials), _NEVER), np.full(len(trials), training.branch_steps, np.int32)
+            )
+            if training.branch_steps
+            else None,
         ), seeds
+
+    def cooling_from(self, start: int) -> "TrialInputs":
+        """Return the same trials with the rate falling from a step on."""
+        assert self.cooldown is not None
+        starts = np.full_like(self.cooldown.start, start)
+        return dataclasses.replace(self, cooldown=dataclasses.replace(self.cooldown, start=starts))
 
 
 def _at(hyperparameters: Hyperparameters, horizon: Horizon) -> Hyperparameters:

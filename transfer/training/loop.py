@@ -16,16 +16,20 @@ from transfer.data import Dataset, ImageDataset, PopulationBatches
 from transfer.distributed import exchange
 from transfer.distributed.timeouts import collective_timeout
 from transfer.termination import TerminatedError
+from transfer.training.batches import device_batches
 from transfer.training.build import build_population, group_mesh
 from transfer.training.checkpoint import Checkpoints, Snapshot
 from transfer.training.config import TrainingConfig
 from transfer.training.group import TrialGroup
 from transfer.training.history import History
+from transfer.training.horizons import HorizonReader
 from transfer.training.inputs import TrialInputs
 from transfer.training.kept_programs import KeptPrograms
 from transfer.training.memory import predict_memory, require_room
-from transfer.training.population import Compiled, State
+from transfer.training.outcome import Outcome
+from transfer.training.population import Compiled
 from transfer.training.run_size import run_size
+from transfer.training.state import State
 from transfer.training.step_budget import StepBudget
 from transfer.training.task import Batch
 
@@ -36,43 +40,6 @@ Progress = Callable[[float, float], None]
 # From a random start, four measurements take the largest value of a Gaussian matrix of width 1024
 # to 1e-7 and the fourth largest to 2e-4; those of trained matrices need two.
 _REPEATED = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a population measured; arrays have a leading trial axis.
-
-    `history` holds the curves (trial, step), `held_out` (trial,) the `loss` in nats and
-    the `accuracy` on held-out data after the last step. `measured` is by quantity and path what
-    `Compiled.measure` says, with a second axis for the measurements, and `measured_at` the steps
-    after which they were made, the last of which ends the run. `flops`
-    are those of one trial: 3 times the products of a forward pass, for every step. `seconds`
-    is wall time, `compile_seconds` the part of it until training began, and `execution`
-    says how the trials shared the devices.
-    """
-
-    steps: int
-    parameters: int
-    flops: float
-    state: State
-    history: dict[str, np.ndarray]
-    held_out: dict[str, np.ndarray]
-    measured_at: tuple[int, ...]
-    measured: dict[str, dict[str, np.ndarray]]
-    seconds: float
-    compile_seconds: float
-    execution: str
-
-    @property
-    def spectrum(self) -> dict[str, np.ndarray]:
-        """Top singular values (trial, measurement, *stack, rank) by path."""
-        return self.measured["spectrum"]
-
-    @property
-    def diverged(self) -> np.ndarray:
-        """Which trials met a loss that is not finite."""
-        finite = np.isfinite(self.history["loss"]).all(axis=1) & np.isfinite(self.held_out["loss"])
-        return ~finite
 
 
 def train(
@@ -135,23 +102,36 @@ def train(
 
     # The start: the last checkpoint, or the initial state.
     with collective_timeout():
-        trials = exchange.device_put(built.inputs, sharding.per_trial(mesh))
-        history = History.empty(
-            len(group.trials), training.measured_at(steps), programs.measured, training.curves
-        )
+        measured_at = training.measured_at(steps)
+        history = History.empty(len(group.trials), measured_at, programs.measured, training)
         start = _restored(checkpoints, programs, history, data)
+        history = start.history if start else history
+        horizons = HorizonReader(
+            group=group,
+            programs=programs,
+            inputs=built.inputs,
+            results=history.horizons,
+            held_out=exchange.device_put(held_out, sharding.eval_batches(mesh)),
+            mesh=mesh,
+            rows=rows,
+            chunk=built.chunk,
+            data=lambda: PopulationBatches(dataset, built.seeds, rows=rows.rows),
+            asked_to_stop=asked_to_stop,
+        )
+        step = start.step if start else 0
+        trials = horizons.trials(step)
         run = _Run(
             programs=programs,
             trials=trials,
             data=data,
             rows=rows,
             chunk=built.chunk,
-            held_out=exchange.device_put(held_out, sharding.eval_batches(mesh)),
-            history=start.history if start else history,
+            held_out=horizons.held_out,
+            history=history,
             events=events,
             # A device has room for one state, so nothing is initialized where one was restored.
             state=start.state if start else programs.init(trials),
-            step=start.step if start else 0,
+            step=step,
             position=data.get_state(),
         )
     if events is not None:
@@ -166,15 +146,26 @@ def train(
     # Training. While the devices take steps, this process writes down the steps before them, reads
     # the batches after them, and traces what is needed later.
     later, first = itertools.chain(to_compile, meanwhile), run.step
-    budget, stop = StepBudget(most=built.chunk), _next_stop(run.step, built.chunk, training, steps)
+    budget, stop = (
+        StepBudget(most=built.chunk),
+        _next_stop(run.step, built.chunk, training, horizons),
+    )
     coming, unwritten = run.read(min(budget.steps, stop - run.step)), None
-    while run.step < steps:
+    while True:
+        # A checkpoint of this step is one from before anything is read off it.
+        if run.step in horizons.stops:
+            interrupted = horizons.read(run.step, run.state, run.position, budget)
+            run.trials = horizons.trials(run.step + 1)
+            if interrupted:
+                raise _stopped(run, checkpoints)
+        if run.step == steps:
+            break
         with collective_timeout():
             began, taken = time.perf_counter(), run.take(coming)
             if unwritten is not None:
                 run.write_down(unwritten, progress)
             if run.step == stop:
-                taken.told, stop = True, _next_stop(run.step, built.chunk, training, steps)
+                taken.told, stop = True, _next_stop(run.step, built.chunk, training, horizons)
             coming = run.read(min(budget.steps, stop - run.step))
             # The first two chunks are single steps, which say how long a step takes.
             if run.step > first + 2:
@@ -189,25 +180,21 @@ def train(
         budget.took(taken.steps, seconds)
         unwritten = taken
         saving = checkpoints is not None and (
-            stopping
-            or (run.step == steps and checkpoints.final)
+            (run.step == steps and checkpoints.final)
             or (training.checkpoint_every and run.step % training.checkpoint_every == 0)
         )
-        if saving or stopping or run.step == steps:
+        if saving or stopping or run.step == steps or run.step in horizons.stops:
             run.write_down(taken, progress)
             unwritten = None
         if checkpoints is not None and saving:
             with collective_timeout():
                 checkpoints.save(run.snapshot())
         if stopping:
-            saved = "which is saved" if checkpoints is not None else "and nothing is saved"
-            raise TerminatedError(
-                f"It was asked to stop after step {run.step} of {steps}, {saved}."
-            )
+            raise _stopped(run, checkpoints)
 
     # The held-out loss.
     with collective_timeout():
-        scores = exchange.process_allgather(programs.evaluate(run.state, trials, run.held_out))
+        scores = exchange.process_allgather(programs.evaluate(run.state, run.trials, run.held_out))
     parameters, flops = run_size(group)
     return Outcome(
         steps=steps,
@@ -215,12 +202,16 @@ def train(
         flops=flops,
         state=run.state,
         history=run.history.curves,
-        held_out={name: values[: len(group.trials)] for name, values in scores.items()},
+        held_out={
+            name: np.where(history.horizons.is_stopped, np.nan, values[: len(group.trials)])
+            for name, values in scores.items()
+        },
         measured_at=run.history.steps,
         measured=run.history.measured,
         seconds=time.perf_counter() - started,
         compile_seconds=compile_seconds,
         execution=f"{built.population.execution}, {_describe(mesh.shape)}",
+        horizons=history.horizons,
     )
 
 
@@ -350,9 +341,7 @@ class _Run:
         return float(np.median(finite)) if finite.size else float("nan")
 
     def _batches(self, steps: int) -> Batch:
-        return self.rows.device_put(
-            jax.tree.map(lambda leaf: _padded(leaf, self.chunk), self.data.take(steps))
-        )
+        return device_batches(self.data, self.rows, steps, self.chunk)
 
 
 def _restored(
@@ -365,18 +354,25 @@ def _restored(
     return snapshot
 
 
-def _next_stop(step: int, chunk: int, training: TrainingConfig, steps: int) -> int:
-    """After which step there is something to tell, to save or to measure."""
-    stops = [step + chunk, steps]
+def _stopped(run: _Run, checkpoints: Checkpoints | None) -> TerminatedError:
+    """Save the run, unless that is done, and return what to raise."""
+    if checkpoints is not None and run.step not in checkpoints.steps:
+        with collective_timeout():
+            checkpoints.save(run.snapshot())
+    saved = "which is saved" if checkpoints is not None else "and nothing is saved"
+    return TerminatedError(
+        f"It was asked to stop after step {run.step} of {run.history.steps[-1]}, {saved}."
+    )
+
+
+def _next_stop(step: int, chunk: int, training: TrainingConfig, horizons: HorizonReader) -> int:
+    """After which step there is something to tell, to save, to measure or to read off."""
+    steps = horizons.group.shape.steps
+    stops = [step + chunk, steps, *(stop for stop in horizons.stops if stop > step)]
     for every in (training.checkpoint_every, training.spectrum_every):
         if every:
             stops.append((step // every + 1) * every)
     return min(stops)
-
-
-def _padded(leaf: np.ndarray, length: int) -> np.ndarray:
-    missing = length - leaf.shape[0]
-    return np.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)) if missing else leaf
 
 
 def _describe(shape: Any) -> str:

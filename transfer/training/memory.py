@@ -85,18 +85,20 @@ def predict_memory(built: BuiltPopulation, compiled: Compiled, held_out: Any) ->
     others = _OTHER_BATCHES * batches
     state = device_bytes(compiled.state) // trials
     earlier = device_bytes(hidden(compiled.state.parameters, population.layout.parameters))
+    # A trunk is held while a branch trains, and hidden weights while the step after them does.
+    beside = max(earlier, state * trials if population.training.branch_steps else 0)
     platform = population.mesh.devices.flat[0].platform
     run = program_bytes(compiled.run.wait(), platform)
     if population.execution == "vectorized":
-        per_trial = (run - batches + earlier) // trials
+        per_trial = (run - batches + beside) // trials
     else:
         # A loop over trials reads one stack of states and writes another.
-        per_trial = 2 * state + earlier // trials
+        per_trial = 2 * state + beside // trials
     return PeakMemory(
         trials=trials,
         state=state,
         per_trial=per_trial,
-        run=run + device_bytes(held_out) + earlier + others,
+        run=run + device_bytes(held_out) + beside + others,
         measure=program_bytes(compiled.measure.wait(), platform) + others,
     )
 
@@ -127,13 +129,12 @@ def require_room_for_one(group: TrialGroup) -> None:
     one = dataclasses.replace(group, trials=group.trials[:1], slots=0)
     mesh = group_mesh(one)
     available = room(mesh, group.mesh)
-    if _estimate(one, mesh) <= available:
+    if _estimate(one, mesh) + _held_trunk(one, mesh) <= available:
         return
     built = build_population(one, mesh)
     run = built.population.lower_run(built.trials, built.batches).compile()
-    needed = program_bytes(run, mesh.devices.flat[0].platform) + _OTHER_BATCHES * device_bytes(
-        built.batches
-    )
+    needed = program_bytes(run, mesh.devices.flat[0].platform) + _held_trunk(one, mesh)
+    needed += _OTHER_BATCHES * device_bytes(built.batches)
     if needed > available:
         raise _does_not_fit(one, needed, available, 0)
 
@@ -190,16 +191,31 @@ def _does_not_fit(
 def estimated_bytes(group: TrialGroup, mesh: Mesh) -> float:
     """About the bytes of a device that a group takes, without compiling its program.
 
-    Each trial of a device holds what is learned and the optimizer's two moments, of which a program
-    reads one stack and writes another; the gradients and activations are those of one trial where
+    Each trial of a device holds what is learned, the optimizer's two moments and, with horizons, an
+    average, of which a program reads one stack and writes another, beside that of the trunk where
+    there are branches; the gradients and activations are those of one trial where
     trials run in turn, and of each where they are vectorized.
     """
     slots = -(-len(group.trials) // mesh.shape[sharding.TRIAL])
     split = mesh.shape[sharding.FSDP] * mesh.shape[sharding.TENSOR]
-    state = 3 * 4.0 * parameter_count(group.layout.parameters) / split
+    state = _states(group) * 4.0 * parameter_count(group.layout.parameters) / split
     platform = mesh.devices.flat[0].platform
     stepping = slots if execution(group, platform) == "vectorized" else 1
-    return 2 * slots * state + stepping * _estimate(group, mesh) / 2
+    stacks = 3 if group.training.branch_steps else 2
+    return stacks * slots * state + stepping * _estimate(group, mesh) / 2
+
+
+def _states(group: TrialGroup) -> int:
+    """How many numbers a trial keeps for each parameter: two moments, and maybe an average."""
+    return 4 if group.training.horizons else 3
+
+
+def _held_trunk(group: TrialGroup, mesh: Mesh) -> float:
+    """Bytes of a device that one trial's trunk takes beside a branch."""
+    if not group.training.branch_steps:
+        return 0.0
+    split = mesh.shape[sharding.FSDP] * mesh.shape[sharding.TENSOR]
+    return _states(group) * 4.0 * parameter_count(group.layout.parameters) / split
 
 
 def _estimate(group: TrialGroup, mesh: Mesh) -> float:
@@ -208,7 +224,8 @@ def _estimate(group: TrialGroup, mesh: Mesh) -> float:
     activations = count(group.model.plain(), inputs).activations / group.training.microbatches
     parameters = parameter_count(group.layout.parameters)
     split = mesh.shape[sharding.FSDP] * mesh.shape[sharding.TENSOR]
-    return _PARAMETERS * 4.0 * parameters / split + _ACTIVATIONS * 4.0 * activations / (
+    numbers = _PARAMETERS + 2 * (_states(group) - 3)
+    return numbers * 4.0 * parameters / split + _ACTIVATIONS * 4.0 * activations / (
         split * mesh.shape[sharding.DATA]
     )
 

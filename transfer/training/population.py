@@ -26,29 +26,14 @@ from transfer.models import (
 )
 from transfer.sharding import collectives
 from transfer.training.config import TrainingConfig
+from transfer.training.cooldown import cooled
 from transfer.training.inputs import TrialInputs
 from transfer.training.lazy_program import LazyProgram
 from transfer.training.measure import EXAMPLES, RANKS, Measured, hidden, measure
 from transfer.training.noise_scale import CURVE
+from transfer.training.state import State
 from transfer.training.task import Batch, Loss, Task
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class State:
-    """What a trial has learned so far; in a population, with a leading trial axis.
-
-    `statistics` are those of batch normalization, empty for a model without it. They are taken over
-    a whole batch, however many devices share it. `vectors` are the last measurement's singular
-    vectors, from which the next one starts.
-    """
-
-    step: jax.Array
-    parameters: Arrays
-    multipliers: Arrays
-    statistics: Arrays
-    optimizer: Any
-    vectors: dict[str, jax.Array]
+from transfer.training.weight_average import WeightAverage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +48,7 @@ class Compiled:
         `TrainingConfig.curves` names, NaN beyond the steps taken.
       evaluate: state, trials and batches (n, batch, ...) to the mean of every metric per trial.
       hidden: state to copies of its hidden weights by path, which outlive it.
+      copy: state to a copy of it, which outlives it.
       measure: state, trials, the hidden weights one step earlier and batches (n, batch, ...) to the
         next measurement's first vectors and what was measured of each hidden matrix: `spectrum`,
         the top singular values (trial, *stack, rank) of the effective weight, their `bounds`, and
@@ -74,6 +60,7 @@ class Compiled:
     run: LazyProgram
     evaluate: LazyProgram
     hidden: LazyProgram
+    copy: LazyProgram
     measure: LazyProgram
 
     @property
@@ -138,6 +125,7 @@ class Population:
             run=LazyProgram(lambda: self.lower_run(trials, batches), pool),
             evaluate=program(self._evaluate, trial, state, trials, eval_batches),
             hidden=program(self._copy_hidden, _shardings(hidden), state),
+            copy=program(_copied, _shardings(state), state),
             measure=program(self._measure, measured, state, trials, hidden, eval_batches),
         )
 
@@ -175,13 +163,17 @@ class Population:
                 jax.random.key(trial.seed, impl="threefry2x32"),
                 at_once=self._is_whole,
             )
+            statistics = initial_statistics(self.model)
             return State(
                 step=jnp.zeros((), jnp.int32),
                 parameters=parameters,
                 multipliers=multipliers,
-                statistics=initial_statistics(self.model),
+                statistics=statistics,
                 optimizer=self._optimizer(trial).init(parameters),
                 vectors=probes.tracked_vectors(self.layout.parameters, RANKS, jax.random.key(0)),
+                average=WeightAverage.start(
+                    parameters, statistics, on=bool(self.training.horizons)
+                ),
             )
 
         return self._over_trials(one, trials, None)
@@ -227,13 +219,17 @@ class Population:
             "grad_norm": optim.gradient_norm(gradients, self.layout.parameters, trial.recipe),
             **noise,
         }
+        step, parameters = state.step + 1, optax.apply_updates(state.parameters, updates)
         return State(
-            step=state.step + 1,
-            parameters=optax.apply_updates(state.parameters, updates),
+            step=step,
+            parameters=parameters,
             multipliers=state.multipliers,
             statistics=statistics,
             optimizer=optimizer,
             vectors=state.vectors,
+            average=state.average.updated(
+                parameters, statistics, step, self.training.average_share
+            ),
         ), measured
 
     def _loss_and_gradients(self, state: State, batch: Batch) -> tuple[jax.Array, Arrays, Arrays]:
@@ -334,7 +330,7 @@ class Population:
         return hidden(parameters, self.layout.parameters)
 
     def _copy_hidden(self, state: State) -> dict[str, jax.Array]:
-        return jax.tree.map(jnp.copy, self._hidden(state.parameters))
+        return _copied(self._hidden(state.parameters))
 
     def _measure(
         self,
@@ -370,6 +366,7 @@ class Population:
     def _optimizer(self, trial: TrialInputs) -> optax.GradientTransformation:
         training, tuned = self.training, trial.hyperparameters
         shape = optim.schedule(training.schedule, self.steps, training.warmup, training.decay_steps)
+        shape = cooled(shape, trial.cooldown)
         return training.make_optimizer(
             lambda step: tuned.learning_rate * shape(step),
             tuned.weight_decay,
@@ -415,6 +412,10 @@ def _if_live(one: Callable[..., Any], trial: TrialInputs, *others: Any) -> Any:
         lambda: one(trial, *others),
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results),
     )
+
+
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
 
 
 def _shardings(shapes: Any) -> Any:

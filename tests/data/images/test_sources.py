@@ -89,9 +89,9 @@ def test_large_splits_of_photographs_are_fingerprinted_without_reading_them(pict
 
     content = fingerprint("train")
     monkeypatch.setattr(prepared, "CONTENT_LIMIT", 0)
-    monkeypatch.setattr("transfer.data.image_sources.ImageSplit.encoded", None)
+    monkeypatch.setattr("transfer.data.image_sources.TfdsImageSplit.encoded", None)
     monkeypatch.setattr(
-        "transfer.data.image_sources.ImageSplit.decoded",
+        "transfer.data.image_sources.TfdsImageSplit.decoded",
         lambda self, index: (photograph("train", index).convert("RGB"), 0),
     )
     splits = ["train", "test", "train[:10]", "train[10:20]"]

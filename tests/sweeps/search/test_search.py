@@ -191,3 +191,41 @@ def test_the_stop_rule_keeps_its_promise_on_surfaces_it_does_not_model():
 
     assert len(stopped) >= 3
     assert sum(each["regret"] <= TOLERANCE for each in stopped) >= len(stopped) - 1
+
+
+LAX = dataclasses.replace(SEARCH, tolerance=0.9, population=1)
+
+
+@pytest.mark.parametrize(
+    ("tried", "asked"),
+    [
+        # The best rate is an end: an octave beyond it, as far as the box goes.
+        ({-7.0: 2.20, -6.0: 2.10}, -5.0),
+        ({-4.0: 2.10, -3.5: 2.05, -2.5: 2.00}, -2.0),
+        ({-5.0: 2.00, -4.0: 2.10}, -6.0),
+        # Both of its neighbors are higher, but the upper one not clearly.
+        ({-6.0: 2.10, -5.0: 2.00, -4.0: 2.001}, -3.0),
+        # Enclosed by what is clearly worse.
+        ({-6.0: 2.10, -5.0: 2.00, -4.0: 2.10}, None),
+        # Nothing lies beyond the box.
+        ({-4.0: 2.20, -3.0: 2.10, -2.0: 2.00}, None),
+        # Above a rate that diverged nothing is asked for.
+        ({-6.0: 2.10, -5.0: 2.00, -4.0: math.inf}, None),
+        # A bowl's bottom at -5 is expected between these, where nothing was tried.
+        ({-8.0: 2.18, -6.0: 2.022, -4.0: 2.02, -2.0: 2.18}, -5.0),
+    ],
+)
+def test_a_width_is_done_once_clearly_worse_rates_enclose_the_best(tried, asked):
+    known = [(16.0, (x,), seed, loss) for x, loss in tried.items() for seed in (0, 1)]
+    found = LAX.decide(16, observed(known))
+    if asked is None:
+        assert isinstance(found, Stopped)
+        assert found.reason == "tolerance"
+    else:
+        np.testing.assert_allclose(found, [[asked]], atol=0.26 if -6 < asked < -4.5 else 1e-9)
+
+
+def test_one_rate_is_tried_on_both_sides_of_a_single_one():
+    known = rows(16, [-5.0])
+    first = LAX.decide(16, observed(known))
+    assert abs(float(first[0, 0]) + 5.0) == 1.0

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from transfer.data import DataConfig, ImageConfig
+from transfer.data import OWN_FILES, DataConfig, ImageConfig
 
 
 def absolute(path: str) -> str:
@@ -21,6 +21,9 @@ def absolute(path: str) -> str:
 def with_absolute_paths(data: DataConfig | ImageConfig) -> DataConfig | ImageConfig:
     """Return the same data, from wherever they are read."""
     data = dataclasses.replace(data, data_dir=absolute(data.data_dir))
+    if data.name.startswith(OWN_FILES):
+        place = absolute(data.name.removeprefix(OWN_FILES))
+        data = dataclasses.replace(data, name=OWN_FILES + place)
     if isinstance(data, DataConfig) and data.tokenizer != "bytes":
         return dataclasses.replace(data, tokenizer=absolute(data.tokenizer))
     return data

@@ -57,8 +57,16 @@ class Box:
         return self._on_lattice(_sobol(len(lines), MOST_POINTS, seed=0))
 
     def first(self, count: int, seed: int) -> np.ndarray:
-        """Return points (point, axis) that fill the box, for a search that knows nothing yet."""
-        unit = _sobol(len(self.names), count, seed)
+        """Return points (point, axis) that fill the box, for a search that knows nothing yet.
+
+        One point alone is the middle, where the bottom is expected; more are quasi-random.
+
+        Example:
+          >>> Box(("learning_rate",), (-8.0,), (-4.0,)).first(1, seed=0).tolist()
+          [[-6.0]]
+        """
+        axes = len(self.names)
+        unit = _sobol(axes, count, seed) if count > 1 else np.full((1, axes), 0.5)
         # The outer tenth on either side is left out, since few optima lie there.
         wanted = np.array(self.low) + 2 * self.half * (0.1 + 0.8 * unit)
         free = np.ones(len(self.points), dtype=bool)

@@ -1,8 +1,9 @@
 """A search at all widths: the points of the next round, or that it is over.
 
 Narrow widths come first, because they cost least. A width is done when what its best point may
-still lose is below the tolerance, and other learning rates enclose the best one that was tried; the
-widest proxy has to say the same of what is lost at the target.
+still lose is below the tolerance, learning rates with higher losses enclose the best one that was
+tried, and one was tried near the recommended one; the widest proxy has to say the same of what is
+lost at the target.
 """
 
 import dataclasses
@@ -18,7 +19,12 @@ from transfer.sweeps.search.surrogate import Observations, Surrogate
 # A width ends when its regret is below the tolerance in this share of the draws.
 CONFIDENCE = 0.95
 _DRAWS = 512
-_FURTHER = 0.5
+# A verdict tells a bottom best from losses an octave aside: with its noise of 0.2 times the
+# curvature c and its form wrong by a tenth of the height, the information on the bottom,
+# (2 c x)^2 / (noise^2 / 3 + (0.1 c x^2)^2), is largest at x = 1.1 for three seeds.
+_ASIDE = 1.0
+# Octaves within which a learning rate stands for another.
+_NEAR = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +78,8 @@ class Search:
         """
         surrogate, regrets = self._assessed(width, observations)
         regret = max(regrets.values())
-        beyond = self._beyond(observations.at(width))
-        if regret <= self.tolerance and beyond is None:
+        missing = self._missing(observations.at(width), surrogate, width)
+        if regret <= self.tolerance and missing is None:
             return Stopped("tolerance", regret)
         left = self.trials // self.seeds - self._tried(width, observations)
         count = min(count or self.population, left)
@@ -82,7 +88,7 @@ class Search:
         else:
             # What is known of the width itself comes before what it says of the target.
             goal = next((goal for goal, found in regrets.items() if found > self.tolerance), width)
-            points = propose(surrogate, observations, width, goal, count, self.seeds, first=beyond)
+            points = propose(surrogate, observations, width, goal, count, self.seeds, first=missing)
         return points if len(points) else Stopped("trials", regret)
 
     def surrogate(self, observations: Observations) -> Surrogate:
@@ -107,26 +113,34 @@ class Search:
             for goal in goals
         }
 
-    def _beyond(self, tried: Observations) -> np.ndarray | None:
-        """Which points (point) lie beyond the learning rates tried, where the best is an end.
+    def _missing(
+        self, tried: Observations, surrogate: Surrogate | None, width: int
+    ) -> np.ndarray | None:
+        """Which points (point) a verdict on a width lacks, which goes by that width's losses alone.
 
-        They are half an octave further, as far as the box goes. None where the best lies between
-        others, at the end of the box, or below what diverged. A verdict goes by the losses of a
-        width alone, and takes no bottom for known that no trials enclose.
+        A verdict takes no bottom for known that trials do not enclose. So on either side of the
+        best learning rate that was tried there is to be one with a loss that is higher by more than
+        a standard error; else the points an octave beyond are lacking. Then one is to be tried near
+        the recommended learning rate. None where nothing is lacking, or nothing is left but what
+        lies outside the box or above what diverged.
         """
         finite = np.isfinite(tried.losses)
-        if not finite.any():
+        if surrogate is None or not finite.any():
             return None
-        rates, points = tried.points[finite, 0], self.box.points[:, 0]
-        best = rates[int(np.argmin(tried.means[finite]))]
-        if best == rates.min():
-            outside = points <= max(best - _FURTHER, points.min())
-        elif best == rates.max():
-            outside = points >= min(best + _FURTHER, points.max())
-        else:
-            return None
-        outside &= untried(self.box.points, tried)
-        return outside if outside.any() and not outside[np.isclose(points, best)].any() else None
+        rates, means, points = tried.points[finite, 0], tried.means[finite], self.box.points[:, 0]
+        best = int(np.argmin(means))
+        worse = rates[means > means[best] + surrogate.noise * math.sqrt(2 / self.seeds)]
+        recommended = float(surrogate.best(width)[0])
+        wanted = []
+        if not (worse < rates[best]).any():
+            wanted.append(rates.min() - _ASIDE)
+        if not (worse > rates[best]).any():
+            wanted.append(rates.max() + _ASIDE)
+        if not wanted and np.abs(rates - recommended).min() > _NEAR:
+            wanted.append(recommended)
+        nearest = [points[np.abs(points - each).argmin()] for each in wanted]
+        found = np.isin(points, nearest) & untried(self.box.points, tried)
+        return found if found.any() else None
 
     def _first(self, width: int, observations: Observations, count: int) -> np.ndarray:
         """Points that fill the box, further ones for each round in which all diverged."""
