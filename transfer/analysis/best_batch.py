@@ -81,8 +81,11 @@ class BestBatchLaw:
 
     def log2_at(self, size: RungSize) -> float:
         """Return log2 of the best batch for a size."""
-        place = np.array([size.log2(axis) for axis in self.axes])
-        return float(np.median(self.law.plane.at(place)))
+        return float(np.median(self.draws_at(size)))
+
+    def draws_at(self, size: RungSize) -> np.ndarray:
+        """Return draws of the same."""
+        return self.law.plane.at(np.array([size.log2(axis) for axis in self.axes]))
 
     def exponent(self, axis: str) -> Estimate:
         """Return its exponent in one of the axes."""

@@ -31,6 +31,7 @@ from transfer.analysis.rungs import AXES, RungSize
 _ORDER = ("batch_size", "tokens", "width", "layers")
 _KNEE = math.log(3)
 """By how much the log evidence of a knee must exceed that of none."""
+_BENDS = 20  # draws of the best batch that exponents are fitted with
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,14 +121,38 @@ def _fit(
     sizes = [size for size, _ in found]
     axes = telling_axes(sizes, _ORDER)
     places = np.stack([_place(size, axes, knee) for size in sizes])
-    if knee is not None and np.linalg.matrix_rank(places - places.mean(axis=0)) < len(axes):
+    rank = np.linalg.matrix_rank(places - places.mean(axis=0), tol=1e-6)
+    if knee is not None and rank < len(axes):
         return None  # every batch lies above the best one
-    law = fit_power_law(places, np.stack([draws for _, draws in found]))
+    draws = np.stack([draws for _, draws in found])
+    law = fit_power_law(places, draws)
+    if knee is not None:
+        law = dataclasses.replace(
+            law, plane=dataclasses.replace(law.plane, slopes=_slopes(sizes, draws, axes, knee))
+        )
     return LadderLaw(axes, law, len(found), knee)
 
 
-def _place(size: RungSize, axes: Sequence[str], knee: BestBatchLaw | None) -> np.ndarray:
+def _slopes(
+    sizes: Sequence[RungSize], draws: np.ndarray, axes: Sequence[str], knee: BestBatchLaw
+) -> np.ndarray:
+    """Exponents with a knee, as draws that also hold what is not known of the best batch."""
+    generator = np.random.default_rng(5)
+    bends = generator.integers(draws.shape[1], size=_BENDS)
+    found = []
+    for part, bend in enumerate(bends):
+        places = np.stack([_place(size, axes, knee, int(bend)) for size in sizes])
+        if np.linalg.matrix_rank(places - places.mean(axis=0), tol=1e-6) == len(axes):
+            found.append(fit_power_law(places, draws[:, part::_BENDS]).plane.slopes)
+    return np.concatenate(found, axis=1)
+
+
+def _place(
+    size: RungSize, axes: Sequence[str], knee: BestBatchLaw | None, draw: int | None = None
+) -> np.ndarray:
+    """Logs of a size, with the batch up to the best one, or to a draw of that."""
     logs = {axis: size.log2(axis) for axis in AXES}
     if knee is not None:
-        logs["batch_size"] = min(logs["batch_size"], knee.log2_at(size))
+        best = knee.log2_at(size) if draw is None else float(knee.draws_at(size)[draw])
+        logs["batch_size"] = min(logs["batch_size"], best)
     return np.array([logs[axis] for axis in axes])
