@@ -77,7 +77,8 @@ class ForwardGraph:
 
     def _constant(self, array: Any) -> int:
         value = self._new(np.shape(array))
-        numeric = jnp.issubdtype(getattr(array, "dtype", np.result_type(array)), np.number)
+        dtype = array.dtype if hasattr(array, "dtype") else np.result_type(array)
+        numeric = jnp.issubdtype(dtype, np.number)
         with np.errstate(all="ignore"):
             size = float(np.sqrt(np.mean(np.square(np.asarray(array, float))))) if numeric else 1.0
         self.constants[value] = size

@@ -16,7 +16,7 @@ def run_size(group: TrialGroup) -> tuple[int, float]:
     Example:
       >>> from transfer.config import read
       >>> run_size(read({"training": {"steps": 10}, "model": {"width": 64}}).single_run())[0]
-      139584
+      192960
     """
     inputs, _ = jax.eval_shape(task_of(group.data).split, batch_shapes(group.data))
     flops = 3.0 * count(group.model.plain(), inputs).flops * group.shape.steps
