@@ -8,7 +8,8 @@ import functools
 import json
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmarks import commands
 from benchmarks.commands import ColdAndWarm
@@ -45,8 +46,17 @@ def _quickstart(part: Part, who: str, settled: dict[str, str], checkout: pathlib
         seconds = commands.seconds(argv, settled, checkout)
         verdict = json.loads(next(run.rglob("verdict.json")).read_text())
     said = {
-        name: {"transfers": recipe["transfers"], "slope": recipe["slope"]}
+        name: {"transfers": recipe["transfers"], "slope": _slope(recipe)}
         for name, recipe in verdict["recipes"].items()
     }
     part.fact(who, said)
     return seconds
+
+
+def _slope(recipe: Mapping[str, Any]) -> float:
+    """The learning rate's slope over width in a verdict, of this version or of an earlier one."""
+    if "axes" in recipe:
+        (slope,) = (a["slope"]["value"] for a in recipe["axes"] if a["axis"] == "learning_rate")
+    else:
+        slope = recipe["slope"]
+    return float(slope)
