@@ -4,7 +4,7 @@ transfer compare A B; both are run directories. Where data or the loss that is c
 losses are not set side by side.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
@@ -42,7 +42,7 @@ def run(values: absl_flags.FlagValues) -> int:
     second = RunDirectory(values["against"].value)
     runs = (first, second)
     verdicts = [_judged(each) for each in runs]
-    settings = [dict(_flat((each.config() or {}).get("experiment", {}))) for each in runs]
+    settings = [dict(flags.flat((each.config() or {}).get("experiment", {}))) for each in runs]
     names = sorted(
         name
         for name in {*settings[0], *settings[1]}
@@ -65,14 +65,6 @@ def _judged(run: "RunDirectory") -> "SweepVerdict":
 
     trials = run.require_trials()
     return judge(trials, run.spectrum(), task="", provenance={})
-
-
-def _flat(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value
 
 
 def _not_comparable(

@@ -4,8 +4,7 @@ The file can be used again: transfer config --config=quickstart --config.model.l
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
@@ -34,17 +33,10 @@ def run(values: absl_flags.FlagValues) -> int:
     platform.prepare()
     experiment = flags.experiment(values)
     settings = "\n".join(
-        f"    config.{key} = {value!r}" for key, value in _flat(dataclasses.asdict(experiment))
+        f"    config.{key} = {value!r}"
+        for key, value in flags.flat(dataclasses.asdict(experiment))
+        if not key.endswith(".kind")  # which `template` is told
     )
     kinds = f"{experiment.model.kind!r}, {experiment.data.kind!r}".replace("'", '"')
     print(_FILE.format(name=experiment.name, kinds=kinds, settings=settings))
     return 0
-
-
-def _flat(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its path, without the kinds that `template` is told."""
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{name}.")
-        elif name != "kind":
-            yield f"{path}{name}", value

@@ -2,7 +2,7 @@
 
 import shlex
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from absl import flags
 
@@ -128,6 +128,20 @@ def recorded_experiment(run: "RunDirectory") -> "Experiment":
             "transfer sweep or transfer train."
         )
     return read(content["experiment"])
+
+
+def flat(section: Mapping[str, typing.Any], path: str = "") -> Iterator[tuple[str, typing.Any]]:
+    """Yield every setting of a configuration by its path.
+
+    Example:
+      >>> dict(flat({"name": "run", "model": {"width": 8}}))
+      {'name': 'run', 'model.width': 8}
+    """
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def recorded_origin(run: "RunDirectory") -> tuple[str, dict[str, object]]:
